@@ -1,0 +1,319 @@
+"""Read and write RAY-UI's RML files without loss, and say exactly where a file is wrong.
+
+A beamline is plain data: objects in beam order, each a mapping of RAY-UI's parameter ids to
+the text and attributes that the file holds. Numbers are parsed on the way in (so that errors
+carry a line) and kept as text (so that writing gives back what was read).
+"""
+
+import math
+import os
+import xml.etree.ElementTree as ET
+import xml.sax
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from xml.sax.handler import ContentHandler
+from xml.sax.saxutils import escape, quoteattr
+from xml.sax.xmlreader import AttributesImpl, Locator
+
+import defusedxml.sax
+from defusedxml.common import DefusedXmlException
+
+from raybayes.beamline.schema import OBJECTS, SOURCES, Choice, Kind, Number, Vector
+from raybayes.errors import InputError
+from raybayes.store import write_whole
+
+ATTRIBUTES = frozenset({"id", "enabled", "auto", "comment", "absolute", "relative", "unit"})
+AXES = ("x", "y", "z")
+
+
+@dataclass(frozen=True)
+class Param:
+    """One `<param>`: its text (three texts for a vector) and its attributes, as in the file."""
+
+    text: str | tuple[str, str, str]
+    attributes: Mapping[str, str]
+    line: int = 0
+
+    @property
+    def auto(self) -> bool:
+        """RAY-UI computes this one from others (`auto="T"`)."""
+        return self.attributes.get("auto") == "T"
+
+    def number(self) -> float:
+        """The value; only for a parameter that the schema calls a number or a choice."""
+        assert isinstance(self.text, str)
+        return float(self.text)
+
+
+@dataclass(frozen=True)
+class Element:
+    """One `<object>`: a source, an optical element, a slit or an image plane."""
+
+    name: str
+    type: str
+    params: Mapping[str, Param]
+    line: int = 0
+
+    def number(self, id_: str, default: float = 0.0) -> float:
+        """The value of a number or choice; `default` where the file leaves it out."""
+        param = self.params.get(id_)
+        return default if param is None or param.text == "" else param.number()
+
+
+@dataclass(frozen=True)
+class Beamline:
+    """A beamline in beam order, the source first.
+
+    `tail` holds what follows the beamline in the file (RAY-UI's drawing options), verbatim.
+    """
+
+    version: str
+    elements: tuple[Element, ...]
+    tail: tuple[str, ...] = ()
+    path: str = field(default="<memory>", compare=False)
+
+    @property
+    def source(self) -> Element:
+        return self.elements[0]
+
+    def __getitem__(self, name: str) -> Element:
+        for element in self.elements:
+            if element.name == name:
+                return element
+        names = ", ".join(e.name for e in self.elements)
+        raise InputError(f"{self.path}: there is no element {name!r}; the beamline has {names}")
+
+    def find(self, name: str) -> tuple[Element, str]:
+        """Split "M1.rotationXerror" into its element and parameter id; both must be known.
+
+        Raises:
+            InputError: no such element, or its type has no such number.
+        """
+        element_name, dot, id_ = name.rpartition(".")
+        if not dot:
+            raise InputError(f"parameter {name!r}: write it as ELEMENT.PARAMETER, as M1.radius")
+        element = self[element_name]
+        kind = OBJECTS[element.type].get(id_)
+        if not isinstance(kind, Number):
+            numbers = [k for k, v in OBJECTS[element.type].items() if isinstance(v, Number)]
+            raise InputError(
+                f"{self.path}: {element.type} {element_name!r} has no numeric parameter {id_!r}; "
+                f"it has {', '.join(numbers)}"
+            )
+        return element, id_
+
+    def with_params(self, name: str, changes: Mapping[str, Param]) -> "Beamline":
+        """A copy in which the element `name` has these parameters too."""
+        return replace(
+            self,
+            elements=tuple(
+                replace(e, params={**e.params, **changes}) if e.name == name else e
+                for e in self.elements
+            ),
+        )
+
+
+# --- reading -------------------------------------------------------------------------------
+
+
+class _LineTree(ContentHandler):
+    """SAX events -> an ElementTree whose nodes remember their line in the attribute LINE."""
+
+    LINE = " line"  # no XML attribute can have this name
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.builder = ET.TreeBuilder()
+        self.locator: Locator | None = None
+
+    def setDocumentLocator(self, locator: Locator) -> None:
+        self.locator = locator
+
+    def startElement(self, name: str, attrs: AttributesImpl) -> None:
+        assert self.locator is not None
+        line = str(self.locator.getLineNumber())
+        self.builder.start(name, {**dict(attrs.items()), self.LINE: line})
+
+    def endElement(self, name: str) -> None:
+        self.builder.end(name)
+
+    def characters(self, content: str) -> None:
+        self.builder.data(content)
+
+
+def _parse(path: Path) -> ET.Element:
+    handler = _LineTree()
+    try:
+        with path.open("rb") as file:
+            defusedxml.sax.parse(file, handler)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"{path}: cannot be read ({reason}); give an RML file") from error
+    except xml.sax.SAXParseException as error:
+        raise InputError(
+            f"{path}:{error.getLineNumber()}: this is not well-formed XML "
+            f"({error.getMessage()}); export the file from RAY-UI again"
+        ) from error
+    except DefusedXmlException as error:
+        raise InputError(
+            f"{path}: it declares XML entities, which RAY-UI never does; it was not read"
+        ) from error
+    return handler.builder.close()
+
+
+def _line(node: ET.Element) -> int:
+    return int(node.attrib[_LineTree.LINE])
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in the file we are, for messages."""
+
+    path: Path
+    line: int
+    what: str
+
+    def error(self, message: str) -> InputError:
+        return InputError(f"{self.path}:{self.line}: {self.what}: {message}")
+
+
+def read_rml(path: str | os.PathLike[str]) -> Beamline:
+    """Read a RAY-UI beamline.
+
+    Raises:
+        InputError: the file is missing, is not XML, or holds an object type, parameter,
+            choice, unit or number that RAY-UI does not know; with file, line, element and
+            parameter.
+    """
+    path = Path(path)
+    root = _parse(path)
+    place = _Place(path, _line(root), f"<{root.tag}>")
+    if root.tag != "lab":
+        raise place.error("an RML file begins with <lab>")
+    beamline = root.find("beamline")
+    if beamline is None:
+        raise place.error("there is no <beamline> in it")
+    elements = tuple(_read_object(path, node) for node in beamline)
+    _check_order(place, elements)
+    return Beamline(
+        version=(root.findtext("version") or "").strip(),
+        elements=elements,
+        tail=tuple(_verbatim(n) for n in root if n.tag not in ("version", "beamline")),
+        path=str(path),
+    )
+
+
+def _verbatim(node: ET.Element) -> str:
+    for each in node.iter():
+        each.attrib.pop(_LineTree.LINE, None)
+    return ET.tostring(node, encoding="unicode").strip()
+
+
+def _check_order(place: _Place, elements: tuple[Element, ...]) -> None:
+    if not elements:
+        raise place.error("the beamline is empty")
+    for i, element in enumerate(elements):
+        here = replace(place, line=element.line, what=f"{element.type} {element.name!r}")
+        if (i == 0) != (element.type in SOURCES):
+            raise here.error("a beamline is one source, then elements in beam order")
+        if any(other.name == element.name for other in elements[:i]):
+            raise here.error("two objects have this name; rename one")
+
+
+def _read_object(path: Path, node: ET.Element) -> Element:
+    name, type_ = node.get("name", ""), node.get("type", "")
+    place = _Place(path, _line(node), f"object {name!r}")
+    if node.tag != "object" or not name:
+        raise place.error(f"expected <object name=... type=...>, found <{node.tag}>")
+    if type_ not in OBJECTS:
+        raise place.error(f"unknown type {type_!r}; known are {', '.join(OBJECTS)}")
+    params: dict[str, Param] = {}
+    for child in node:
+        id_ = child.get("id", "")
+        here = _Place(path, _line(child), f"{type_} {name!r}, parameter {id_!r}")
+        if child.tag != "param" or not id_:
+            raise here.error(f"expected <param id=...>, found <{child.tag}>")
+        if id_ in params:
+            raise here.error("it is given twice; delete one")
+        kind = OBJECTS[type_].get(id_)
+        if kind is None:
+            raise here.error(f"a {type_} has no such parameter")
+        params[id_] = _read_param(here, child, kind)
+    return Element(name, type_, params, place.line)
+
+
+def _read_param(place: _Place, node: ET.Element, kind: Kind) -> Param:
+    attributes = {k: v for k, v in node.attrib.items() if k not in ("id", _LineTree.LINE)}
+    for name in attributes:
+        if name not in ATTRIBUTES:
+            raise place.error(f"unknown attribute {name!r}")
+    for flag in ("enabled", "auto"):
+        if attributes.get(flag, "T") not in ("T", "F"):
+            raise place.error(f'{flag}="{attributes[flag]}" must be "T" or "F"')
+    if isinstance(kind, Vector):
+        text = tuple((node.findtext(axis) or "").strip() for axis in AXES)
+        for component in text:
+            _check_number(place, component)
+        return Param(text, attributes, place.line)  # type: ignore[arg-type]
+    text = (node.text or "").strip()
+    _check_value(place, text, kind, attributes)
+    return Param(text, attributes, place.line)
+
+
+def _check_value(place: _Place, text: str, kind: Kind, attributes: Mapping[str, str]) -> None:
+    if isinstance(kind, Number):
+        unit = attributes.get("unit", kind.unit)
+        if unit != kind.unit:
+            raise place.error(f"unit {unit!r} is not RAY-UI's; the value must be in {kind.unit!r}")
+    if isinstance(kind, (Number, Choice)) and (text or attributes.get("enabled") != "F"):
+        value = _check_number(place, text)
+        if isinstance(kind, Choice) and value not in kind.words:
+            words = ", ".join(f"{k} ({word})" for k, word in kind.words.items())
+            raise place.error(f"{text} is not one of {words}")
+
+
+def _check_number(place: _Place, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise place.error(f"{text!r} is not a finite number")
+    return value
+
+
+# --- writing -------------------------------------------------------------------------------
+
+
+def _lines(beamline: Beamline) -> Iterator[str]:
+    yield "<?xml version='1.0' encoding='UTF-8'?>"
+    yield "<lab>"
+    yield f" <version>{escape(beamline.version)}</version>"
+    yield " <beamline>"
+    for element in beamline.elements:
+        yield f"  <object name={quoteattr(element.name)} type={quoteattr(element.type)}>"
+        for id_, param in element.params.items():
+            yield from _param_lines(id_, param)
+        yield "  </object>"
+    yield " </beamline>"
+    for block in beamline.tail:
+        yield f" {block}"
+    yield "</lab>"
+
+
+def _param_lines(id_: str, param: Param) -> Iterator[str]:
+    attributes = "".join(f" {a}={quoteattr(v)}" for a, v in param.attributes.items())
+    head = f"   <param id={quoteattr(id_)}{attributes}>"
+    if isinstance(param.text, str):
+        yield f"{head}{escape(param.text)}</param>"
+        return
+    yield head
+    for axis, text in zip(AXES, param.text, strict=True):
+        yield f"    <{axis}>{text}</{axis}>"
+    yield "   </param>"
+
+
+def write_rml(beamline: Beamline, path: str | os.PathLike[str]) -> None:
+    """Write a beamline as RAY-UI does; reading it again gives the same beamline."""
+    write_whole(path, ("\n".join(_lines(beamline)) + "\n").encode())
