@@ -1,0 +1,149 @@
+"""The detector: two exposures, one for each profile, with a known likelihood."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from raybayes.errors import InputError
+from raybayes.optics import JIT
+
+Array = NDArray[np.float64]
+
+SIGMAS = 8.0  # how far the Gaussian of the read noise is summed
+
+
+class Detector(BaseModel):
+    """A horizontal and a vertical profile of the beam at the last element, one after the other.
+
+    A bin's reading is Poisson(expected) + Gaussian read noise, where expected =
+    photons * (fraction of the source's photons that fall in the bin) + background.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bins: tuple[int, int] = Field((100, 100), description="horizontal, vertical")
+    pitch: tuple[float, float] = Field((0.010, 0.0025), description="width of a bin, mm")
+    psf: tuple[float, float] = Field((0.003, 0.003), description="rms point spread, mm")
+    photons: float = Field(1e5, gt=0, description="emitted in the energy band, per exposure")
+    background: float = Field(10.0, ge=0, description="counts per bin")
+    read_noise: float = Field(5.0, ge=0, description="counts rms per bin")
+
+    @property
+    def size(self) -> int:
+        """The length of an observation x."""
+        return sum(self.bins)
+
+    def edges(self, axis: int) -> Array:
+        """Of the bins, mm; axis 0 is horizontal, 1 vertical; centred on the optical axis."""
+        n = self.bins[axis]
+        return (np.arange(n + 1) - n / 2) * self.pitch[axis]
+
+    def expected(self, profile: ArrayLike) -> Array:
+        """Fractions [..., bins] -> expected counts [..., bins]."""
+        return self.photons * np.asarray(profile, np.float64) + self.background
+
+    def observe(self, profile: ArrayLike, rng: np.random.Generator) -> Array:
+        """Fractions [..., bins] -> one noisy reading of each [..., bins], counts."""
+        counts = rng.poisson(self.expected(profile))
+        return counts + self.read_noise * rng.standard_normal(counts.shape)
+
+    def log_likelihood(self, x: ArrayLike, profile: ArrayLike) -> Array:
+        """log p(x | profile), exact: the Poisson law convolved with the Gaussian.
+
+        Args:
+            x: [..., bins] counts.
+            profile: [..., bins] fractions; broadcasts against x.
+
+        Returns:
+            [...], in nats.
+        """
+        x, mean = np.broadcast_arrays(np.asarray(x, np.float64), self.expected(profile))
+        shape = x.shape[:-1]
+        flat_x, flat_mean = (np.ascontiguousarray(a.reshape(-1, a.shape[-1])) for a in (x, mean))
+        return _poisson_gauss(flat_x, flat_mean, self.read_noise).reshape(shape)
+
+    def check(self, x: ArrayLike) -> Array:
+        """An observation or a batch of them as [..., bins] float64.
+
+        Raises:
+            InputError: wrong length, NaN or infinity.
+        """
+        values = np.asarray(x, np.float64)
+        check_observation(values, self.size)
+        return values
+
+
+def check_observation(x: Array, size: int) -> None:
+    """Refuse an observation that cannot be one: wrong length, or not finite."""
+    if x.ndim == 0 or x.shape[-1] != size:
+        raise InputError(
+            f"the observation has shape {x.shape}; its last axis must hold {size} counts "
+            "(the horizontal profile, then the vertical one)"
+        )
+    bad = np.argwhere(~np.isfinite(x))
+    if len(bad):
+        raise InputError(
+            f"the observation is not finite at {len(bad)} places, the first at index "
+            f"{tuple(int(i) for i in bad[0])}; mend or mask these counts first"
+        )
+
+
+@njit(parallel=True, **JIT)
+def _poisson_gauss(x: Array, mean: Array, sigma: float) -> Array:
+    """[n]: sum over the bins of log sum_k Poisson(k; mean) Normal(x - k; sigma)."""
+    total = np.zeros(x.shape[0])
+    for i in prange(x.shape[0]):
+        for j in range(x.shape[1]):
+            total[i] += _log_poisson_gauss(x[i, j], mean[i, j], sigma)
+    return total
+
+
+@njit(**JIT)
+def _log_poisson_gauss(x: float, mean: float, sigma: float) -> float:
+    if mean <= 0.0:  # no light: read noise alone
+        return _log_normal(x, sigma) if sigma > 0.0 else (0.0 if x == 0.0 else -math.inf)
+    if sigma == 0.0:
+        return _log_poisson(x, mean) if x >= 0.0 and x == math.floor(x) else -math.inf
+    # The summand is log-concave in k; its peak balances the two laws.
+    peak = _peak(x, mean, sigma)
+    # Its curvature there bounds how far one must sum on either side.
+    width = SIGMAS / math.sqrt(1.0 / max(peak, 1.0) + 1.0 / (sigma * sigma)) + 4.0
+    top = _log_poisson(peak, mean) + _log_normal(x - peak, sigma)
+    sum_ = 0.0
+    for k in range(int(max(0.0, peak - width)), int(peak + width) + 1):
+        sum_ += math.exp(_log_poisson(float(k), mean) + _log_normal(x - k, sigma) - top)
+    return top + math.log(sum_)
+
+
+@njit(**JIT)
+def _peak(x: float, mean: float, sigma: float) -> float:
+    """The k >= 0 where d/dk [k log mean - lgamma(k + 1) - (x - k)^2 / 2 sigma^2] is about 0."""
+    low, high = 0.0, max(x, mean) + 1.0
+    for _ in range(60):
+        k = 0.5 * (low + high)
+        if math.log(mean / (k + 0.5)) + (x - k) / (sigma * sigma) > 0.0:
+            low = k
+        else:
+            high = k
+        if high - low < 0.5:
+            break
+    return math.floor(0.5 * (low + high))
+
+
+@njit(**JIT)
+def _log_poisson(k: float, mean: float) -> float:
+    return k * math.log(mean) - mean - math.lgamma(k + 1.0)
+
+
+@njit(**JIT)
+def _log_normal(x: float, sigma: float) -> float:
+    return -0.5 * (x / sigma) ** 2 - math.log(sigma) - 0.5 * math.log(2.0 * math.pi)
+
+
+def profile_columns(detector: Detector) -> Sequence[slice]:
+    """Where the horizontal and the vertical profile stand in an observation."""
+    return slice(0, detector.bins[0]), slice(detector.bins[0], detector.size)

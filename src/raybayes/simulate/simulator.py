@@ -1,0 +1,128 @@
+"""theta -> expected profile: the simulator of one beamline, its parameters and its detector."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from raybayes.beamline.geometry import compile_beamline
+from raybayes.beamline.rml import Beamline
+from raybayes.beamline.source import STANDARD, standard, uniforms
+from raybayes.beamline.trace import slope_slots, trace_compiled
+from raybayes.errors import InputError
+from raybayes.simulate.detector import Detector
+from raybayes.simulate.expected import expected_profiles
+
+Array = NDArray[np.float64]
+
+SETS = 64  # independent scrambles of the Sobol points, dealt out to settings at random
+COMPILE_AT_ONCE = 1024  # settings whose tables are in memory together
+
+
+class Tracing(BaseModel):
+    """How a profile is computed.
+
+    "expected": few Sobol rays with Gaussian splats, smooth and free of noise. "counting":
+    random rays counted in bins, as in the talk; needs some 1e4 to 1e6 rays.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: Literal["expected", "counting"] = "expected"
+    rays: int = Field(1024, gt=0)
+    splat: float = Field(0.5, gt=0, lt=1, description="carried part of the source's size")
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """theta [n, d] -> profiles [n, bins], fractions of the photons that the source emits."""
+
+    beamline: Beamline
+    names: Sequence[str]
+    detector: Detector
+    tracing: Tracing = Tracing()
+    seed: int = 0
+
+    @cached_property
+    def samples(self) -> Array:
+        """[SETS, rays, STANDARD]: independent scrambles of the same Sobol points."""
+        sets = [
+            np.concatenate(list(uniforms("sobol", STANDARD, self.tracing.rays, (self.seed, i))))
+            for i in range(SETS)
+        ]
+        return np.stack([standard(self.beamline.source, points) for points in sets])
+
+    def profiles(self, theta: ArrayLike, key: int | tuple[int, ...] = 0) -> tuple[Array, Array]:
+        """Simulate n settings.
+
+        Args:
+            theta: [n, d] in RAY-UI's units.
+            key: with the simulator's seed it determines the rays; give independent
+                simulations different keys.
+
+        Returns:
+            profiles [n, bins] and transmission [n] (to the image plane, inside the detector
+            or not).
+
+        Raises:
+            InputError: theta has the wrong shape, is not finite, or cannot be built.
+        """
+        values = np.asarray(theta, np.float64)
+        parts = [
+            self._some(values[i : i + COMPILE_AT_ONCE], (self.seed, *_tuple(key), i))
+            for i in range(0, max(len(values), 1), COMPILE_AT_ONCE)
+        ]
+        return np.concatenate([p for p, _ in parts]), np.concatenate([t for _, t in parts])
+
+    def _some(self, theta: Array, key: tuple[int, ...]) -> tuple[Array, Array]:
+        compute = self._expected if self.tracing.mode == "expected" else self._counted
+        profiles, transmission = compute(theta, key)
+        bad = ~np.isfinite(profiles).all(axis=1)
+        if bad.any():
+            raise InputError(
+                f"{bad.sum()} of {len(theta)} simulations gave no finite profile, the first at "
+                f"{dict(zip(self.names, theta[bad][0], strict=True))}; narrow the prior"
+            )
+        return profiles, transmission
+
+    def _expected(self, theta: Array, key: tuple[int, ...]) -> tuple[Array, Array]:
+        compiled = compile_beamline(self.beamline, self.names, theta)
+        profiles, transmission = np.zeros((len(theta), self.detector.size)), np.zeros(len(theta))
+        rng = np.random.default_rng(key)
+        expected_profiles(
+            compiled.emission,
+            compiled.rows,
+            slope_slots(compiled.rows),
+            self.samples,
+            rng.integers(SETS, size=len(theta)),
+            self.tracing.splat,
+            np.asarray(self.detector.psf),
+            np.asarray(self.detector.pitch),
+            np.asarray(self.detector.bins),
+            profiles,
+            transmission,
+        )
+        return profiles, transmission
+
+    def _counted(self, theta: Array, key: tuple[int, ...]) -> tuple[Array, Array]:
+        compiled = compile_beamline(self.beamline, self.names, theta)
+        profiles, transmission = np.empty((len(theta), self.detector.size)), np.empty(len(theta))
+        edges = [self.detector.edges(axis) for axis in (0, 1)]
+        for i in range(len(theta)):
+            rays = trace_compiled(
+                self.beamline, compiled, i, self.tracing.rays, None, (*key, i), "random"
+            )
+            blur = np.random.default_rng((*key, i)).standard_normal((2, len(rays.x)))
+            places = np.stack((rays.x, rays.y)) + np.asarray(self.detector.psf)[:, None] * blur
+            counts = [np.histogram(p, e)[0] for p, e in zip(places, edges, strict=True)]
+            profiles[i] = np.concatenate(counts) / self.tracing.rays
+            transmission[i] = rays.transmission
+        return profiles, transmission
+
+
+def _tuple(key: int | tuple[int, ...]) -> tuple[int, ...]:
+    return key if isinstance(key, tuple) else (key,)
