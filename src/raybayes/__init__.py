@@ -1,0 +1,35 @@
+"""Invert X-ray beamlines: from a beam profile to the optics' parameters that produced it."""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Imported on first use, so that `raybayes --help` loads neither JAX nor Numba.
+_HOMES = {
+    "BoxPrior": "raybayes.prior",
+    "Detector": "raybayes.simulate.detector",
+    "InputError": "raybayes.errors",
+    "Posterior": "raybayes.posterior",
+    "Run": "raybayes.study",
+    "Simulator": "raybayes.simulate.simulator",
+    "Study": "raybayes.study",
+    "Tracing": "raybayes.simulate.simulator",
+    "read_rml": "raybayes.beamline.rml",
+    "read_study": "raybayes.study",
+    "run_study": "raybayes.workflow",
+    "trace": "raybayes.beamline.trace",
+    "with_values": "raybayes.beamline.derive",
+    "write_rml": "raybayes.beamline.rml",
+}
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'raybayes' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -70,10 +70,9 @@ class MLP(eqx.Module):
 
 
 class Coupling(eqx.Module):
-    """Half a coupling block: mix, then v1 = u1 exp(s(u2, c)) + t(u2, c) and v2 = u2."""
+    """Half a coupling block: v1 = u1 exp(s(u2, c)) + t(u2, c) and v2 = u2."""
 
     subnet: MLP
-    mixing: tuple[tuple[float, ...], ...] = eqx.field(static=True)  # hashable: [d][d]
     changed: int = eqx.field(static=True)
 
     def _scale_shift(
@@ -85,8 +84,7 @@ class Coupling(eqx.Module):
     def forward(
         self, u: Float[Array, " d"], c: Float[Array, " c"]
     ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
-        """v and log |dv / du|; the mixing is orthogonal, so it adds nothing."""
-        u = jnp.asarray(self.mixing, u.dtype) @ u
+        """v and log |dv / du|."""
         u1, u2 = u[: self.changed], u[self.changed :]
         s, t = self._scale_shift(u2, c)
         return jnp.concatenate([u1 * jnp.exp(s) + t, u2]), s.sum()
@@ -94,8 +92,29 @@ class Coupling(eqx.Module):
     def inverse(self, v: Float[Array, " d"], c: Float[Array, " c"]) -> Float[Array, " d"]:
         v1, v2 = v[: self.changed], v[self.changed :]
         s, t = self._scale_shift(v2, c)
-        u = jnp.concatenate([(v1 - t) * jnp.exp(-s), v2])
-        return jnp.asarray(self.mixing, v.dtype).T @ u
+        return jnp.concatenate([(v1 - t) * jnp.exp(-s), v2])
+
+
+class Constants(eqx.Module):
+    """What a flow holds and training must not touch.
+
+    Attributes:
+        mean, scale: of the features of x.
+        mixings: an orthogonal matrix before each coupling; it adds nothing to log |det J|.
+    """
+
+    mean: Float[Array, " bins"]
+    scale: Float[Array, ""]
+    mixings: Float[Array, "couplings d d"]
+
+
+def trainable(flow: eqx.Module) -> eqx.Module:
+    """A filter for `equinox.partition`: True for weights, False for constants."""
+    return jax.tree.map(
+        lambda node: not isinstance(node, Constants) and eqx.is_inexact_array(node),
+        flow,
+        is_leaf=lambda node: isinstance(node, Constants),
+    )
 
 
 class CINN(eqx.Module):
@@ -107,8 +126,7 @@ class CINN(eqx.Module):
 
     embedding: MLP
     couplings: tuple[Coupling, ...]
-    mean: Float[Array, " bins"]
-    scale: Float[Array, ""]
+    constants: Constants
     offset: float = eqx.field(static=True)
 
     def __init__(self, config: Flow, dim: int, size: int, offset: float, seed: int) -> None:
@@ -119,48 +137,48 @@ class CINN(eqx.Module):
         )
         self.embedding = MLP((size, *config.embedding), act, key_embedding)
         rng = np.random.default_rng(seed)
-        couplings = []
+        couplings, mixings = [], []
         for i, key in enumerate(keys):
             second = i % config.halves == 1
             changed = max(dim // 2, 1) if not second else max(dim - dim // 2, 1)
             kept = dim - changed
-            mixing = _swap(dim, kept) if second else _mixing(config.mixing, dim, rng)
+            mixings.append(_swap(dim, kept) if second else _mixing(config.mixing, dim, rng))
             sizes = (kept + config.embedding[-1], config.width, config.width, 2 * changed)
-            couplings.append(Coupling(MLP(sizes, act, key, last=0.01), _rows(mixing), changed))
+            couplings.append(Coupling(MLP(sizes, act, key, last=0.01), changed))
         self.couplings = tuple(couplings)
-        self.mean, self.scale = jnp.zeros(size), jnp.ones(())
+        fixed = jnp.asarray(np.stack(mixings), jnp.float32)
+        self.constants = Constants(jnp.zeros(size), jnp.ones(()), fixed)
         self.offset = offset
 
     def standardised(self, x: Float[np.ndarray, "n bins"]) -> "CINN":
         """A copy whose features have mean 0 per bin and variance 1 overall on these x."""
-        features = 2 * np.sqrt(np.maximum(x + self.offset, 0))
+        features = np.asarray(self._features(jnp.asarray(x, jnp.float32)))
         mean = features.mean(axis=0)
-        fitted = (jnp.asarray(mean, jnp.float32), jnp.float32((features - mean).std()))
-        return eqx.tree_at(lambda flow: (flow.mean, flow.scale), self, fitted)
+        fitted = (jnp.asarray(mean), jnp.asarray((features - mean).std()))
+        return eqx.tree_at(lambda flow: (flow.constants.mean, flow.constants.scale), self, fitted)
+
+    def _features(self, x: Float[Array, "... bins"]) -> Float[Array, "... bins"]:
+        return 2 * jnp.sqrt(jnp.maximum(x + self.offset, 0))
 
     def embed(self, x: Float[Array, " bins"]) -> Float[Array, " c"]:
-        features = 2 * jnp.sqrt(jnp.maximum(x + self.offset, 0))
-        fixed = jax.lax.stop_gradient((self.mean, self.scale))
-        return self.embedding((features - fixed[0]) / fixed[1])
+        return self.embedding((self._features(x) - self.constants.mean) / self.constants.scale)
 
     def log_prob(self, z: Float[Array, " d"], x: Float[Array, " bins"]) -> Float[Array, ""]:
         """log q(z | x) in nats: -||f(z; x)||^2 / 2 - d/2 log 2 pi + log |det J|."""
         c, log_det = self.embed(x), jnp.zeros((), z.dtype)
-        for coupling in self.couplings:
-            z, step = coupling.forward(z, c)
+        for coupling, mixing in zip(self.couplings, self.constants.mixings, strict=True):
+            z, step = coupling.forward(mixing @ z, c)
             log_det += step
         return log_det - 0.5 * (z @ z) - 0.5 * z.shape[0] * math.log(2 * math.pi)
 
-    def sample(
-        self, x: Float[Array, " bins"], key: Key[Array, ""], n: int
-    ) -> Float[Array, "n d"]:
+    def sample(self, x: Float[Array, " bins"], key: Key[Array, ""], n: int) -> Float[Array, "n d"]:
         """n draws of z given one x; x is embedded once."""
-        c, dim = self.embed(x), len(self.couplings[0].mixing)
-        base = jax.random.normal(key, (n, dim))
+        c, dim = self.embed(x), self.constants.mixings.shape[-1]
+        base, mixings = jax.random.normal(key, (n, dim)), self.constants.mixings
 
         def draw(v: Float[Array, " d"]) -> Float[Array, " d"]:
-            for coupling in reversed(self.couplings):
-                v = coupling.inverse(v, c)
+            for coupling, mixing in zip(self.couplings[::-1], mixings[::-1], strict=True):
+                v = mixing.T @ coupling.inverse(v, c)
             return v
 
         return jax.vmap(draw)(base)
@@ -177,7 +195,3 @@ def _mixing(kind: str, dim: int, rng: np.random.Generator) -> Float[np.ndarray, 
 def _swap(dim: int, kept: int) -> Float[np.ndarray, "d d"]:
     """The permutation that brings the coordinates not changed last to the front."""
     return np.roll(np.eye(dim), -kept, axis=0)
-
-
-def _rows(matrix: Float[np.ndarray, "d d"]) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(row) for row in matrix.tolist())

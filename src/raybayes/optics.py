@@ -13,6 +13,7 @@ Sources: RAY-UI's frames and formulas; slope errors as RAY-UI turns the normal.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -38,7 +39,7 @@ X, Y, Z, DX, DY, DZ, E = range(7)
 RAY = 7
 
 # Contraction to fused multiply-adds only: nothing that depends on the block's size or order.
-JIT = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+JIT: Any = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
 NEWTON_STEP = 1e-11  # mm along the ray: below it, the hit on a toroid is converged
 NEWTON_MOST = 20
 

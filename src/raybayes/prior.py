@@ -74,5 +74,3 @@ class BoxPrior:
         z = self.to_real(theta)
         log_normal = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
         return -(log_normal + np.log(self.width)).sum(axis=-1)
-
-

@@ -119,9 +119,7 @@ class _Settings:
     used: set[tuple[str, str]] = field(default_factory=set)
 
     @classmethod
-    def of(
-        cls, beamline: Beamline, names: Sequence[str], theta: ArrayLike | None
-    ) -> "_Settings":
+    def of(cls, beamline: Beamline, names: Sequence[str], theta: ArrayLike | None) -> "_Settings":
         values = np.zeros((1, 0)) if theta is None else np.asarray(theta, np.float64)
         if values.ndim != 2 or values.shape[1] != len(names):
             raise InputError(
@@ -376,10 +374,9 @@ def _plane_mirror(walk: _Walk, element: Element, row: Array) -> None:
 
 def _grating_of(walk: _Walk, mirror: Element) -> Element:
     elements = walk.beamline.elements
-    following = elements[elements.index(mirror) + 1 :]
-    if following and following[0].type == "Plane Grating":
-        if following[0].number("systemMount") == SX700:
-            return following[0]
+    for element in elements[elements.index(mirror) + 1 :][:1]:
+        if element.type == "Plane Grating" and element.number("systemMount") == SX700:
+            return element
     raise InputError(
         f"{walk.beamline.path}:{mirror.line}: {mirror.type} {mirror.name!r}: its systemMount is "
         "SX700, so a Plane Grating with systemMount SX700 must follow it"

@@ -252,10 +252,10 @@ def _read_param(place: _Place, node: ET.Element, kind: Kind) -> Param:
         if attributes.get(flag, "T") not in ("T", "F"):
             raise place.error(f'{flag}="{attributes[flag]}" must be "T" or "F"')
     if isinstance(kind, Vector):
-        text = tuple((node.findtext(axis) or "").strip() for axis in AXES)
-        for component in text:
+        x, y, z = ((node.findtext(axis) or "").strip() for axis in AXES)
+        for component in (x, y, z):
             _check_number(place, component)
-        return Param(text, attributes, place.line)  # type: ignore[arg-type]
+        return Param((x, y, z), attributes, place.line)
     text = (node.text or "").strip()
     _check_value(place, text, kind, attributes)
     return Param(text, attributes, place.line)

@@ -67,7 +67,10 @@ def emit(emission: Array, samples: Array, rays: Array) -> None:
     """
     for i in range(rays.shape[1]):
         phi, psi = emission[SIGMA_XP] * samples[i, 2], emission[SIGMA_YP] * samples[i, 3]
-        rays[X, i], rays[Y, i] = emission[SIGMA_X] * samples[i, 0], emission[SIGMA_Y] * samples[i, 1]
+        rays[X, i], rays[Y, i] = (
+            emission[SIGMA_X] * samples[i, 0],
+            emission[SIGMA_Y] * samples[i, 1],
+        )
         rays[Z, i] = emission[DEPTH] * samples[i, 5]
         rays[DX, i] = math.cos(psi) * math.sin(phi)
         rays[DY, i] = -math.sin(psi)

@@ -60,7 +60,13 @@ class Rays:
 
 @njit(parallel=True, **JIT)
 def trace_rays(
-    emission: Array, rows: Array, samples: Array, slopes: Array, slots: Ints, rays: Array, lost: Ints
+    emission: Array,
+    rows: Array,
+    samples: Array,
+    slopes: Array,
+    slots: Ints,
+    rays: Array,
+    lost: Ints,
 ) -> None:
     """Fill rays [7, n] and lost [n] (0, or 1 + index of the element) from samples [n, STANDARD].
 

@@ -1,14 +1,12 @@
 """The detector: two exposures, one for each profile, with a known likelihood."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numba import njit, prange
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from raybayes.errors import InputError
 from raybayes.optics import JIT
 
 Array = NDArray[np.float64]
@@ -49,7 +47,7 @@ class Detector(BaseModel):
     def observe(self, profile: ArrayLike, rng: np.random.Generator) -> Array:
         """Fractions [..., bins] -> one noisy reading of each [..., bins], counts."""
         counts = rng.poisson(self.expected(profile))
-        return counts + self.read_noise * rng.standard_normal(counts.shape)
+        return np.asarray(counts + self.read_noise * rng.standard_normal(counts.shape))
 
     def log_likelihood(self, x: ArrayLike, profile: ArrayLike) -> Array:
         """log p(x | profile), exact: the Poisson law convolved with the Gaussian.
@@ -65,31 +63,6 @@ class Detector(BaseModel):
         shape = x.shape[:-1]
         flat_x, flat_mean = (np.ascontiguousarray(a.reshape(-1, a.shape[-1])) for a in (x, mean))
         return _poisson_gauss(flat_x, flat_mean, self.read_noise).reshape(shape)
-
-    def check(self, x: ArrayLike) -> Array:
-        """An observation or a batch of them as [..., bins] float64.
-
-        Raises:
-            InputError: wrong length, NaN or infinity.
-        """
-        values = np.asarray(x, np.float64)
-        check_observation(values, self.size)
-        return values
-
-
-def check_observation(x: Array, size: int) -> None:
-    """Refuse an observation that cannot be one: wrong length, or not finite."""
-    if x.ndim == 0 or x.shape[-1] != size:
-        raise InputError(
-            f"the observation has shape {x.shape}; its last axis must hold {size} counts "
-            "(the horizontal profile, then the vertical one)"
-        )
-    bad = np.argwhere(~np.isfinite(x))
-    if len(bad):
-        raise InputError(
-            f"the observation is not finite at {len(bad)} places, the first at index "
-            f"{tuple(int(i) for i in bad[0])}; mend or mask these counts first"
-        )
 
 
 @njit(parallel=True, **JIT)
@@ -142,8 +115,3 @@ def _log_poisson(k: float, mean: float) -> float:
 @njit(**JIT)
 def _log_normal(x: float, sigma: float) -> float:
     return -0.5 * (x / sigma) ** 2 - math.log(sigma) - 0.5 * math.log(2.0 * math.pi)
-
-
-def profile_columns(detector: Detector) -> Sequence[slice]:
-    """Where the horizontal and the vertical profile stand in an observation."""
-    return slice(0, detector.bins[0]), slice(detector.bins[0], detector.size)

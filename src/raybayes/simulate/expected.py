@@ -76,8 +76,8 @@ def truncate(mean: Array, cov: Array, f: int, half: float) -> float:
 def deposit(out: Array, centre: float, sd: float, pitch: float, weight: float) -> None:
     """Add weight * N(centre, sd^2), integrated over bins of width pitch around 0, to out."""
     n = out.shape[0]
-    first = max(0, int(math.floor((centre - FAR * sd) / pitch + 0.5 * n)))
-    last = min(n, int(math.floor((centre + FAR * sd) / pitch + 0.5 * n)) + 1)
+    first = max(0, math.floor((centre - FAR * sd) / pitch + 0.5 * n))
+    last = min(n, math.floor((centre + FAR * sd) / pitch + 0.5 * n) + 1)
     if first >= last:
         return
     below = cdf(((first - 0.5 * n) * pitch - centre) / sd)
@@ -128,8 +128,16 @@ def neighbours(emission: Array, eps: float, samples: Array, rays: Array) -> None
 
 @njit(**JIT)
 def splat(
-    places: Array, i: int, n: int, halves: Array, slope_cov: Array, psf: Array, pitch: Array,
-    profile: Array, bins: int, weight: float,
+    places: Array,
+    i: int,
+    n: int,
+    halves: Array,
+    slope_cov: Array,
+    psf: Array,
+    pitch: Array,
+    profile: Array,
+    bins: int,
+    weight: float,
 ) -> float:
     """Land centre i of a block: cut its Gaussian at every slit, then add it to the profiles."""
     size = places.shape[0]
@@ -155,8 +163,16 @@ def splat(
 
 @njit(**JIT)
 def one_profile(
-    emission: Array, rows: Array, slots: Ints, stops: Ints, samples: Array, eps: float,
-    psf: Array, pitch: Array, bins: int, profile: Array,
+    emission: Array,
+    rows: Array,
+    slots: Ints,
+    stops: Ints,
+    samples: Array,
+    eps: float,
+    psf: Array,
+    pitch: Array,
+    bins: int,
+    profile: Array,
 ) -> float:
     """Fill one profile; returns the transmission."""
     hard = rows.copy()
@@ -181,17 +197,24 @@ def one_profile(
                 stop += 1
         for i in range(n):
             if lost[i] == 0 and lost[i + n] == 0 and lost[i + 2 * n] == 0:
-                transmission += splat(
-                    places, i, n, halves, spread, psf, pitch, profile, bins, 1.0
-                )
+                transmission += splat(places, i, n, halves, spread, psf, pitch, profile, bins, 1.0)
     profile /= samples.shape[0]
     return transmission / samples.shape[0]
 
 
 @njit(parallel=True, **JIT)
 def expected_profiles(
-    emission: Array, rows: Array, slots: Ints, samples: Array, pick: Ints, eps: float,
-    psf: Array, pitch: Array, bins: Ints, profiles: Array, transmission: Array,
+    emission: Array,
+    rows: Array,
+    slots: Ints,
+    samples: Array,
+    pick: Ints,
+    eps: float,
+    psf: Array,
+    pitch: Array,
+    bins: Ints,
+    profiles: Array,
+    transmission: Array,
 ) -> None:
     """Fill profiles [n, bins] and transmission [n], one setting per iteration.
 
@@ -199,11 +222,22 @@ def expected_profiles(
     """
     count = rows.shape[1]
     stops = np.array(
-        [k for k in range(count)
-         if k == count - 1 or (rows[0, k, KIND] == SCREEN and np.isfinite(rows[0, k, OPENING]))]
+        [
+            k
+            for k in range(count)
+            if k == count - 1 or (rows[0, k, KIND] == SCREEN and np.isfinite(rows[0, k, OPENING]))
+        ]
     )
     for s in prange(rows.shape[0]):
         transmission[s] = one_profile(
-            emission[s], rows[s], slots, stops, samples[pick[s]], eps, psf, pitch, bins[0],
+            emission[s],
+            rows[s],
+            slots,
+            stops,
+            samples[pick[s]],
+            eps,
+            psf,
+            pitch,
+            bins[0],
             profiles[s],
         )

@@ -1,7 +1,7 @@
 """theta -> expected profile: the simulator of one beamline, its parameters and its detector."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from raybayes.beamline.geometry import compile_beamline
+from raybayes.beamline.geometry import ENERGY, SPREAD, compile_beamline
 from raybayes.beamline.rml import Beamline
 from raybayes.beamline.source import STANDARD, standard, uniforms
 from raybayes.beamline.trace import slope_slots, trace_compiled
@@ -19,6 +19,9 @@ from raybayes.simulate.expected import expected_profiles
 
 Array = NDArray[np.float64]
 
+PILOT = 16  # settings, of PILOT_RAYS rays each, that tell which energies arrive at all
+PILOT_RAYS = 16384
+MARGIN = 1.1  # on the pilot's band
 SETS = 64  # independent scrambles of the Sobol points, dealt out to settings at random
 COMPILE_AT_ONCE = 1024  # settings whose tables are in memory together
 
@@ -39,13 +42,40 @@ class Tracing(BaseModel):
 
 @dataclass(frozen=True)
 class Simulator:
-    """theta [n, d] -> profiles [n, bins], fractions of the photons that the source emits."""
+    """theta [n, d] -> profiles [n, bins], fractions of the photons that the source emits.
+
+    Attributes:
+        names: d parameters, "ELEMENT.PARAMETER".
+        support: lows and highs of the d parameters; theta lies between.
+    """
 
     beamline: Beamline
     names: Sequence[str]
+    support: tuple[Sequence[float], Sequence[float]]
     detector: Detector
-    tracing: Tracing = Tracing()
+    tracing: Tracing = field(default_factory=lambda: Tracing())
     seed: int = 0
+
+    @cached_property
+    def band(self) -> float:
+        """The share of the source's energy band that can arrive, for "expected" rays.
+
+        A monochromator throws most of the band away; rays there only cost time. Pilot rays
+        at settings from the prior's corners to its centre tell which energies ever arrive.
+        """
+        if self.beamline.source.number("energySpreadType") != 0:  # only a white band has ends
+            return 1.0
+        middle, half = np.mean(self.support, axis=0), np.ptp(self.support, axis=0) / 2
+        rng = np.random.default_rng((self.seed, PILOT))
+        corners = rng.choice([-1.0, 0.0, 1.0], (PILOT, len(self.names)))
+        compiled = compile_beamline(self.beamline, self.names, middle + half * corners)
+        reach = 0.0
+        for i in range(PILOT):
+            rays = trace_compiled(self.beamline, compiled, i, PILOT_RAYS, None, self.seed, "sobol")
+            energy, spread = compiled.emission[i, [ENERGY, SPREAD]]
+            offsets = np.abs(rays.energy - energy) / (spread / 2) if spread else np.ones(1)
+            reach = max(reach, offsets.max(initial=0.0))
+        return min(1.0, MARGIN * reach) if reach > 0 else 1.0
 
     @cached_property
     def samples(self) -> Array:
@@ -54,7 +84,9 @@ class Simulator:
             np.concatenate(list(uniforms("sobol", STANDARD, self.tracing.rays, (self.seed, i))))
             for i in range(SETS)
         ]
-        return np.stack([standard(self.beamline.source, points) for points in sets])
+        samples = np.stack([standard(self.beamline.source, points) for points in sets])
+        samples[..., 4] *= self.band
+        return samples
 
     def profiles(self, theta: ArrayLike, key: int | tuple[int, ...] = 0) -> tuple[Array, Array]:
         """Simulate n settings.
@@ -106,7 +138,7 @@ class Simulator:
             profiles,
             transmission,
         )
-        return profiles, transmission
+        return profiles * self.band, transmission * self.band
 
     def _counted(self, theta: Array, key: tuple[int, ...]) -> tuple[Array, Array]:
         compiled = compile_beamline(self.beamline, self.names, theta)

@@ -1,0 +1,87 @@
+"""The command line. Heavy packages are imported inside the command that needs them."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from raybayes import __version__
+from raybayes.errors import InputError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Invert X-ray beamlines: from a beam profile to the optics' parameters that made it.",
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """A person's mistake is one sentence on stderr and exit code 2, never a traceback."""
+    try:
+        yield
+    except InputError as error:
+        typer.echo(f"raybayes: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="A shipped study (ue112) or a TOML file.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the results; resumed if begun.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+) -> None:
+    """Simulate, train, check and report; what is done already is not done again."""
+    with _one_sentence():
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_cache()))
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        from raybayes.workflow import run_study
+
+        result = run_study(study, out, quiet=as_json)
+        typer.echo(json.dumps(result, indent=1) if as_json else _table(result))
+
+
+def _cache() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "raybayes" / "jax"
+
+
+def _table(result: dict) -> str:
+    width = max(len(name) for name in result["parameters"])
+    lines = [f"{'parameter':{width}}  rms error  sd / prior sd  ranks"]
+    for name, row in result["parameters"].items():
+        ranks = "uniform" if row["ranks_uniform"] else "NOT uniform"
+        lines.append(
+            f"{name:{width}}  {row['rms_error']:9.3g}  {row['sd_over_prior_sd']:13.3f}  {ranks}"
+            f" (p = {row['rank_p_value']:.2g})"
+        )
+    return "\n".join([*lines, f"report: {result['report']}"])
+
+
+def main() -> None:
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit("raybayes: interrupted; run the same command again to go on")

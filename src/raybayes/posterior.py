@@ -1,0 +1,178 @@
+"""The posterior p(theta | x): a flow behind the prior's bijection, usable alone."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from raybayes.density import CINN, Flow
+from raybayes.errors import InputError
+from raybayes.prior import BoxPrior
+from raybayes.store import read_arrays, write_arrays
+
+Array = NDArray[np.float64]
+
+AT_ONCE = 1 << 18  # draws in memory together
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Draws and densities of theta given observations x; single ones or batches of them.
+
+    Attributes:
+        prior: of theta, with its names.
+        flow: q(z | x) on R^d.
+        config: the flow's architecture.
+        size: the length of an observation.
+        made_by: what made it (version, study hash, seed, packages).
+    """
+
+    prior: BoxPrior
+    flow: CINN
+    config: Flow
+    size: int
+    made_by: dict[str, str]
+
+    def sample(self, x: ArrayLike, n: int, seed: int = 0) -> Array:
+        """n draws of theta for each observation.
+
+        Args:
+            x: [bins] or [m, bins] counts.
+
+        Returns:
+            [n, d] or [m, n, d], inside the prior's box, in the parameters' units.
+
+        Raises:
+            InputError: x has the wrong length or is not finite.
+        """
+        if n < 1:
+            raise InputError(f"n = {n}: ask for at least one draw")
+        values, single = self._observations(x)
+        keys = jax.random.split(jax.random.key(seed), len(values))
+        step = max(1, AT_ONCE // n)
+        parts = [
+            np.asarray(_sample(self.flow, values[i : i + step], keys[i : i + step], n))
+            for i in range(0, len(values), step)
+        ]
+        theta = self.prior.from_real(np.concatenate(parts).astype(np.float64))
+        return theta[0] if single else theta
+
+    def log_prob(self, theta: ArrayLike, x: ArrayLike) -> Array:
+        """log q(theta | x) in nats per unit of theta; -inf outside the prior.
+
+        Args:
+            theta: [d] or [k, d]; for a batch of observations [m, d] or [m, k, d].
+            x: [bins], or [m, bins] for a batch.
+
+        Returns:
+            theta's shape without its last axis.
+        """
+        values, single = self._observations(x)
+        points = self._thetas(theta, None if single else len(values))
+        shape = points.shape[:-1]
+        points = points.reshape(len(values), -1, self.prior.dim)
+        inside = np.isfinite(self.prior.log_prob(points))
+        centre = np.asarray(self.prior.low) + self.prior.width / 2
+        safe = np.where(inside[..., None], points, centre)
+        z = np.clip(self.prior.to_real(safe), -8, 8)  # the edge itself is at infinity
+        log_q = np.asarray(_log_prob(self.flow, z.astype(np.float32), values), np.float64)
+        total = np.where(inside, log_q + self.prior.log_det_to_real(safe), -np.inf)
+        return total.reshape(shape)
+
+    def mean(self, x: ArrayLike, n: int = 1024, seed: int = 0) -> Array:
+        """[d] or [m, d], of n draws; its standard error is sd / sqrt(n)."""
+        return self.sample(x, n, seed).mean(axis=-2)
+
+    def median(self, x: ArrayLike, n: int = 1024, seed: int = 0) -> Array:
+        """[d] or [m, d], of n draws, each parameter by itself."""
+        return np.median(self.sample(x, n, seed), axis=-2)
+
+    def interval(
+        self, x: ArrayLike, level: float = 0.68, n: int = 1024, seed: int = 0
+    ) -> tuple[Array, Array]:
+        """Central credible interval of each parameter: low and high, [d] or [m, d]."""
+        if not 0 < level < 1:
+            raise InputError(f"level = {level}: a credible interval needs a level between 0 and 1")
+        draws = self.sample(x, n, seed)
+        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=-2)
+        return low, high
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write weights and description to one safetensors file; nothing is pickled."""
+        leaves = jax.tree.leaves(eqx.filter(self.flow, eqx.is_array))
+        header = {
+            "kind": "posterior",
+            "flow": self.config.model_dump(),
+            "offset": self.flow.offset,
+            "size": self.size,
+            "names": self.prior.names,
+            "low": self.prior.low,
+            "high": self.prior.high,
+            "made_by": self.made_by,
+        }
+        write_arrays(Path(path), {str(i): np.asarray(a) for i, a in enumerate(leaves)}, header)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Posterior":
+        """Read what `save` wrote; gives the same draws bit by bit.
+
+        Raises:
+            InputError: the file is missing, damaged, or holds something else.
+        """
+        arrays, header = read_arrays(Path(path))
+        if header.get("kind") != "posterior":
+            raise InputError(f"{path}: this is not a saved posterior")
+        h: dict = header
+        prior = BoxPrior(tuple(h["names"]), tuple(h["low"]), tuple(h["high"]))
+        config = Flow(**h["flow"])
+        flow = CINN(config, prior.dim, h["size"], h["offset"], seed=0)
+        like, static = eqx.partition(flow, eqx.is_array)
+        leaves, tree = jax.tree.flatten(like)
+        stored = [jnp.asarray(arrays[str(i)]) for i in range(len(leaves))]
+        flow = eqx.combine(jax.tree.unflatten(tree, stored), static)
+        return cls(prior, flow, config, h["size"], h["made_by"])
+
+    def _observations(self, x: ArrayLike) -> tuple[NDArray[np.float32], bool]:
+        values = np.asarray(x, np.float64)
+        if values.ndim not in (1, 2) or values.shape[-1] != self.size:
+            raise InputError(
+                f"the observation has shape {values.shape}; it must be [{self.size}] or "
+                f"[n, {self.size}] counts"
+            )
+        bad = np.argwhere(~np.isfinite(values))
+        if len(bad):
+            raise InputError(
+                f"the observation is not finite in {len(bad)} places, the first at index "
+                f"{[int(i) for i in bad[0]]}; mend or mask these counts first"
+            )
+        return np.atleast_2d(values).astype(np.float32), values.ndim == 1
+
+    def _thetas(self, theta: ArrayLike, m: int | None) -> Array:
+        points = np.asarray(theta, np.float64)
+        fits = points.ndim > 0 and points.shape[-1] == self.prior.dim
+        if m is None:
+            fits = fits and points.ndim <= 2
+        else:
+            fits = fits and points.ndim in (2, 3) and points.shape[0] == m
+        if not fits:
+            want = f"[{self.prior.dim}] or [k, {self.prior.dim}]"
+            raise InputError(
+                f"theta has shape {points.shape}; it must be {want}"
+                + (f" for each of the {m} observations" if m is not None else "")
+            )
+        return points
+
+
+@eqx.filter_jit
+def _sample(flow: CINN, x: ArrayLike, keys: jax.Array, n: int) -> jax.Array:
+    return jax.vmap(lambda one, key: flow.sample(one, key, n))(x, keys)
+
+
+@eqx.filter_jit
+def _log_prob(flow: CINN, z: ArrayLike, x: ArrayLike) -> jax.Array:
+    return jax.vmap(lambda zs, one: jax.vmap(lambda z: flow.log_prob(z, one))(zs))(z, x)

@@ -1,0 +1,189 @@
+"""Numbers -> figures -> one page that stands alone."""
+
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import matplotlib
+
+matplotlib.use("Agg")  # the report is files; no window is ever opened
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+from scipy.stats import binom
+
+from raybayes.diagnostics import Calibration, Ints
+from raybayes.store import write_whole
+
+Array = NDArray[np.float64]
+
+BLUE, ORANGE, GREY = "#2166ac", "#d95f02", "#8c8c8c"
+STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 130}
+LEARNED, WEAK = 0.5, 0.8  # posterior sd / prior sd: below the first learned, above the second not
+RANK_BINS = 16
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """How a parameter is shown: RAY-UI's name, unit, prior range."""
+
+    name: str
+    unit: str
+    low: float
+    high: float
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} [{self.unit}]" if self.unit else self.name
+
+
+def verdict(shrinkage: float) -> str:
+    """What a profile tells about a parameter, in a word."""
+    if shrinkage < LEARNED:
+        return "learned"
+    return "partly learned" if shrinkage < WEAK else "hardly told"
+
+
+def recovery(parameters: list[Parameter], theta: Array, draws: Array, shown: int = 150) -> Figure:
+    """Truth against posterior mean with the posterior sd as error bar, for each parameter."""
+    figure, axes = _grid(len(parameters), 3, (3.1, 2.9))
+    mean, sd = draws.mean(axis=1), draws.std(axis=1)
+    for j, (axis, p) in enumerate(zip(axes, parameters, strict=False)):
+        axis.plot([p.low, p.high], [p.low, p.high], color=GREY, lw=1, zorder=0)
+        axis.errorbar(
+            theta[:shown, j], mean[:shown, j], sd[:shown, j],
+            fmt=".", ms=3, lw=0.6, color=BLUE, alpha=0.7,
+        )  # fmt: skip
+        axis.set(xlabel=f"true {p.label}", ylabel="posterior mean ± sd", title=p.name)
+    return figure
+
+
+def corner(parameters: list[Parameter], prior: Array, posterior: Array, truth: Array) -> Figure:
+    """Prior and posterior of one observation, all pairs; the truth as lines."""
+    d = len(parameters)
+    axes: Any
+    figure, axes = plt.subplots(d, d, figsize=(1.75 * d, 1.65 * d), squeeze=False)
+    for i, j in np.ndindex(d, d):
+        axis, p, q = axes[i, j], parameters[j], parameters[i]
+        if j > i:
+            axis.axis("off")
+            continue
+        axis.set_xlim(p.low, p.high)
+        if i == j:
+            bins = np.linspace(p.low, p.high, 61)
+            axis.hist(prior[:, j], bins, density=True, color=GREY, alpha=0.35)
+            axis.hist(posterior[:, j], bins, density=True, histtype="step", color=BLUE)
+            axis.set_yticks([])
+        else:
+            axis.scatter(prior[:, j], prior[:, i], s=1, color=GREY, alpha=0.25, rasterized=True)
+            axis.scatter(
+                posterior[:, j], posterior[:, i], s=1, color=BLUE, alpha=0.4, rasterized=True
+            )
+            axis.axhline(truth[i], color=ORANGE, lw=0.8)
+            axis.set_ylim(q.low, q.high)
+        axis.axvline(truth[j], color=ORANGE, lw=0.8)
+        axis.tick_params(labelsize=6, labelbottom=i == d - 1, labelleft=j == 0 and i > 0)
+        if i == d - 1:
+            axis.set_xlabel(f"{p.name}\n[{p.unit}]", fontsize=6.5)
+        if j == 0 and i > 0:
+            axis.set_ylabel(f"{q.name}\n[{q.unit}]", fontsize=6.5)
+    figure.legend(
+        handles=[
+            Line2D([], [], color=GREY, lw=5, alpha=0.4, label="prior"),
+            Line2D([], [], color=BLUE, label="posterior"),
+            Line2D([], [], color=ORANGE, label="truth"),
+        ],
+        loc="upper right",
+        bbox_to_anchor=(0.95, 0.95),
+    )
+    return figure
+
+
+def profile_fit(edges: tuple[Array, Array], x: Array, predicted: Array) -> Figure:
+    """Observed counts over the posterior predictive: its median and 90 % band, noise included."""
+    axes: Any
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.1), layout="constrained")
+    start = 0
+    for axis, edge, title in zip(axes, edges, ("horizontal", "vertical"), strict=True):
+        part = slice(start, start + len(edge) - 1)
+        start = part.stop
+        centre = 500 * (edge[1:] + edge[:-1])  # mm -> um, mean of both edges
+        low, middle, high = np.quantile(predicted[:, part], [0.05, 0.5, 0.95], axis=0)
+        axis.fill_between(centre, low, high, color=BLUE, alpha=0.2, label="predicted, 90 %")
+        axis.plot(centre, middle, color=BLUE, lw=1, label="predicted, median")
+        axis.plot(centre, x[part], ".", ms=3, color=ORANGE, label="observed")
+        axis.set(xlabel=f"{title} position [µm]", ylabel="counts per bin")
+    axes[0].legend(frameon=False)
+    return figure
+
+
+def rank_histograms(parameters: list[Parameter], rank: Ints, result: Calibration) -> Figure:
+    """Ranks of the truth; the grey band holds 99 % of the bars of a calibrated posterior."""
+    figure, axes = _grid(len(parameters), 3, (3.1, 2.1))
+    low, high = binom.ppf([0.005, 0.995], result.n, 1 / RANK_BINS)
+    for j, (axis, p) in enumerate(zip(axes, parameters, strict=False)):
+        axis.axhspan(low, high, color=GREY, alpha=0.3)
+        axis.hist(rank[:, j], np.linspace(0, result.levels, RANK_BINS + 1), color=BLUE, alpha=0.8)
+        word = "uniform" if result.uniform()[j] else "NOT uniform"
+        axis.set(title=f"{p.name}: {word}, p = {result.p_value[j]:.2g}", xlabel="rank of truth")
+    return figure
+
+
+def training_curve(history: tuple[tuple[float, float], ...], best: int) -> Figure:
+    figure, axis = plt.subplots(figsize=(5.5, 3.1), layout="constrained")
+    epochs = np.arange(1, len(history) + 1)
+    train, valid = np.array(history).T
+    axis.plot(epochs, train, color=GREY, label="training")
+    axis.plot(epochs, valid, color=BLUE, label="validation")
+    axis.axvline(best + 1, color=ORANGE, lw=0.8, label=f"kept: epoch {best + 1}")
+    axis.set(xlabel="epoch", ylabel="-log q(z | x) [nat]")
+    axis.legend(frameon=False)
+    return figure
+
+
+def _grid(n: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Any]]:
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    axes: Any
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(size[0] * columns, size[1] * rows), squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for axis in axes.flat[n:]:
+        axis.axis("off")
+    return figure, list(axes.flat)
+
+
+def drawn(figures: Callable[[], dict[str, Figure]]) -> dict[str, bytes]:
+    """Draw figures in the report's style; each as a PNG."""
+    with plt.rc_context(STYLE):
+        return {name: png(figure) for name, figure in figures().items()}
+
+
+def png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", bbox_inches="tight")
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def write_page(folder: Path, figures: dict[str, bytes], content: dict[str, object]) -> Path:
+    """Write every figure as a PNG and all of them in one self-contained report.html."""
+    for name, image in figures.items():
+        write_whole(folder / f"{name}.png", image)
+    source = (resources.files("raybayes") / "data" / "report.html.jinja").read_text("utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    images = {
+        n: "data:image/png;base64," + base64.b64encode(i).decode() for n, i in figures.items()
+    }
+    page = environment.from_string(source).render(images=images, **content)
+    path = folder / "report.html"
+    write_whole(path, page.encode())
+    return path

@@ -1,0 +1,154 @@
+"""Run a study from its file to its report, with progress on the way."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from raybayes import report
+from raybayes.beamline.schema import OBJECTS, Number
+from raybayes.diagnostics import ranks
+from raybayes.posterior import Posterior
+from raybayes.study import Checks, Run, read_study, summary
+from raybayes.train import Fit, State
+
+CORNER = 1500  # draws shown
+PREDICTED = 100  # draws simulated again
+SHOWN = 0  # the validation pair that stands for one observation
+
+
+def run_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> dict[str, Any]:
+    """Simulate, train, check and report; resumes what an earlier run of the study left.
+
+    Returns:
+        the numbers of the closing table, and the path of the report.
+    """
+    study, beamline = read_study(name)
+    run = Run(study, beamline, Path(out))
+    run.claim()
+    with tqdm(total=study.simulations, desc="simulate", unit="sim", disable=quiet) as bar:
+        data = run.simulate(bar.update)
+    with tqdm(total=study.training.epochs, desc="train", unit="epoch", disable=quiet) as bar:
+
+        def progress(state: State) -> None:
+            bar.update(state.epoch - bar.n)
+            if state.history:
+                bar.set_postfix_str(f"validation {state.history[-1][1]:.3f} nat")
+
+        posterior, fit = run.train(data, progress)
+    checks = run.check(posterior)
+    page = write_report(run, posterior, fit, checks)
+    return {**summary(run, checks), "report": str(page)}
+
+
+def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Path:
+    """All figures and the page, from the results of one run."""
+    study, shown = run.study, report_parameters(run)
+    rng = np.random.default_rng((study.seed, PREDICTED))
+    draws = posterior.sample(checks.x[SHOWN], CORNER, study.seed + 1)
+    profiles, _ = run.simulator.profiles(draws[:PREDICTED], (PREDICTED, 0))
+    predicted = study.detector.observe(profiles, rng)
+    low, high = np.quantile(predicted, [0.05, 0.95], axis=0)
+    observed = checks.x[SHOWN]
+    edges = (study.detector.edges(0), study.detector.edges(1))
+    rank = ranks(checks.theta, checks.draws)
+    images = report.drawn(
+        lambda: {
+            "recovery": report.recovery(shown, checks.theta, checks.draws),
+            "corner": report.corner(
+                shown, study.prior.sample(CORNER, rng), draws, checks.theta[SHOWN]
+            ),
+            "profile": report.profile_fit(edges, observed, predicted),
+            "ranks": report.rank_histograms(shown, rank, checks.calibration),
+            "training": report.training_curve(fit.history, fit.best_epoch),
+        }
+    )
+    content = {
+        "study": study.name,
+        "beamline": run.beamline.path.rpartition("/")[2],
+        "simulations": study.simulations,
+        "validation": study.validation,
+        "sentences": sentences(run, checks),
+        "rows": rows(run, checks),
+        "predicted": PREDICTED,
+        "coverage": f"{((observed >= low) & (observed <= high)).mean():.2f}",
+        "all_uniform": bool(checks.calibration.uniform().all()),
+        "levels": checks.calibration.levels,
+        "training_note": _training_note(fit),
+        "made_by": posterior.made_by,
+    }
+    return report.write_page(run.folder, images, content)
+
+
+def _training_note(fit: Fit) -> str:
+    note = f"{len(fit.history)} epochs; the weights of epoch {fit.best_epoch + 1} were kept."
+    return note + (f" It stopped early: {fit.stopped}." if fit.stopped else "")
+
+
+def report_parameters(run: Run) -> list[report.Parameter]:
+    shown = []
+    for name, (low, high) in run.study.parameters.items():
+        element, id_ = run.beamline.find(name)
+        kind = OBJECTS[element.type][id_]
+        shown.append(
+            report.Parameter(name, kind.unit if isinstance(kind, Number) else "", low, high)
+        )
+    return shown
+
+
+def rows(run: Run, checks: Checks) -> list[dict[str, object]]:
+    """The report's table."""
+    numbers = summary(run, checks)["parameters"]
+    return [
+        {
+            "name": p.name,
+            "prior": f"{p.low:g} … {p.high:g} {p.unit}",
+            "error": f"{numbers[p.name]['rms_error']:.3g} {p.unit}",
+            "shrinkage": f"{numbers[p.name]['sd_over_prior_sd']:.3f}",
+            "verdict": report.verdict(numbers[p.name]["sd_over_prior_sd"]),
+            "uniform": numbers[p.name]["ranks_uniform"],
+            "p_value": f"{numbers[p.name]['rank_p_value']:.2g}",
+        }
+        for p in report_parameters(run)
+    ]
+
+
+def sentences(run: Run, checks: Checks) -> list[str]:
+    """In words: what the profile tells, what it cannot, and which parameters hide each other."""
+    names = np.array(run.study.prior.names)
+    told = checks.shrinkage < report.LEARNED
+    said = []
+    if told.any():
+        said.append(f"The profile tells {_list(names[told])}.")
+    if (~told).any():
+        shares = ", ".join(f"{s:.0%}" for s in checks.shrinkage[~told])
+        said.append(
+            f"It cannot tell {_list(names[~told])} alone: {shares} of the prior's width remains."
+        )
+    for i, j, r in _hidden_pairs(checks.draws):
+        said.append(
+            f"{names[i]} and {names[j]} hide each other (posterior correlation {r:+.2f}): only a "
+            "combination of them is seen. A second setting, with one motor moved by a known step, "
+            "would tell them apart."
+        )
+    return said
+
+
+def _hidden_pairs(draws: np.ndarray, strong: float = 0.7) -> list[tuple[int, int, float]]:
+    """Pairs whose mean correlation within a posterior is strong."""
+    centred = draws - draws.mean(axis=1, keepdims=True)
+    centred /= centred.std(axis=1, keepdims=True)
+    correlation = np.einsum("nli,nlj->ij", centred, centred) / (draws.shape[0] * draws.shape[1])
+    i, j = np.triu_indices(len(correlation), 1)
+    return [
+        (int(a), int(b), float(correlation[a, b]))
+        for a, b in zip(i, j, strict=True)
+        if abs(correlation[a, b]) > strong
+    ]
+
+
+def _list(names: np.ndarray) -> str:
+    *first, last = (str(n) for n in names)
+    return f"{', '.join(first)} and {last}" if first else last
