@@ -118,12 +118,20 @@ def neighbours(emission: Array, eps: float, samples: Array, rays: Array) -> None
     for i in range(n):
         rays[X, i] *= shrink
         rays[Y, i] *= shrink
-        for d in range(1, 3):
-            rays[X:Z, i + d * n] = rays[X:Z, i]
-            rays[Z, i + d * n] = rays[Z, i]
-            rays[DX:, i + d * n] = rays[DX:, i]
+    for c in range(RAY):
+        for i in range(n):
+            rays[c, i + n] = rays[c, i + 2 * n] = rays[c, i]
+    for i in range(n):
         rays[X, i + n] += eps * emission[SIGMA_X]
         rays[Y, i + 2 * n] += eps * emission[SIGMA_Y]
+
+
+@njit(**JIT)
+def covariance(places: Array, i: int, n: int, f: int, g: int) -> float:
+    """Of the carried source size in places f and g, from the two neighbours of centre i."""
+    in_x = (places[f, i + n] - places[f, i]) * (places[g, i + n] - places[g, i])
+    in_y = (places[f, i + 2 * n] - places[f, i]) * (places[g, i + 2 * n] - places[g, i])
+    return in_x + in_y
 
 
 @njit(**JIT)
@@ -137,18 +145,23 @@ def splat(
     pitch: Array,
     profile: Array,
     bins: int,
-    weight: float,
+    mean: Array,
+    cov: Array,
 ) -> float:
-    """Land centre i of a block: cut its Gaussian at every slit, then add it to the profiles."""
+    """Land centre i of a block: cut its Gaussian at every slit, then add it to the profiles.
+
+    Returns its weight; mean [F] and cov [F, F] are scratch.
+    """
+    weight = 1.0
     size = places.shape[0]
-    mean, cov = np.empty(size), np.empty((size, size))
+    for f in range(size - 2):  # most of a monochromator's rays end here: no matrix for those
+        sd = math.sqrt(slope_cov[f, f] + covariance(places, i, n, f, f))
+        if abs(places[f, i]) - FAR * sd > halves[f]:
+            return 0.0
     for f in range(size):
         mean[f] = places[f, i]
-        for g in range(size):
-            cov[f, g] = slope_cov[f, g]
-            for d in range(1, 3):
-                here, there = places[f, i], places[g, i]
-                cov[f, g] += (places[f, i + d * n] - here) * (places[g, i + d * n] - there)
+        for g in range(f + 1):
+            cov[f, g] = cov[g, f] = slope_cov[f, g] + covariance(places, i, n, f, g)
     for f in range(size - 2):
         weight *= truncate(mean, cov, f, halves[f])
         if weight == 0.0:
@@ -183,6 +196,7 @@ def one_profile(
     spread = slope_covariance(emission, hard, slots, stops)
     rays, normals = np.empty((RAY, 3 * BLOCK)), np.empty((3, 3 * BLOCK))
     perfect, places = np.empty((2, 0)), np.empty((halves.shape[0], 3 * BLOCK))
+    mean, cov = np.empty(halves.shape[0]), np.empty((halves.shape[0], halves.shape[0]))
     transmission = 0.0
     for start in range(0, samples.shape[0], BLOCK):
         n = min(BLOCK, samples.shape[0] - start)
@@ -197,7 +211,9 @@ def one_profile(
                 stop += 1
         for i in range(n):
             if lost[i] == 0 and lost[i + n] == 0 and lost[i + 2 * n] == 0:
-                transmission += splat(places, i, n, halves, spread, psf, pitch, profile, bins, 1.0)
+                transmission += splat(
+                    places, i, n, halves, spread, psf, pitch, profile, bins, mean, cov
+                )
     profile /= samples.shape[0]
     return transmission / samples.shape[0]
 

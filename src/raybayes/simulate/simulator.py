@@ -88,13 +88,16 @@ class Simulator:
         samples[..., 4] *= self.band
         return samples
 
-    def profiles(self, theta: ArrayLike, key: int | tuple[int, ...] = 0) -> tuple[Array, Array]:
+    def profiles(
+        self, theta: ArrayLike, key: int | tuple[int, ...] | None = 0
+    ) -> tuple[Array, Array]:
         """Simulate n settings.
 
         Args:
             theta: [n, d] in RAY-UI's units.
             key: with the simulator's seed it determines the rays; give independent
-                simulations different keys.
+                simulations different keys. None: all settings share the same rays, as
+                likelihoods and derivatives need it ("expected" only).
 
         Returns:
             profiles [n, bins] and transmission [n] (to the image plane, inside the detector
@@ -105,10 +108,16 @@ class Simulator:
         """
         values = np.asarray(theta, np.float64)
         parts = [
-            self._some(values[i : i + COMPILE_AT_ONCE], (self.seed, *_tuple(key), i))
+            self._some(values[i : i + COMPILE_AT_ONCE], self._stream(key, i))
             for i in range(0, max(len(values), 1), COMPILE_AT_ONCE)
         ]
         return np.concatenate([p for p, _ in parts]), np.concatenate([t for _, t in parts])
+
+    def _stream(self, key: int | tuple[int, ...] | None, start: int) -> tuple[int, ...]:
+        """What seeds the random choices of one part; empty where there are none."""
+        if key is None:
+            return ()
+        return (self.seed, *(key if isinstance(key, tuple) else (key,)), start)
 
     def _some(self, theta: Array, key: tuple[int, ...]) -> tuple[Array, Array]:
         compute = self._expected if self.tracing.mode == "expected" else self._counted
@@ -124,13 +133,13 @@ class Simulator:
     def _expected(self, theta: Array, key: tuple[int, ...]) -> tuple[Array, Array]:
         compiled = compile_beamline(self.beamline, self.names, theta)
         profiles, transmission = np.zeros((len(theta), self.detector.size)), np.zeros(len(theta))
-        rng = np.random.default_rng(key)
+        picks = np.random.default_rng(key).integers(SETS, size=len(theta))
         expected_profiles(
             compiled.emission,
             compiled.rows,
             slope_slots(compiled.rows),
             self.samples,
-            rng.integers(SETS, size=len(theta)),
+            picks if key else np.zeros(len(theta), np.int64),
             self.tracing.splat,
             np.asarray(self.detector.psf),
             np.asarray(self.detector.pitch),
@@ -154,7 +163,3 @@ class Simulator:
             profiles[i] = np.concatenate(counts) / self.tracing.rays
             transmission[i] = rays.transmission
         return profiles, transmission
-
-
-def _tuple(key: int | tuple[int, ...]) -> tuple[int, ...]:
-    return key if isinstance(key, tuple) else (key,)
