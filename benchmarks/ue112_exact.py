@@ -45,13 +45,15 @@ def exact_draws(simulator, detector, posterior, x, seed):
     )
     moves = [(emcee.moves.DEMove(), 0.7), (emcee.moves.DESnookerMove(), 0.1)]
     moves += [(emcee.moves.StretchMove(), 0.2)]
-    sampler = emcee.EnsembleSampler(
-        WALKERS, prior.dim, log_posterior, moves=moves, vectorize=True
-    )
+    sampler = emcee.EnsembleSampler(WALKERS, prior.dim, log_posterior, moves=moves, vectorize=True)
     sampler.random_state = np.random.RandomState(seed).get_state()
     sampler.run_mcmc(first, STEPS)
     ess = weight.sum() ** 2 / (weight**2).sum()
-    return sampler.get_chain(discard=STEPS - KEPT, flat=True), sampler.acceptance_fraction.mean(), ess
+    return (
+        sampler.get_chain(discard=STEPS - KEPT, flat=True),
+        sampler.acceptance_fraction.mean(),
+        ess,
+    )
 
 
 def fisher_widths(simulators, detector, prior, theta):

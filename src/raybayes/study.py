@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.rml import Beamline, read_rml
 from raybayes.density import CINN, Flow, trainable
 from raybayes.diagnostics import Calibration, calibration, ranks
@@ -84,8 +85,8 @@ def read_study(name: str | os.PathLike[str]) -> tuple[Study, Beamline]:
     except ValidationError as error:
         raise InputError(f"{path}: {_explain(error)}") from error
     beamline = read_rml(_beamline_path(study.beamline, path.parent))
-    for parameter in study.prior.names:
-        beamline.find(parameter)
+    prior = study.prior
+    compile_beamline(beamline, prior.names, [prior.low, prior.high])  # refuses now, not in hours
     return study, beamline
 
 

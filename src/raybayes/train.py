@@ -134,7 +134,7 @@ class Trainer(Generic[Q]):
         """One epoch over `data`, then the validation loss."""
         z, x = self._batches(state.epoch, data)
         params, optimiser, losses = self._epoch(state.params, state.optimiser, z, x)
-        valid = float(self._validate(params, *self.held_out))
+        valid = self._validate(params, *self.held_out)
         history = (*state.history, (float(np.mean(losses)), valid))
         if not np.isfinite(history[-1]).all():
             stopped = f"the loss was not finite in epoch {len(history)}; the best weights are kept"
@@ -158,11 +158,15 @@ class Trainer(Generic[Q]):
         return self._compiled[name]
 
     def _loss(self, params: Any, z: jax.Array, x: jax.Array) -> jax.Array:
-        density = eqx.combine(params, self.density)
-        return -jnp.mean(jax.vmap(density.log_prob)(z, x))
+        return -jnp.mean(self._log_prob(params, z, x))
 
-    def _validate(self, params: Any, z: Array32, x: Array32) -> jax.Array:
-        return self._once("validate", lambda: jax.jit(self._loss))(params, z, x)
+    def _validate(self, params: Any, z: Array32, x: Array32) -> float:
+        """Mean -log q; summed in float64 on the host, where the order of a sum is fixed."""
+        log_q = self._once("validate", lambda: jax.jit(self._log_prob))(params, z, x)
+        return -float(np.mean(log_q, dtype=np.float64))
+
+    def _log_prob(self, params: Any, z: jax.Array, x: jax.Array) -> jax.Array:
+        return jax.vmap(eqx.combine(params, self.density).log_prob)(z, x)
 
     def _epoch(self, params: Any, state: Any, z: Array32, x: Array32) -> tuple[Any, Any, Any]:
         optimiser = self.optimiser()

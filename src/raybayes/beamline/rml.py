@@ -33,7 +33,7 @@ class Param:
 
     text: str | tuple[str, str, str]
     attributes: Mapping[str, str]
-    line: int = 0
+    line: int = field(default=0, compare=False)
 
     @property
     def auto(self) -> bool:
@@ -53,7 +53,7 @@ class Element:
     name: str
     type: str
     params: Mapping[str, Param]
-    line: int = 0
+    line: int = field(default=0, compare=False)
 
     def number(self, id_: str, default: float = 0.0) -> float:
         """The value of a number or choice; `default` where the file leaves it out."""

@@ -46,7 +46,10 @@ def uniforms(
     engine = qmc.Sobol(dimensions, rng=rng) if sampling == "sobol" else None
     for start in range(0, rays, CHUNK):
         n = min(CHUNK, rays - start)
-        points = rng.random((n, dimensions)) if engine is None else engine.random(n)
+        if engine is None:
+            points = rng.random((n, dimensions))
+        else:  # Sobol points are balanced in powers of two
+            points = engine.random(1 << (n - 1).bit_length())[:n]
         yield np.clip(points, 2.0**-53, 1 - 2.0**-53)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from raybayes.beamline.geometry import SIGMA_X, SIGMA_Y
 from raybayes.beamline.source import STANDARD, emit
-from raybayes.optics import DX, JIT, KIND, OPENING, RAY, SCREEN, X, Y, Z, through
+from raybayes.optics import JIT, KIND, OPENING, RAY, SCREEN, X, Y, through
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]

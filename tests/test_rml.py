@@ -1,0 +1,183 @@
+"""RML files: nothing is lost, what is derived is right, what is wrong is named."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from conftest import UE112
+
+from raybayes.beamline.derive import refresh, with_values
+from raybayes.beamline.geometry import PLACERS, compile_beamline
+from raybayes.beamline.rml import Beamline, Element, Param, read_rml, write_rml
+from raybayes.beamline.schema import MODELLED, OBJECTS, SOURCES
+from raybayes.errors import InputError
+
+TEXT = UE112.read_text()
+
+
+def test_round_trip_is_bytes(tmp_path, ue112):
+    write_rml(ue112, tmp_path / "copy.rml")
+    assert (tmp_path / "copy.rml").read_bytes() == UE112.read_bytes()
+
+
+def test_every_type_has_a_placer_and_stands_in_the_shipped_beamline(ue112):
+    assert set(PLACERS) | SOURCES == set(OBJECTS)
+    assert {e.type for e in ue112.elements} == set(OBJECTS)
+
+
+def test_shipped_file_has_every_parameter_that_ray_ui_writes(shared, ue112):
+    """Against an object of the same type in a file that RAY-UI 1.15 wrote."""
+    theirs = {}
+    for path in ("HRRIXS_100m_1.rml", "HB_1200.rml"):
+        for node in ET.parse(shared / "rayui" / path).iter("object"):
+            theirs[node.get("type")] = [p.get("id") for p in node]
+    for element in ue112.elements:
+        assert list(element.params) == theirs[element.type], element.name
+
+
+def test_stored_auto_values_are_what_we_compute(ue112):
+    again = refresh(ue112)
+    for ours, theirs in zip(again.elements, ue112.elements, strict=True):
+        assert ours.params == theirs.params
+
+
+def test_auto_values_of_ray_ui(shared, tmp_path):
+    """RAY-UI's own derived numbers, on the objects of real beamlines that we know."""
+    path = shared / "rayui" / "HRRIXS_100m_1.rml"
+    tree = ET.parse(path)
+    beamline = tree.getroot().find("beamline")
+    for node in list(beamline):
+        if node.get("type") not in OBJECTS:
+            beamline.remove(node)
+        for param in node:
+            if param.get("id") == "reflectivityType":
+                param.text = "0"
+    tree.write(tmp_path / "known.rml")
+    read = read_rml(tmp_path / "known.rml")
+    derived = compile_beamline(read).derived
+    compared = 0
+    for name, values in derived.items():
+        for id_, value in values.items():
+            param = read[name].params[id_]
+            if param.auto or (name == "M2" and id_ == "grazingIncAngle"):
+                np.testing.assert_allclose(float(param.text), value, rtol=1e-7)
+                compared += 1
+    assert compared >= 5
+
+
+def test_world_coordinates_are_never_read(ue112):
+    nonsense = Param(("7", "7", "7"), {"enabled": "F"})
+    moved = ue112.with_params("M3", {"worldPosition": nonsense, "worldXdirection": nonsense})
+    assert np.array_equal(compile_beamline(moved).rows, compile_beamline(ue112).rows)
+
+
+def test_set_values_switch_on_alignment_and_recompute(ue112, tmp_path):
+    changed = with_values(ue112, {"M2.rotationXerror": 0.01, "G.cFactor": 2.0})
+    assert changed["M2"].number("alignmentError") == 0
+    assert changed["G"].number("alpha") != ue112["G"].number("alpha")
+    assert changed["M2"].number("grazingIncAngle") != ue112["M2"].number("grazingIncAngle")
+    write_rml(changed, tmp_path / "changed.rml")
+    assert read_rml(tmp_path / "changed.rml").elements == changed.elements
+
+
+def test_text_is_escaped(tmp_path):
+    element = Element('a<"&b', "ImagePlane", {"distanceImagePlane": Param("1", {})})
+    source = read_rml(UE112).source
+    write_rml(Beamline("1.15", (source, element)), tmp_path / "x.rml")
+    assert read_rml(tmp_path / "x.rml").elements[1].name == 'a<"&b'
+
+
+def edited(pattern, replacement):
+    text, n = re.subn(pattern, replacement, TEXT, count=1)
+    assert n == 1
+    return text
+
+
+LINE = TEXT[: TEXT.index('id="cFactor"')].count("\n") + 1
+BAD = {
+    "broken XML": (TEXT[:-20], "not well-formed XML"),
+    "no RML": ("<a/>", "begins with <lab>"),
+    "no beamline": ("<lab/>", "no <beamline>"),
+    "empty": ("<lab><beamline/></lab>", "empty"),
+    "unknown type": (
+        edited('type="Plane Grating"', 'type="Plane Gratin"'),
+        r"'G'.*unknown type 'Plane Gratin'",
+    ),
+    "unknown parameter": (
+        edited('id="cFactor"', 'id="cFaktor"'),
+        rf":{LINE}: Plane Grating 'G', parameter 'cFaktor'",
+    ),
+    "unknown choice": (
+        edited(r'(id="gratingMount"[^>]*)>3<', r"\1>7<"),
+        "'G', parameter 'gratingMount': 7 is not one of",
+    ),
+    "not a choice's number": (edited(r'(id="gratingMount"[^>]*)>3<', r"\1>1.5<"), "1.5 is not one"),
+    "no number": (edited(r'(id="cFactor"[^>]*)>2.25<', r"\1>abc<"), "'abc' is not a finite"),
+    "NaN": (edited(r'(id="cFactor"[^>]*)>2.25<', r"\1>nan<"), "'nan' is not a finite"),
+    "unit": (
+        edited('id="lineDensity"', 'id="lineDensity" unit="1/m"'),
+        "'lineDensity': unit '1/m' is not RAY-UI's",
+    ),
+    "attribute": (edited('id="cFactor"', 'id="cFactor" foo="1"'), "unknown attribute 'foo'"),
+    "flag": (edited('(id="cFactor") enabled="T"', r'\1 enabled="yes"'), "must be"),
+    "twice": (
+        edited('(<param id="cFactor".*</param>)', r"\1\1"),
+        "'cFactor': it is given twice",
+    ),
+    "two names": (edited('name="M3"', 'name="M1"'), "two objects have this name"),
+    "no source": (edited('type="Simple Undulator"', 'type="ImagePlane"'), "no such parameter"),
+    "entities": ('<!DOCTYPE a [<!ENTITY b "c">]><lab>&b;</lab>', "entities"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_files_are_named(case, tmp_path):
+    text, message = BAD[case]
+    (tmp_path / "bad.rml").write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        read_rml(tmp_path / "bad.rml")
+    assert "bad.rml" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match=r"none\.rml: cannot be read"):
+        read_rml(tmp_path / "none.rml")
+
+
+@pytest.mark.parametrize("id_", sorted(MODELLED))
+def test_what_is_not_modelled_is_refused_by_name(id_, ue112):
+    element = next(e for e in ue112.elements if id_ in e.params)
+    kind = OBJECTS[element.type][id_]
+    choice = next(k for k in kind.words if k not in MODELLED[id_])
+    changed = ue112.with_params(element.name, {id_: Param(str(choice), {"enabled": "T"})})
+    with pytest.raises(InputError, match=rf"'{element.name}', parameter '{id_}'.*not modelled"):
+        compile_beamline(changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("M9.radius", "no element 'M9'; the beamline has UE112, AP, M1"),
+        ("M1.rotationWerror", "'M1' has no numeric parameter 'rotationWerror'"),
+        ("M1", "write it as ELEMENT.PARAMETER"),
+        ("M2.grazingIncAngle", "does not depend on it"),
+        ("M1.totalWidthB", "does not depend on it"),
+    ],
+)
+def test_bad_parameter_names(name, message, ue112):
+    with pytest.raises(InputError, match=message):
+        compile_beamline(ue112, [name], [[0.0]])
+
+
+@pytest.mark.parametrize(
+    ("theta", "message"), [([[1.0, 2.0]], "must be"), ([[np.nan]], "NaN"), ([1.0], "must be")]
+)
+def test_bad_theta(theta, message, ue112):
+    with pytest.raises(InputError, match=message):
+        compile_beamline(ue112, ["M1.rotationXerror"], theta)
+
+
+def test_evanescent_order(ue112):
+    with pytest.raises(InputError, match="no diffracted beam"):
+        with_values(ue112, {"G.lineDensity": 4e6})

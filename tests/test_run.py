@@ -1,0 +1,199 @@
+"""A study from its file to its report, killed and resumed, and every wrong input on the way."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from raybayes.cli import app
+from raybayes.errors import InputError
+from raybayes.posterior import Posterior
+from raybayes.store import PARTIAL, Store, read_arrays, write_whole
+from raybayes.study import Run, read_study
+
+TINY = """
+name = "tiny"
+beamline = "ue112_pgm1.rml"
+seed = 3
+simulations = 600
+validation = 100
+shard = 50
+[parameters]
+"M4.rotationXerror" = [-0.06, 0.06]
+"M4.rotationZerror" = [-0.5, 0.5]
+[tracing]
+rays = 128
+[flow]
+blocks = 4
+width = 32
+embedding = [32, 16]
+[training]
+epochs = 4
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+def command(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def shards(folder):
+    files = sorted((Path(folder) / "simulations").glob("shard-*"))
+    return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+def test_run_and_run_again(tiny, tmp_path):
+    out = tmp_path / "out"
+    first = command("run", tiny, "--out", out, "--json")
+    assert first.exit_code == 0, first.output
+    result = json.loads(first.stdout)
+    assert set(result["parameters"]) == {"M4.rotationXerror", "M4.rotationZerror"}
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 5 and "http" not in page.replace("html", "")
+    for name in ("recovery", "corner", "profile", "ranks", "training"):
+        assert (out / f"{name}.png").stat().st_size > 1000
+    before = shards(out)
+    again = command("run", tiny, "--out", out, "--json")
+    assert json.loads(again.stdout) == result and shards(out) == before
+    posterior = Posterior.load(out / "posterior.safetensors")
+    assert posterior.made_by["study"] == "tiny" and posterior.sample(np.ones(200), 3).shape == (
+        3,
+        2,
+    )
+    table = command("run", tiny, "--out", out)
+    assert "M4.rotationXerror" in table.stdout and "report:" in table.stdout
+
+
+def test_every_shard_says_what_made_it(tiny, tmp_path):
+    run = Run(*read_study(tiny), tmp_path)
+    run.store.fill(100, run.shard)
+    arrays, header = read_arrays(run.store.path(1))
+    assert arrays["theta"].shape == (50, 2) and arrays["profile"].shape == (50, 200)
+    assert header["seed"] == 3 and header["shard"] == 1
+    assert header["names"] == ["M4.rotationXerror", "M4.rotationZerror"]
+    assert "raybayes" in header["made_by"] and header["study"] == run.store.header["study"]
+
+
+FILL = "import sys; from pathlib import Path; from raybayes.study import *; " \
+    "Run(*read_study(sys.argv[1]), Path(sys.argv[2])).simulate()"  # fmt: skip
+
+
+@pytest.mark.slow
+def test_killed_at_five_moments(tiny, tmp_path):
+    """SIGKILL after a growing number of shards: nothing finished is lost, the bytes agree."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    Run(*read_study(tiny), whole).simulate()
+    for moment in range(5):
+        process = subprocess.Popen([sys.executable, "-c", FILL, str(tiny), str(killed)])
+        wanted = 2 * moment + 1
+        while process.poll() is None and len(shards(killed)) < wanted:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        finished = shards(killed)
+        assert len(finished) >= wanted
+        assert finished.items() <= shards(whole).items()
+    Run(*read_study(tiny), killed).simulate()
+    assert shards(killed) == shards(whole)
+    assert not list((killed / "simulations").glob(f"{PARTIAL}*"))
+
+
+def test_no_partial_file_replaces_a_whole_one(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    write_whole(path, b"whole")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="No space left"):
+        write_whole(path, b"half")
+    assert path.read_bytes() == b"whole" and list(tmp_path.iterdir()) == [path]
+
+
+def test_store_refuses_another_study(tmp_path):
+    data = {"theta": np.zeros((2, 1))}
+    Store(tmp_path, {"study": "a"}, 2).fill(2, lambda index, count: data)
+    with pytest.raises(InputError, match="belongs to study a, not to b"):
+        Store(tmp_path, {"study": "b"}, 2).read(2)
+
+
+STUDIES = {
+    "unknown key": (TINY + "\ncolour = 1", "training.colour"),
+    "no TOML": ("name = ", "not valid TOML"),
+    "reversed prior": (TINY.replace("[-0.06, 0.06]", "[0.06, -0.06]"), "low 0.06 must be below"),
+    "unknown parameter": (TINY.replace("M4.rotationX", "M4.rotationW"), "no numeric parameter"),
+    "unknown element": (TINY.replace("M4.rotationX", "M8.rotationX"), "no element 'M8'"),
+    "negative": (TINY.replace("rays = 128", "rays = -1"), "tracing.rays"),
+    "no beamline file": (TINY.replace("ue112_pgm1", "other"), "other.rml: cannot be read"),
+    "greyed out": (TINY.replace("M4.rotationXerror", "M2.grazingIncAngle"), "does not depend"),
+}
+
+
+@pytest.mark.parametrize("case", STUDIES)
+def test_bad_studies_are_one_sentence(case, tmp_path):
+    text, message = STUDIES[case]
+    (tmp_path / "s.toml").write_text(text)
+    result = command("run", tmp_path / "s.toml", "--out", tmp_path / "out")
+    assert result.exit_code == 2 and message in result.stderr
+    assert result.stderr.count("\n") == 1 and "Traceback" not in result.stderr
+
+
+def test_missing_study(tmp_path):
+    result = command("run", tmp_path / "none.toml", "--out", tmp_path / "out")
+    assert result.exit_code == 2 and "cannot be read as a study" in result.stderr
+
+
+def test_folder_of_another_study(tiny, tmp_path):
+    out = tmp_path / "out"
+    Run(*read_study(tiny), out).claim()
+    tiny.write_text(TINY.replace("seed = 3", "seed = 4"))
+    result = command("run", tiny, "--out", out)
+    assert result.exit_code == 2 and "results of another study" in result.stderr
+
+
+def test_folder_that_is_not_ours(tiny, tmp_path):
+    result = command("run", tiny, "--out", tmp_path)
+    assert result.exit_code == 2 and "was not made by raybayes" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
+def test_help_loads_nothing_heavy(arguments):
+    code = (
+        "import sys; from raybayes.cli import app; app(sys.argv[1:], standalone_mode=False); "
+        "heavy = {'jax', 'numba', 'numpy', 'scipy', 'matplotlib'} & set(sys.modules); "
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.slow
+def test_ue112_is_calibrated(tmp_path):
+    """A shortened run of the shipped study: ranks of all six parameters are uniform."""
+    study, beamline = read_study("ue112")
+    training = study.training.model_copy(update={"epochs": 15})
+    study = study.model_copy(update={"simulations": 15_000, "training": training})
+    run = Run(study, beamline, tmp_path)
+    posterior, _ = run.train(run.simulate(), lambda state: None)
+    checks = run.check(posterior)
+    assert checks.calibration.uniform().all()
+    shrinkage = dict(zip(study.prior.names, checks.shrinkage, strict=True))
+    assert shrinkage["M4.rotationXerror"] < 0.75 and shrinkage["M4.rotationYerror"] < 0.85
+    assert shrinkage["M1.rotationXerror"] > 0.5 and shrinkage["M3.rotationXerror"] > 0.5
