@@ -2,7 +2,7 @@
 
     ./run python benchmarks/ue112_exact.py out/ue112 --observations 12
 
-The exact posterior is sampled by emcee (pip install emcee) through the simulator's exact
+The exact posterior is sampled by emcee (extra `bench`) through the simulator's exact
 likelihood, with rays independent of those that training used. Its walkers start at draws of the
 network, resampled by the exact likelihood, so that each mode is entered with its own weight.
 Widths are posterior sd / prior sd, root mean square over the observations.

@@ -25,7 +25,12 @@ from raybayes.store import write_whole
 Array = NDArray[np.float64]
 
 BLUE, ORANGE, GREY = "#2166ac", "#d95f02", "#8c8c8c"
-STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 130}
+STYLE: Any = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.dpi": 130,
+}
 LEARNED, WEAK = 0.5, 0.8  # posterior sd / prior sd: below the first learned, above the second not
 RANK_BINS = 16
 

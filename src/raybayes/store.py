@@ -56,7 +56,7 @@ def _sync_folder(folder: Path) -> None:
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray], header: Mapping[str, object]) -> None:
     """One safetensors file; the header stands in it as one JSON text."""
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     write_whole(path, save(contiguous, {"raybayes": json.dumps(header, sort_keys=True)}))
 
 

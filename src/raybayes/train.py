@@ -163,7 +163,7 @@ class Trainer(Generic[Q]):
     def _validate(self, params: Any, z: Array32, x: Array32) -> float:
         """Mean -log q; summed in float64 on the host, where the order of a sum is fixed."""
         log_q = self._once("validate", lambda: jax.jit(self._log_prob))(params, z, x)
-        return -float(np.mean(log_q, dtype=np.float64))
+        return -float(np.asarray(log_q).mean(dtype=np.float64))
 
     def _log_prob(self, params: Any, z: jax.Array, x: jax.Array) -> jax.Array:
         return jax.vmap(eqx.combine(params, self.density).log_prob)(z, x)

@@ -38,7 +38,7 @@ class Detector(BaseModel):
     def edges(self, axis: int) -> Array:
         """Of the bins, mm; axis 0 is horizontal, 1 vertical; centred on the optical axis."""
         n = self.bins[axis]
-        return (np.arange(n + 1) - n / 2) * self.pitch[axis]
+        return np.asarray((np.arange(n + 1) - n / 2) * self.pitch[axis], np.float64)
 
     def expected(self, profile: ArrayLike) -> Array:
         """Fractions [..., bins] -> expected counts [..., bins]."""
