@@ -137,7 +137,7 @@ def rank_histograms(parameters: list[Parameter], rank: Ints, result: Calibration
         axis.axhspan(low, high, color=GREY, alpha=0.3)
         axis.hist(rank[:, j], np.linspace(0, result.levels, RANK_BINS + 1), color=BLUE, alpha=0.8)
         word = "uniform" if result.uniform()[j] else "NOT uniform"
-        axis.set(title=f"{p.name}: {word}, p = {result.p_value[j]:.2g}", xlabel="rank of truth")
+    XX
     return figure
 
 
