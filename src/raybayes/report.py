@@ -137,7 +137,8 @@ def rank_histograms(parameters: list[Parameter], rank: Ints, result: Calibration
         axis.axhspan(low, high, color=GREY, alpha=0.3)
         axis.hist(rank[:, j], np.linspace(0, result.levels, RANK_BINS + 1), color=BLUE, alpha=0.8)
         word = "uniform" if result.uniform()[j] else "NOT uniform"
-    XX
+        axis.set_title(f"{p.name}\n{word}, p = {result.p_value[j]:.2g}", fontsize=8)
+        axis.set_xlabel("rank of truth")
     return figure
 
 
