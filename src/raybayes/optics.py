@@ -38,8 +38,9 @@ SCREEN, QUADRIC, TOROID = 0.0, 1.0, 2.0
 X, Y, Z, DX, DY, DZ, E = range(7)
 RAY = 7
 
-# Contraction to fused multiply-adds only: nothing that depends on the block's size or order.
-JIT: Any = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+# No fast-math: with fused multiply-adds the last bit would depend on what LLVM inlines, and so on
+# whether a caller was compiled or came from the cache. Strict arithmetic gives the same bytes.
+JIT: Any = {"cache": True, "error_model": "numpy"}
 NEWTON_STEP = 1e-11  # mm along the ray: below it, the hit on a toroid is converged
 NEWTON_MOST = 20
 
