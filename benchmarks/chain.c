@@ -67,7 +67,7 @@ static void toroid(const double *r, rays *a, normals *k, int n) {
             a->x[i] = x + s * u; a->y[i] = y + s * v; a->z[i] = z + s * w;
             double f = 1 / sqrt(fx * fx + fz * fz + 1);
             k->x[i] = -fx * f; k->y[i] = f; k->z[i] = -fz * f;
-            moving += fabs(s) > 1e-11;
+            moving += fabs(s) > 1e-8;
         }
         if (!moving) return;
     }

@@ -41,7 +41,7 @@ RAY = 7
 # No fast-math: with fused multiply-adds the last bit would depend on what LLVM inlines, and so on
 # whether a caller was compiled or came from the cache. Strict arithmetic gives the same bytes.
 JIT: Any = {"cache": True, "error_model": "numpy"}
-NEWTON_STEP = 1e-11  # mm along the ray: below it, the hit on a toroid is converged
+NEWTON_STEP = 1e-8  # mm along the ray: convergence is quadratic, so what is left is below 1e-18
 NEWTON_MOST = 20
 
 
