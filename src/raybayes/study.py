@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.rml import Beamline, read_rml
 from raybayes.density import CINN, Flow, trainable
-from raybayes.diagnostics import Calibration, calibration, ranks
+from raybayes.diagnostics import Calibration, Ints, calibration, ranks
 from raybayes.errors import InputError
 from raybayes.posterior import Posterior
 from raybayes.prior import BoxPrior
@@ -116,16 +116,16 @@ class Checks:
     """A posterior on fresh pairs.
 
     Attributes:
-        theta, x: [n, d] truths and [n, bins] noisy observations; profiles: noise-free.
-        draws: [n, DRAWS, d].
+        theta, x: [n, d] truths and [n, bins] noisy observations.
+        draws: [n, DRAWS, d]; rank: [n, d], of the truth among them.
         calibration: of the ranks of all parameters.
         shrinkage: [d], root mean square posterior sd over prior sd.
     """
 
     theta: Array
     x: Array
-    profiles: Array
     draws: Array
+    rank: Ints
     calibration: Calibration
     shrinkage: Array
 
@@ -251,9 +251,10 @@ class Run:
         profiles, _ = self.simulator.profiles(theta, (CHECK, 0))
         x = study.detector.observe(profiles, rng)
         draws = posterior.sample(x, DRAWS, study.seed)
-        result = calibration(ranks(theta, draws), DRAWS + 1)
+        rank = ranks(theta, draws)
+        result = calibration(rank, DRAWS + 1)
         spread = np.sqrt((draws.var(axis=1, ddof=1)).mean(axis=0))
-        return Checks(theta, x, profiles, draws, result, spread / study.prior.sd)
+        return Checks(theta, x, draws, rank, result, spread / study.prior.sd)
 
 
 def summary(run: Run, checks: Checks) -> dict[str, Any]:

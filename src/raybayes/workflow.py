@@ -9,7 +9,6 @@ from tqdm import tqdm
 
 from raybayes import report
 from raybayes.beamline.schema import OBJECTS, Number
-from raybayes.diagnostics import ranks
 from raybayes.posterior import Posterior
 from raybayes.study import Checks, Run, read_study, summary
 from raybayes.train import Fit, State
@@ -53,7 +52,6 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
     low, high = np.quantile(predicted, [0.05, 0.95], axis=0)
     observed = checks.x[SHOWN]
     edges = (study.detector.edges(0), study.detector.edges(1))
-    rank = ranks(checks.theta, checks.draws)
     images = report.drawn(
         lambda: {
             "recovery": report.recovery(shown, checks.theta, checks.draws),
@@ -61,7 +59,7 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
                 shown, study.prior.sample(CORNER, rng), draws, checks.theta[SHOWN]
             ),
             "profile": report.profile_fit(edges, observed, predicted),
-            "ranks": report.rank_histograms(shown, rank, checks.calibration),
+            "ranks": report.rank_histograms(shown, checks.rank, checks.calibration),
             "training": report.training_curve(fit.history, fit.best_epoch),
         }
     )
