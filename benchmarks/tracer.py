@@ -33,11 +33,14 @@ POINTER, LONGS = ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_long)
 @numba.njit(**JIT)
 def numba_chain(rows, rays, out, lost):
     perfect, normals, work = np.empty((2, 0)), np.empty((3, BLOCK)), np.empty((RAY, BLOCK))
+    losses = np.empty(BLOCK, np.int64)
     for start in range(0, rays.shape[1], BLOCK):
         work[:] = rays[:, start : start + BLOCK]
+        losses[:] = 0
         for k in range(rows.shape[0]):
-            through(rows[k], work, lost[start : start + BLOCK], k + 1, perfect, normals)
+            through(rows[k], work, losses, k + 1, perfect, normals)
         out[:, start : start + BLOCK] = work
+        lost[start : start + BLOCK] = losses
 
 
 def c_chain():
