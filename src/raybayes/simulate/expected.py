@@ -194,20 +194,20 @@ def one_profile(
         halves[2 * stop : 2 * stop + 2] = rows[stops[stop], OPENING : OPENING + 2]
     hard[:, OPENING : OPENING + 2] = np.inf  # what splat cuts softly, `through` must not cut
     spread = slope_covariance(emission, hard, slots, stops)
-    rays, normals = np.empty((RAY, 3 * BLOCK)), np.empty((3, 3 * BLOCK))
-    perfect, places = np.empty((2, 0)), np.empty((halves.shape[0], 3 * BLOCK))
+    perfect = np.empty((2, 0))
     mean, cov = np.empty(halves.shape[0]), np.empty((halves.shape[0], halves.shape[0]))
     transmission = 0.0
     for start in range(0, samples.shape[0], BLOCK):
         n = min(BLOCK, samples.shape[0] - start)
-        lost = np.zeros(3 * n, np.int64)
-        work = rays[:, : 3 * n]
-        neighbours(emission, eps, samples[start : start + n], work)
+        # New arrays, not slices of larger ones: only contiguous rows vectorise in `through`.
+        rays, normals = np.empty((RAY, 3 * n)), np.empty((3, 3 * n))
+        places, lost = np.empty((halves.shape[0], 3 * n)), np.zeros(3 * n, np.int64)
+        neighbours(emission, eps, samples[start : start + n], rays)
         stop = 0
         for k in range(rows.shape[0]):
-            through(hard[k], work, lost, k + 1, perfect, normals[:, : 3 * n])
+            through(hard[k], rays, lost, k + 1, perfect, normals)
             if stops[stop] == k:
-                places[2 * stop, : 3 * n], places[2 * stop + 1, : 3 * n] = work[X], work[Y]
+                places[2 * stop], places[2 * stop + 1] = rays[X], rays[Y]
                 stop += 1
         for i in range(n):
             if lost[i] == 0 and lost[i + n] == 0 and lost[i + 2 * n] == 0:
