@@ -36,7 +36,7 @@ def width(draws, weight):
 
 def fisher_widths(simulators, detector, prior, theta):
     """[d]: widths from a Fisher matrix of Jacobians with two independent ray sets."""
-    half = prior.width / 2 * STEP
+    half = (prior.high - prior.low) / 2 * STEP
     points = np.concatenate([theta + np.diag(half), theta - np.diag(half)])
     jacobians, means = [], []
     for simulator in simulators:

@@ -7,44 +7,105 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 from scipy.stats import multivariate_normal
 
-from raybayes.density import CINN, Flow, trainable
+from raybayes.density import FlowConfig, cinn, deep, maf_nsf, members, mixture, nsf
+from raybayes.density.config import DensityConfig
+from raybayes.density.ensemble import Ensemble
+from raybayes.density.mixing import ActNorm
+from raybayes.density.trees import stack, trainable
 from raybayes.errors import InputError
+from raybayes.estimator import Estimator
 from raybayes.posterior import Posterior
-from raybayes.prior import BoxPrior
+from raybayes.prior import (
+    Independent,
+    LogNormal,
+    LogUniform,
+    Marginal,
+    Normal,
+    TruncatedNormal,
+    Uniform,
+    box,
+)
 from raybayes.train import Trainer, Training
 
-BOX = BoxPrior(("a", "b"), (-1.0, 2.0), (1.0, 6.0))
-SMALL = {"blocks": 4, "width": 32, "embedding": (32, 16)}
-FLOWS = {
-    "default": Flow(**SMALL),
-    "permutations, relu": Flow(**SMALL, mixing="permutation", activation="relu"),
-    "the talk's, two halves": Flow(**SMALL, halves=2, mixing="permutation"),
+BOX = box(("a", "b"), (-1.0, 2.0), (1.0, 6.0))
+SMALL = {"layers": 4, "widths": (32,), "embedding": {"widths": (32, 16)}}
+DENSITIES = {
+    "deep": deep(**SMALL),
+    "the talk's": cinn(**SMALL),
+    "rotations, actnorm": FlowConfig(**SMALL, actnorm=True, activation="tanh"),
+    "spline coupling": nsf(**SMALL),
+    "affine and spline": nsf(**SMALL, transform="affine_spline", bins=5),
+    "autoregressive splines": maf_nsf(**{**SMALL, "widths": (32, 32)}),
+    "autoregressive affine": FlowConfig(**SMALL, structure="autoregressive", mixing="permutation"),
+    "residual embedding": deep(**{**SMALL, "embedding": {"kind": "residual", "width": 16}}),
+    "mixture": mixture(components=3, widths=(16,), embedding={"widths": (32, 16)}),
+    "ensemble": deep(**SMALL, members=3),
 }
 
 
 # --- prior -------------------------------------------------------------------------------------
 
 
-def test_bijection_and_its_determinant():
-    theta = BOX.sample(200, np.random.default_rng(0))
-    z = BOX.to_real(theta)
-    np.testing.assert_allclose(BOX.from_real(z), theta, atol=1e-12)
-    step = 1e-6
-    slope = (BOX.to_real(theta + step) - BOX.to_real(theta - step)) / (2 * step)
-    np.testing.assert_allclose(BOX.log_det_to_real(theta), np.log(slope).sum(axis=1), atol=1e-4)
+PRIORS = {
+    "box": BOX,
+    "normal": Independent(("a", "b"), (Normal(mean=3, sd=0.1), Normal(mean=0, sd=1))),
+    "logarithms": Independent(
+        ("a", "b"), (LogUniform(low=0.01, high=10), LogNormal(mean=-1, sd=0.5))
+    ),
+    "truncated": Independent(
+        ("a", "b"), (TruncatedNormal(mean=0, sd=1, low=-1, high=3), Uniform(low=0, high=1))
+    ),
+}
 
 
-def test_prior_becomes_standard_normal():
-    z = BOX.to_real(BOX.sample(20_000, np.random.default_rng(0)))
-    np.testing.assert_allclose(np.cov(z.T), np.eye(2), atol=0.04)
+def test_every_marginal_has_a_case():
+    kinds = {m.kind for prior in PRIORS.values() for m in prior.marginals}
+    schema = TypeAdapter(Marginal).json_schema()
+    assert kinds == set(schema["discriminator"]["mapping"])
+
+
+@pytest.mark.parametrize("case", PRIORS)
+def test_bijection_and_its_determinant(case):
+    prior = PRIORS[case]
+    theta = prior.sample(200, np.random.default_rng(0))
+    z = prior.to_real(theta)
+    np.testing.assert_allclose(prior.from_real(z), theta, rtol=1e-10, atol=1e-12)
+    step = 1e-6 * prior.sd
+    slope = (prior.to_real(theta + step) - prior.to_real(theta - step)) / (2 * step)
+    inside = np.isfinite(prior.log_prob(theta + 2 * step) + prior.log_prob(theta - 2 * step))
+    np.testing.assert_allclose(
+        prior.log_det_to_real(theta)[inside], np.log(slope).sum(axis=1)[inside], atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("case", PRIORS)
+def test_prior_becomes_standard_normal(case):
+    theta = PRIORS[case].sample(20_000, np.random.default_rng(0))
+    np.testing.assert_allclose(np.cov(PRIORS[case].to_real(theta).T), np.eye(2), atol=0.04)
+    np.testing.assert_allclose(theta.std(axis=0), PRIORS[case].sd, rtol=0.06)
+
+
+@pytest.mark.parametrize("case", PRIORS)
+def test_prior_density_integrates_to_one(case):
+    prior = PRIORS[case]
+    axes = [np.linspace(*ends, 2001) for ends in zip(prior.low, prior.high, strict=True)]
+    for i, axis in enumerate(axes):
+        theta = np.tile(prior.from_real(np.zeros(2)), (len(axis), 1))
+        middle = (axis[1:] + axis[:-1]) / 2
+        theta = theta[1:]
+        theta[:, i] = middle
+        other = PRIORS[case].marginals[1 - i].distribution.pdf(theta[0, 1 - i])
+        mass = np.exp(prior.log_prob(theta)).sum() * (axis[1] - axis[0]) / other
+        assert mass == pytest.approx(1, abs=5e-3)
 
 
 def test_nothing_leaves_the_box():
     theta = BOX.from_real(1e3 * np.random.default_rng(0).standard_normal((1_000_000, 2)))
     assert np.isfinite(BOX.log_prob(theta)).all()
-    assert np.array_equal(BOX.log_prob([[0, 1.9], [0, 4]]), [-np.inf, -np.log(8)])
+    np.testing.assert_allclose(BOX.log_prob([[0, 1.9], [0, 4]]), [-np.inf, -np.log(8)])
 
 
 BOXES = {
@@ -60,64 +121,103 @@ BOXES = {
 def test_bad_boxes(case):
     arguments, message = BOXES[case]
     with pytest.raises(InputError, match=message):
-        BoxPrior(*arguments)
+        box(*arguments)
 
 
-# --- flow --------------------------------------------------------------------------------------
+# --- densities ---------------------------------------------------------------------------------
+
+X = jnp.arange(5.0)
+GRID = np.linspace(-10, 10, 251, dtype=np.float32)
+STEP = float(GRID[1] - GRID[0])
 
 
 def network(config, dim, size=5, spread=0.5):
-    """A flow away from its start, where every block is nearly the identity."""
-    flow = CINN(config, dim, size, 1.0, seed=1)
-    weights, rest = eqx.partition(flow, trainable(flow))
+    """A density away from its start, where every layer is nearly its mixing."""
+    rng = np.random.default_rng(3)
+    built = members(config, rng.normal(size=(50, dim)), rng.normal(size=(50, size)), seed=1)
+    density = Ensemble(stack(built), len(built)) if len(built) > 1 else built[0]
+    weights, rest = eqx.partition(density, trainable(density))
     leaves, tree = jax.tree.flatten(weights)
     keys = jax.random.split(jax.random.key(2), len(leaves))
-    noisy = [a + spread * jax.random.normal(k, a.shape) / a.shape[-1] ** 0.5
+    noisy = [a + spread * jax.random.normal(k, a.shape) / max(a.shape[-1], 1) ** 0.5
              for a, k in zip(leaves, keys, strict=True)]  # fmt: skip
     return eqx.combine(jax.tree.unflatten(tree, noisy), rest)
 
 
-@pytest.mark.parametrize("dim", [1, 2, 5, 6])
-@pytest.mark.parametrize("case", FLOWS)
+def test_every_kind_has_a_case():
+    """A new kind of density, structure, transform, mixing or embedding needs a case above."""
+    dumped = [config.model_dump() for config in DENSITIES.values()]
+    schema = TypeAdapter(DensityConfig).json_schema()["$defs"]
+    for owner, field in [
+        ("FlowConfig", "structure"), ("FlowConfig", "transform"), ("FlowConfig", "mixing")
+    ]:  # fmt: skip
+        options = set(schema[owner]["properties"][field]["enum"])
+        assert options == {d[field] for d in dumped if field in d}
+    kinds = {s["properties"]["kind"]["const"] for n, s in schema.items() if "kind" in str(s)}
+    assert kinds == {d["kind"] for d in dumped} | {d["embedding"]["kind"] for d in dumped}
+
+
+@pytest.mark.parametrize("dim", [1, 5, 6])
+@pytest.mark.parametrize("case", [c for c, d in DENSITIES.items() if d.kind == "flow"])
 def test_inverse_and_determinant(case, dim, strict_jax):
-    """Samples pushed back give the base, and log_prob has autodiff's log-determinant."""
-    flow = network(FLOWS[case], dim)
-    x, key = jnp.arange(5.0), jax.random.key(0)
+    """Base points come back from z, and log_prob has autodiff's log-determinant."""
+    flow = network(DENSITIES[case].model_copy(update={"members": 1}), dim)
     with jax.enable_x64(True):
         flow = jax.tree.map(lambda a: a.astype(jnp.float64) if eqx.is_inexact_array(a) else a, flow)
-        x = x.astype(jnp.float64)
-        base = jax.random.normal(key, (1, dim))
-
-        def to_base(z):
-            c = flow.embed(x)
-            for coupling, mixing in zip(flow.couplings, flow.constants.mixings, strict=True):
-                z, _ = coupling.forward(mixing @ z, c)
-            return z
-
-        z = flow.sample(x, key, 1)[0]
-        # The mixings are orthogonal to float32.
-        np.testing.assert_allclose(to_base(z), base[0], atol=2e-5)
-        jacobian = jax.jacfwd(to_base)(z)
-        exact = jnp.linalg.slogdet(jacobian)[1] + multivariate_normal(np.zeros(dim)).logpdf(base[0])
-        np.testing.assert_allclose(flow.log_prob(z, x), exact, atol=1e-4)
+        x = X.astype(jnp.float64)
+        base = 1.5 * jax.random.normal(jax.random.key(0), (dim,))
+        h = flow.context(x)
+        z = flow.from_base(base, h)
+        # The fixed rotations are orthogonal to float32.
+        np.testing.assert_allclose(flow.to_base(z, h)[0], base, atol=3e-5)
+        jacobian = jax.jit(jax.jacfwd(lambda one: flow.to_base(one, h)[0]))(z)
+        exact = jnp.linalg.slogdet(jacobian)[1] + multivariate_normal(np.zeros(dim)).logpdf(base)
+        np.testing.assert_allclose(flow.log_prob(z, x), exact, atol=2e-4)
 
 
-@pytest.mark.parametrize("case", FLOWS)
+@pytest.mark.parametrize("case", DENSITIES)
 def test_density_integrates_to_one(case, strict_jax):
-    flow = network(FLOWS[case], 2, spread=0.15)
-    grid = np.linspace(-12, 12, 401, dtype=np.float32)
-    z = jnp.asarray(np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2))
-    log_q = jax.vmap(lambda one: flow.log_prob(one, jnp.arange(5.0)))(z)
-    integral = np.exp(np.asarray(log_q, np.float64)).sum() * (grid[1] - grid[0]) ** 2
+    density = network(DENSITIES[case], 2, spread=0.15)
+    z = jnp.asarray(np.stack(np.meshgrid(GRID, GRID), axis=-1).reshape(-1, 2))
+    log_q = jax.jit(jax.vmap(lambda one: density.log_prob(one, X)))(z)
+    integral = np.exp(np.asarray(log_q, np.float64)).sum() * STEP**2
     assert integral == pytest.approx(1, abs=0.01)
 
 
-# Random permutations between half blocks may leave a coordinate alone; the other two cannot.
-@pytest.mark.parametrize("case", [c for c in FLOWS if c != "permutations, relu"])
+@pytest.mark.parametrize("case", DENSITIES)
+def test_samples_follow_log_prob(case, strict_jax):
+    """Histogram of draws against the density on a grid: the same moments and the same mass."""
+    density = network(DENSITIES[case], 2, spread=0.15)
+    draws = np.asarray(density.sample(X, jax.random.key(5), 20_000), np.float64)
+    z = np.stack(np.meshgrid(GRID, GRID), axis=-1).reshape(-1, 2)
+    log_q = jax.jit(jax.vmap(lambda one: density.log_prob(one, X)))(jnp.asarray(z))
+    mass = np.exp(np.asarray(log_q, np.float64)) * STEP**2
+    mean = mass @ z
+    covariance = (z - mean).T @ ((z - mean) * mass[:, None])
+    standard_error = np.sqrt(np.diag(covariance) / len(draws))
+    np.testing.assert_array_less(np.abs(draws.mean(axis=0) - mean), 5 * standard_error)
+    np.testing.assert_allclose(np.cov(draws.T), covariance, atol=0.05 * np.trace(covariance))
+    for quadrant in [(0, 1), (1, 0)]:
+        above = (z > mean) == np.array(quadrant, bool)
+        expected = mass[above.all(axis=1)].sum()
+        got = ((draws > mean) == np.array(quadrant, bool)).all(axis=1).mean()
+        assert got == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize("case", DENSITIES)
 def test_every_coordinate_depends_on_x(case, strict_jax):
-    flow = network(FLOWS[case], 5)
-    jacobian = jax.jacfwd(lambda x: flow.sample(x, jax.random.key(0), 1)[0])(jnp.arange(5.0))
+    density = network(DENSITIES[case], 5)
+    jacobian = jax.jacfwd(lambda x: density.sample(x, jax.random.key(0), 1)[0])(X)
     assert (jnp.abs(jacobian).max(axis=1) > 1e-4).all()
+
+
+def test_actnorm_standardises_its_first_batch():
+    z = jnp.asarray(np.random.default_rng(0).normal([3, -1], [0.1, 20], (500, 2)), jnp.float32)
+    norm = ActNorm(2).fitted(z)
+    v = jax.vmap(lambda one: norm.forward(one)[0])(z)
+    np.testing.assert_allclose(v.mean(axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(v.std(axis=0), 1, atol=1e-3)
+    np.testing.assert_allclose(jax.vmap(norm.inverse)(v), z, atol=1e-3)
 
 
 # --- training and posterior, on a problem with an exact answer ---------------------------------
@@ -137,12 +237,10 @@ def problem(n, config, epochs=12, seed=0):
         noise = NOISE * np.random.default_rng((seed, stream)).standard_normal((len(rows), 3))
         return (rows + noise).astype(np.float32)
 
-    flow = CINN(config, 2, 3, 1.0, seed).standardised(observe(clean[:n], 0))
+    networks = members(config, z[:n], observe(clean[:n], 0), seed)
     settings = Training(epochs=epochs, batch=100, patience=epochs)
     held_out = (z[n:], observe(clean[n:], 999))
-    return Trainer(
-        flow, trainable(flow), settings, lambda e: (z[:n], observe(clean[:n], e)), held_out, n, seed
-    )
+    return Trainer(networks, settings, lambda e: (z[:n], observe(clean[:n], e)), held_out, n, seed)
 
 
 def exact_posterior(x):
@@ -153,7 +251,7 @@ def exact_posterior(x):
 
 @pytest.fixture(scope="module")
 def trained():
-    config = FLOWS["default"]
+    config = DENSITIES["deep"]
     trainer = problem(20_000, config)
     fit = trainer.fit()
     made_by = {"raybayes": "test"}
@@ -218,7 +316,7 @@ def test_save_and_load(trained, tmp_path):
 
 
 def test_resume_ends_in_the_same_weights(tmp_path):
-    config, path = FLOWS["default"], tmp_path / "checkpoint.safetensors"
+    config, path = DENSITIES["deep"], tmp_path / "checkpoint.safetensors"
     whole = problem(500, config, epochs=6).fit()
 
     class Killed(Exception):
@@ -239,7 +337,7 @@ def test_resume_ends_in_the_same_weights(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_keeps_the_best():
-    trainer = problem(500, FLOWS["default"], epochs=6)
+    trainer = problem(500, DENSITIES["deep"], epochs=6)
 
     def draw(epoch):
         z, x = trainer.draw(epoch)
@@ -251,7 +349,7 @@ def test_a_loss_that_is_not_finite_keeps_the_best():
 
 
 def test_early_stop():
-    trainer = problem(200, FLOWS["default"], epochs=60)
+    trainer = problem(200, DENSITIES["deep"], epochs=60)
     config = trainer.config.model_copy(update={"patience": 2, "learning_rate": 0.05})
     fit = dataclasses.replace(trainer, config=config).fit()
     assert "no improvement in 2 epochs" in fit.stopped and len(fit.history) < 60
@@ -282,3 +380,72 @@ def test_bad_files(tmp_path):
     (tmp_path / "junk").write_bytes(b"junk")
     with pytest.raises(InputError, match="not a whole raybayes file"):
         Posterior.load(tmp_path / "junk")
+
+
+# --- estimator ---------------------------------------------------------------------------------
+
+
+def test_fit_of_plain_pairs():
+    """theta, x -> posterior, without a word of noise: an ensemble on fixed pairs."""
+    rng = np.random.default_rng(1)
+    prior = PRIORS["normal"]
+    theta = prior.sample(4000, rng)
+    z = prior.to_real(theta)
+    x = z @ SLOPE.T + NOISE * rng.standard_normal((4000, 3))
+    estimator = Estimator(prior, DENSITIES["ensemble"], Training(epochs=12, patience=12))
+    posterior = estimator.fit(theta, x)
+    mean, covariance = exact_posterior(x[0] + 20)
+    draws = prior.to_real(posterior.sample(x[0], 5000))
+    np.testing.assert_allclose(draws.mean(axis=0), mean, atol=0.15)
+    np.testing.assert_allclose(np.cov(draws.T), covariance, atol=0.05)
+    assert estimator.fit_.density.count == 3 and posterior.size == 3
+
+
+class Shifted:
+    """A prior of one's own: a standard normal around 5."""
+
+    names, dim, sd = ("a",), 1, np.ones(1)
+
+    def sample(self, n, rng):
+        return 5 + rng.standard_normal((n, 1))
+
+    def log_prob(self, theta):
+        return multivariate_normal([5.0]).logpdf(theta)
+
+    def to_real(self, theta):
+        return np.asarray(theta) - 5
+
+    def from_real(self, z):
+        return np.asarray(z) + 5
+
+    def log_det_to_real(self, theta):
+        return np.zeros(np.shape(theta)[:-1])
+
+
+def test_a_prior_of_ones_own(tmp_path):
+    prior, path = Shifted(), tmp_path / "p.safetensors"
+    theta = prior.sample(500, np.random.default_rng(0))
+    posterior = Estimator(prior, DENSITIES["deep"], Training(epochs=2)).fit(theta, theta * [[1, 1]])
+    posterior.save(path)
+    with pytest.raises(InputError, match=r"prior of your own; give it to load\(prior=...\)"):
+        Posterior.load(path)
+    again = Posterior.load(path, prior)
+    assert np.array_equal(again.sample([5.0, 5.0], 9), posterior.sample([5.0, 5.0], 9))
+    with pytest.raises(InputError, match="made with the parameters a"):
+        Posterior.load(path, BOX)
+
+
+PAIRS = {
+    "theta's columns": (np.ones((30, 3)), np.ones((30, 2)), r"theta has shape \(30, 3\)"),
+    "rows": (np.full((30, 2), [0, 3]), np.ones((29, 2)), r"must be \[30, size\]"),
+    "too few": (np.full((5, 2), [0, 3]), np.ones((5, 2)), "5 pairs are too few"),
+    "NaN": (np.full((30, 2), [0, 3]), np.full((30, 2), np.nan), "30 of 30 pairs"),
+    "outside": (np.full((30, 2), [0, 9]), np.ones((30, 2)), "outside the prior, the first is row"),
+}
+
+
+@pytest.mark.parametrize("case", PAIRS)
+def test_bad_pairs(case):
+    theta, x, message = PAIRS[case]
+    with pytest.raises(InputError, match=message):
+        Estimator(BOX, DENSITIES["deep"]).fit(theta, x)

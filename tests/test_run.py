@@ -31,10 +31,11 @@ shard = 50
 "M4.rotationZerror" = [-0.5, 0.5]
 [tracing]
 rays = 128
-[flow]
-blocks = 4
-width = 32
-embedding = [32, 16]
+[density]
+layers = 4
+widths = [32]
+members = 2
+embedding = {widths = [32, 16]}
 [training]
 epochs = 4
 """

@@ -7,14 +7,16 @@ __version__ = "0.1.0"
 
 # Imported on first use, so that `raybayes --help` loads neither JAX nor Numba.
 _HOMES = {
-    "BoxPrior": "raybayes.prior",
     "Detector": "raybayes.simulate.detector",
+    "Estimator": "raybayes.estimator",
+    "Independent": "raybayes.prior",
     "InputError": "raybayes.errors",
     "Posterior": "raybayes.posterior",
     "Run": "raybayes.study",
     "Simulator": "raybayes.simulate.simulator",
     "Study": "raybayes.study",
     "Tracing": "raybayes.simulate.simulator",
+    "box": "raybayes.prior",
     "read_rml": "raybayes.beamline.rml",
     "read_study": "raybayes.study",
     "run_study": "raybayes.workflow",

@@ -55,12 +55,20 @@ def run(
 ) -> None:
     """Simulate, train, check and report; what is done already is not done again."""
     with _one_sentence():
-        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_cache()))
-        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        _prepare_jax()
         from raybayes.workflow import run_study
 
         result = run_study(study, out, quiet=as_json)
         typer.echo(json.dumps(result, indent=1) if as_json else _table(result))
+
+
+def _prepare_jax() -> None:
+    """Keep compiled code on disk, and let every core be a device that trains a member."""
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_cache()))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    flags, wanted = os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count"
+    if wanted not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {wanted}={min(os.cpu_count() or 1, 8)}".strip()
 
 
 def _cache() -> Path:

@@ -1,4 +1,4 @@
-"""The posterior p(theta | x): a flow behind the prior's bijection, usable alone."""
+"""The posterior p(theta | x): a density behind the prior's bijection, usable alone."""
 
 import os
 from dataclasses import dataclass
@@ -6,13 +6,14 @@ from pathlib import Path
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import TypeAdapter
 
-from raybayes.density import CINN, Flow
+from raybayes.density import Density, DensityConfig, skeleton
+from raybayes.density.trees import arrays_of, tree_of
 from raybayes.errors import InputError
-from raybayes.prior import BoxPrior
+from raybayes.prior import Independent, Marginal, Prior
 from raybayes.store import read_arrays, write_arrays
 
 Array = NDArray[np.float64]
@@ -26,15 +27,15 @@ class Posterior:
 
     Attributes:
         prior: of theta, with its names.
-        flow: q(z | x) on R^d.
-        config: the flow's architecture.
+        density: q(z | x) on R^d.
+        config: the density's architecture.
         size: the length of an observation.
         made_by: what made it (version, study hash, seed, packages).
     """
 
-    prior: BoxPrior
-    flow: CINN
-    config: Flow
+    prior: Prior
+    density: Density
+    config: DensityConfig
     size: int
     made_by: dict[str, str]
 
@@ -56,7 +57,7 @@ class Posterior:
         keys = jax.random.split(jax.random.key(seed), len(values))
         step = max(1, AT_ONCE // n)
         parts = [
-            np.asarray(_sample(self.flow, values[i : i + step], keys[i : i + step], n))
+            np.asarray(_sample(self.density, values[i : i + step], keys[i : i + step], n))
             for i in range(0, len(values), step)
         ]
         theta = self.prior.from_real(np.concatenate(parts).astype(np.float64))
@@ -77,10 +78,9 @@ class Posterior:
         shape = points.shape[:-1]
         points = points.reshape(len(values), -1, self.prior.dim)
         inside = np.isfinite(self.prior.log_prob(points))
-        centre = np.asarray(self.prior.low) + self.prior.width / 2
-        safe = np.where(inside[..., None], points, centre)
-        z = np.clip(self.prior.to_real(safe), -8, 8)  # the edge itself is at infinity
-        log_q = np.asarray(_log_prob(self.flow, z.astype(np.float32), values), np.float64)
+        safe = np.where(inside[..., None], points, self.prior.from_real(np.zeros(self.prior.dim)))
+        z = self.prior.to_real(safe).astype(np.float32)
+        log_q = np.asarray(_log_prob(self.density, z, values), np.float64)
         total = np.where(inside, log_q + self.prior.log_det_to_real(safe), -np.inf)
         return total.reshape(shape)
 
@@ -104,38 +104,37 @@ class Posterior:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write weights and description to one safetensors file; nothing is pickled."""
-        leaves = jax.tree.leaves(eqx.filter(self.flow, eqx.is_array))
         header = {
             "kind": "posterior",
-            "flow": self.config.model_dump(),
-            "offset": self.flow.offset,
+            "density": self.config.model_dump(mode="json"),
             "size": self.size,
-            "names": self.prior.names,
-            "low": self.prior.low,
-            "high": self.prior.high,
+            "names": list(self.prior.names),
+            "prior": _described(self.prior),
             "made_by": self.made_by,
         }
-        write_arrays(Path(path), {str(i): np.asarray(a) for i, a in enumerate(leaves)}, header)
+        write_arrays(Path(path), arrays_of(self.density), header)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "Posterior":
+    def load(cls, path: str | os.PathLike[str], prior: Prior | None = None) -> "Posterior":
         """Read what `save` wrote; gives the same draws bit by bit.
 
+        Args:
+            prior: needed where it was one of your own, of which a file holds the names alone.
+
         Raises:
-            InputError: the file is missing, damaged, or holds something else.
+            InputError: the file is missing, damaged, or holds something else; or the prior is
+                missing.
         """
         arrays, header = read_arrays(Path(path))
         if header.get("kind") != "posterior":
             raise InputError(f"{path}: this is not a saved posterior")
         h: dict = header
-        prior = BoxPrior(tuple(h["names"]), tuple(h["low"]), tuple(h["high"]))
-        config = Flow(**h["flow"])
-        flow = CINN(config, prior.dim, h["size"], h["offset"], seed=0)
-        like, static = eqx.partition(flow, eqx.is_array)
-        leaves, tree = jax.tree.flatten(like)
-        stored = [jnp.asarray(arrays[str(i)]) for i in range(len(leaves))]
-        flow = eqx.combine(jax.tree.unflatten(tree, stored), static)
-        return cls(prior, flow, config, h["size"], h["made_by"])
+        prior = prior or _prior(Path(path), h)
+        if list(prior.names) != h["names"]:
+            raise InputError(f"{path}: was made with the parameters {', '.join(h['names'])}")
+        config: DensityConfig = TypeAdapter(DensityConfig).validate_python(h["density"])
+        density = tree_of(arrays, skeleton(config, prior.dim, h["size"]))
+        return cls(prior, density, config, h["size"], h["made_by"])
 
     def _observations(self, x: ArrayLike) -> tuple[NDArray[np.float32], bool]:
         values = np.asarray(x, np.float64)
@@ -168,11 +167,24 @@ class Posterior:
         return points
 
 
-@eqx.filter_jit
-def _sample(flow: CINN, x: ArrayLike, keys: jax.Array, n: int) -> jax.Array:
-    return jax.vmap(lambda one, key: flow.sample(one, key, n))(x, keys)
+def _described(prior: Prior) -> list[dict] | None:
+    if isinstance(prior, Independent):
+        return [marginal.model_dump() for marginal in prior.marginals]
+    return None
+
+
+def _prior(path: Path, header: dict) -> Independent:
+    if header["prior"] is None:
+        raise InputError(f"{path}: was made with a prior of your own; give it to load(prior=...)")
+    marginals = TypeAdapter(tuple[Marginal, ...]).validate_python(header["prior"])
+    return Independent(tuple(header["names"]), marginals)
 
 
 @eqx.filter_jit
-def _log_prob(flow: CINN, z: ArrayLike, x: ArrayLike) -> jax.Array:
-    return jax.vmap(lambda zs, one: jax.vmap(lambda z: flow.log_prob(z, one))(zs))(z, x)
+def _sample(density: Density, x: ArrayLike, keys: jax.Array, n: int) -> jax.Array:
+    return jax.vmap(lambda one, key: density.sample(one, key, n))(x, keys)
+
+
+@eqx.filter_jit
+def _log_prob(density: Density, z: ArrayLike, x: ArrayLike) -> jax.Array:
+    return jax.vmap(lambda zs, one: jax.vmap(lambda z: density.log_prob(z, one))(zs))(z, x)

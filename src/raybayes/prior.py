@@ -1,76 +1,241 @@
-"""The prior: a uniform box over named parameters, and its bijection to R^d."""
+"""The prior: independent, named parameters, and its bijection to R^d."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from scipy import stats
 from scipy.special import ndtr, ndtri
 
 from raybayes.errors import InputError
 
 Array = NDArray[np.float64]
 
+FAR = 38.0  # where a float64 puts the edge of a bounded prior: Phi(-38) is the smallest number
+TAIL = 1e-4  # share of an unbounded prior beyond each end of its shown range
+
+
+class _Marginal(BaseModel):
+    """One parameter's prior."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "_Marginal":
+        low, high = getattr(self, "low", None), getattr(self, "high", None)
+        if low is not None and high is not None and not low < high:
+            raise ValueError(f"low {low:g} must be below high {high:g}; swap or mend them")
+        return self
+
+    @property
+    def distribution(self) -> Any:
+        """A frozen distribution of scipy.stats."""
+        raise NotImplementedError
+
+
+class Uniform(_Marginal):
+    kind: Literal["uniform"] = "uniform"
+    low: float
+    high: float
+
+    @property
+    def distribution(self) -> Any:
+        return stats.uniform(self.low, self.high - self.low)
+
+
+class Normal(_Marginal):
+    kind: Literal["normal"] = "normal"
+    mean: float
+    sd: float = Field(gt=0)
+
+    @property
+    def distribution(self) -> Any:
+        return stats.norm(self.mean, self.sd)
+
+
+class LogNormal(_Marginal):
+    """exp of a normal with this mean and sd of the logarithm."""
+
+    kind: Literal["log_normal"] = "log_normal"
+    mean: float
+    sd: float = Field(gt=0)
+
+    @property
+    def distribution(self) -> Any:
+        return stats.lognorm(self.sd, scale=np.exp(self.mean))
+
+
+class LogUniform(_Marginal):
+    kind: Literal["log_uniform"] = "log_uniform"
+    low: float = Field(gt=0)
+    high: float
+
+    @property
+    def distribution(self) -> Any:
+        return stats.loguniform(self.low, self.high)
+
+
+class TruncatedNormal(_Marginal):
+    kind: Literal["truncated_normal"] = "truncated_normal"
+    mean: float
+    sd: float = Field(gt=0)
+    low: float
+    high: float
+
+    @property
+    def distribution(self) -> Any:
+        ends = ((self.low - self.mean) / self.sd, (self.high - self.mean) / self.sd)
+        return stats.truncnorm(*ends, loc=self.mean, scale=self.sd)
+
+
+def _pair(value: Any) -> Any:
+    """[low, high] is short for a uniform."""
+    if isinstance(value, list | tuple) and len(value) == 2:
+        return {"kind": "uniform", "low": value[0], "high": value[1]}
+    return value
+
+
+Marginal = Annotated[
+    Annotated[
+        Uniform | Normal | LogNormal | LogUniform | TruncatedNormal, Field(discriminator="kind")
+    ],
+    BeforeValidator(_pair),
+]
+
+
+class Prior(Protocol):
+    """What an estimator asks of a prior; give your own where `Independent` does not fit.
+
+    theta [..., d] <-> z in R^d, in which the prior should be near N(0, I).
+    """
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def sd(self) -> Array: ...
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array: ...
+
+    def log_prob(self, theta: ArrayLike) -> Array: ...
+
+    def to_real(self, theta: ArrayLike) -> Array: ...
+
+    def from_real(self, z: ArrayLike) -> Array: ...
+
+    def log_det_to_real(self, theta: ArrayLike) -> Array: ...
+
 
 @dataclass(frozen=True)
-class BoxPrior:
-    """theta_i uniform on [low_i, high_i], independent.
+class Independent:
+    """theta_i from its own marginal, independent.
 
-    The bijection is the probit: z = Phi^-1((theta - low) / (high - low)), so that the prior
-    itself becomes N(0, I) in R^d.
+    The bijection is the probit of the distribution function: z = Phi^-1(F(theta)), so that the
+    prior itself becomes N(0, I) in R^d, and nothing lies outside its support.
 
     Attributes:
         names: d names.
-        low, high: [d], in each parameter's own unit.
+        marginals: d priors, each in its parameter's own unit.
     """
 
     names: tuple[str, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
+    marginals: tuple[Marginal, ...]
 
     def __post_init__(self) -> None:
-        if not len(self.names) == len(self.low) == len(self.high) or not self.names:
-            raise InputError("a prior needs one name, one low and one high for each parameter")
+        if len(self.names) != len(self.marginals) or not self.names:
+            raise InputError("a prior needs one name and one distribution for each parameter")
         if len(set(self.names)) < len(self.names):
             raise InputError(f"a parameter stands twice in the prior: {', '.join(self.names)}")
-        for name, low, high in zip(self.names, self.low, self.high, strict=True):
-            if not (np.isfinite(low) and np.isfinite(high) and low < high):
-                raise InputError(
-                    f"prior of {name}: low {low:g} must be below high {high:g}; swap or mend them"
-                )
 
     @property
     def dim(self) -> int:
         return len(self.names)
 
-    @property
-    def width(self) -> Array:
-        return np.subtract(self.high, self.low)
+    @cached_property
+    def _distributions(self) -> list[Any]:
+        return [marginal.distribution for marginal in self.marginals]
 
-    @property
+    def _each(self, method: str, values: Array) -> Array:
+        """A method of each parameter's distribution on its column."""
+        parts = [
+            getattr(distribution, method)(values[..., i])
+            for i, distribution in enumerate(self._distributions)
+        ]
+        return np.stack(parts, axis=-1)
+
+    @cached_property
     def sd(self) -> Array:
         """[d], standard deviation of the prior."""
-        return self.width / np.sqrt(12)
+        return np.array([distribution.std() for distribution in self._distributions])
+
+    @cached_property
+    def low(self) -> Array:
+        """[d]: the lower end of the support, or of all but 1e-4 where there is none."""
+        return self._ends(0, TAIL)
+
+    @cached_property
+    def high(self) -> Array:
+        """[d]: the upper end."""
+        return self._ends(1, 1 - TAIL)
+
+    def _ends(self, side: int, share: float) -> Array:
+        ends = [distribution.support()[side] for distribution in self._distributions]
+        quantiles = [distribution.ppf(share) for distribution in self._distributions]
+        return np.where(np.isfinite(ends), ends, quantiles)
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """[n, d]."""
-        return rng.uniform(self.low, self.high, (n, self.dim))
+        return self._quantile(rng.uniform(size=(n, self.dim)), "ppf")
 
     def log_prob(self, theta: ArrayLike) -> Array:
-        """[...]: log density of theta [..., d]; -inf outside the box."""
-        values = np.asarray(theta)
-        inside = ((values >= self.low) & (values <= self.high)).all(axis=-1)
-        return np.where(inside, -np.log(self.width).sum(), -np.inf)
+        """[...]: log density of theta [..., d]; -inf outside the support."""
+        return self._each("logpdf", np.asarray(theta, np.float64)).sum(axis=-1)
 
     def to_real(self, theta: ArrayLike) -> Array:
-        """theta [..., d] inside the box -> z in R^d."""
-        return ndtri((np.asarray(theta, np.float64) - self.low) / self.width)
+        """theta [..., d] inside the support -> z in R^d."""
+        values = np.asarray(theta, np.float64)
+        below, above = self._each("cdf", values), self._each("sf", values)
+        z = np.where(below < above, ndtri(below), -ndtri(above))  # each tail from its own side
+        return np.clip(z, -FAR, FAR)
 
     def from_real(self, z: ArrayLike) -> Array:
-        """z [..., d] -> theta, inside the box whatever z is."""
-        return np.clip(self.low + self.width * ndtr(z), self.low, self.high)
+        """z [..., d] -> theta, inside the support whatever z is."""
+        values = np.asarray(z, np.float64)
+        lower = self._quantile(ndtr(np.minimum(values, 0)), "ppf")
+        upper = self._quantile(ndtr(-np.maximum(values, 0)), "isf")
+        return np.where(values < 0, lower, upper)
+
+    def _quantile(self, shares: Array, method: str) -> Array:
+        low, high = np.transpose([each.support() for each in self._distributions])
+        return np.clip(self._each(method, shares), low, high)
 
     def log_det_to_real(self, theta: ArrayLike) -> Array:
         """[...]: log |dz / dtheta|."""
         z = self.to_real(theta)
-        log_normal = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
-        return -(log_normal + np.log(self.width)).sum(axis=-1)
+        log_normal = (-0.5 * z**2 - 0.5 * np.log(2 * np.pi)).sum(axis=-1)
+        return self.log_prob(theta) - log_normal
+
+
+def box(names: Sequence[str], low: Sequence[float], high: Sequence[float]) -> Independent:
+    """A prior uniform on [low_i, high_i].
+
+    Raises:
+        InputError: lengths that differ, or a low that is not below its high.
+    """
+    if not len(names) == len(low) == len(high):
+        raise InputError("a prior needs one name, one low and one high for each parameter")
+    for name, a, b in zip(names, low, high, strict=True):
+        if not (np.isfinite(a) and np.isfinite(b) and a < b):
+            raise InputError(
+                f"prior of {name}: low {a:g} must be below high {b:g}; swap or mend them"
+            )
+    return Independent(
+        tuple(names), tuple(Uniform(low=a, high=b) for a, b in zip(low, high, strict=True))
+    )

@@ -17,15 +17,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.rml import Beamline, read_rml
-from raybayes.density import CINN, Flow, trainable
+from raybayes.density import DensityConfig, deep
 from raybayes.diagnostics import Calibration, Ints, calibration, ranks
 from raybayes.errors import InputError
+from raybayes.estimator import Estimator
 from raybayes.posterior import Posterior
-from raybayes.prior import BoxPrior
+from raybayes.prior import Independent, Marginal
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.simulator import Simulator, Tracing
 from raybayes.store import Arrays, Store, write_whole
-from raybayes.train import Fit, State, Trainer, Training
+from raybayes.train import Fit, State, Training
 
 Array = NDArray[np.float64]
 
@@ -41,8 +42,9 @@ class Study(BaseModel):
 
     name: str = Field(min_length=1)
     beamline: str = Field(description="an RML file; 'ue112_pgm1.rml' is shipped")
-    parameters: dict[str, tuple[float, float]] = Field(
-        description="ELEMENT.PARAMETER = [low, high], in RAY-UI's units", min_length=1
+    parameters: dict[str, Marginal] = Field(
+        description="ELEMENT.PARAMETER = [low, high] or {kind = ..., ...}, in RAY-UI's units",
+        min_length=1,
     )
     seed: int = Field(0, ge=0)
     simulations: int = Field(20_000, ge=100)
@@ -50,13 +52,12 @@ class Study(BaseModel):
     shard: int = Field(1000, gt=0, description="simulations per file")
     detector: Detector = Detector()
     tracing: Tracing = Tracing()
-    flow: Flow = Flow()
+    density: DensityConfig = deep(members=2)
     training: Training = Training()
 
     @property
-    def prior(self) -> BoxPrior:
-        low, high = zip(*self.parameters.values(), strict=True)
-        return BoxPrior(tuple(self.parameters), low, high)
+    def prior(self) -> Independent:
+        return Independent(tuple(self.parameters), tuple(self.parameters.values()))
 
 
 SHIPPED = ("ue112",)
@@ -222,27 +223,22 @@ class Run:
         return store.read(self.study.simulations)
 
     def train(self, data: Arrays, progress: Callable[[State], object]) -> tuple[Posterior, Fit]:
-        """Fit the flow to the simulations, with the detector's noise fresh in every epoch."""
-        study, detector, prior = self.study, self.study.detector, self.study.prior
-        z = prior.to_real(data["theta"]).astype(np.float32)
-        n = len(z) - max(1, round(study.training.validation * len(z)))
-
-        def observe(rows: slice, *stream: int) -> NDArray[np.float32]:
-            rng = np.random.default_rng((study.seed, NOISE, *stream))
-            return detector.observe(data["profile"][rows], rng).astype(np.float32)
-
-        def draw(epoch: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-            return z[:n], observe(slice(0, n), epoch)
-
-        offset = detector.read_noise**2 + 3 / 8  # generalised Anscombe: unit noise in features
-        flow = CINN(study.flow, prior.dim, detector.size, offset, study.seed)
-        flow = flow.standardised(observe(slice(0, n), 0))
-        held_out = (z[n:], observe(slice(n, None), study.training.epochs + 1))
-        trainer = Trainer(flow, trainable(flow), study.training, draw, held_out, n, study.seed)
-        fit = trainer.fit(self.folder / "training.safetensors", self.identity(), progress)
-        posterior = Posterior(prior, fit.density, study.flow, detector.size, self.made_by)
+        """Fit the density to the simulations, with the detector's noise fresh in every epoch."""
+        study, detector = self.study, self.study.detector
+        # Generalised Anscombe: unit noise in every feature.
+        counts = {"features": "counts", "offset": detector.read_noise**2 + 3 / 8}
+        density = study.density.model_copy(update=counts)
+        estimator = Estimator(study.prior, density, study.training, study.seed)
+        posterior = estimator.fit(
+            data["theta"],
+            data["profile"],
+            detector.observe,
+            progress,
+            self.folder / "training.safetensors",
+            self.made_by,
+        )
         posterior.save(self.folder / "posterior.safetensors")
-        return posterior, fit
+        return posterior, estimator.fit_
 
     def check(self, posterior: Posterior) -> Checks:
         """Judge the posterior on fresh pairs that training never saw."""

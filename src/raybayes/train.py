@@ -5,34 +5,30 @@ more than the architecture; `benchmarks/training.py` measures it.
 """
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from raybayes.density.ensemble import Ensemble, Q
+from raybayes.density.trees import arrays_of, part, stack, trainable, tree_of
 from raybayes.errors import InputError
 from raybayes.store import read_arrays, write_arrays
 
 Array32 = NDArray[np.float32]
 Batch = tuple[Array32, Array32]
-
-
-class Density(Protocol):
-    """Anything with log q(z | x)."""
-
-    def log_prob(self, z: jax.Array, x: jax.Array) -> jax.Array: ...
-
-
-Q = TypeVar("Q", bound=Density)
 
 
 class Training(BaseModel):
@@ -46,6 +42,7 @@ class Training(BaseModel):
     warmup: float = Field(0.02, ge=0, lt=1, description="fraction of all steps")
     weight_decay: float = Field(1e-4, ge=0)
     clip: float = Field(5.0, gt=0, description="largest norm of the gradient")
+    averaging: float = Field(0.0, ge=0, lt=1, description="decay of a running mean of weights")
     validation: float = Field(0.05, gt=0, lt=0.5, description="fraction held out")
     patience: int = Field(10, gt=0, description="epochs without improvement before it stops")
 
@@ -54,14 +51,18 @@ class Training(BaseModel):
 class State:
     """All that a fit needs to go on: networks, optimiser, and what happened so far.
 
+    Arrays have a leading axis of members.
+
     Attributes:
-        params: the trainable arrays now; best: those with the lowest validation loss.
-        history: per epoch, (training loss, validation loss) in nats.
+        params: the trainable arrays now; mean: their running mean; best: those means with the
+            lowest validation loss.
+        history: per epoch, (training loss, validation loss), means over the members.
         stopped: why it ended before the last epoch; "" while it runs or when it ran through.
     """
 
     params: Any
     optimiser: Any
+    mean: Any
     best: Any
     history: tuple[tuple[float, float], ...] = ()
     stopped: str = ""
@@ -77,9 +78,9 @@ class State:
 
 @dataclass(frozen=True)
 class Fit(Generic[Q]):
-    """A fitted density and its training curve."""
+    """A fitted density, an ensemble where there are several members, and its training curve."""
 
-    density: Q
+    density: Q | Ensemble[Q]
     history: tuple[tuple[float, float], ...]
     best_epoch: int
     stopped: str
@@ -89,22 +90,22 @@ class Fit(Generic[Q]):
 class Trainer(Generic[Q]):
     """Pure `init` and `step` over epochs, and the loop around them.
 
+    Members of an ensemble train side by side in one compiled step, each with its own gradient
+    and optimiser; where JAX has several devices they are spread over them.
+
     Attributes:
-        density: the network to start from.
-        trainable: which of its leaves are fitted, a filter for `equinox.partition`.
-        draw: epoch -> (z [n, d], x [n, bins]); must depend on the epoch alone.
+        members: the networks to start from, of one structure.
+        draw: epoch -> (z [n, d], x [n, size]); must depend on the epoch alone.
         held_out: (z, x) for validation.
         n: rows that `draw` gives.
     """
 
-    density: Q
-    trainable: Any
+    members: Sequence[Q]
     config: Training
     draw: Callable[[int], Batch]
     held_out: Batch
     n: int
     seed: int = 0
-    _compiled: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def batch(self) -> int:
@@ -115,6 +116,7 @@ class Trainer(Generic[Q]):
         """Per epoch."""
         return self.n // self.batch
 
+    @cached_property
     def optimiser(self) -> optax.GradientTransformation:
         total = self.config.epochs * self.steps
         warmup = int(self.config.warmup * total)
@@ -127,21 +129,23 @@ class Trainer(Generic[Q]):
         )
 
     def init(self) -> State:
-        params = eqx.filter(self.density, self.trainable)
-        return State(params, self.optimiser().init(params), params)
+        params = self._spread(eqx.filter(self._stacked, self._filter))
+        return State(params, jax.vmap(self.optimiser.init)(params), params, params)
 
     def step(self, state: State, data: Batch) -> State:
         """One epoch over `data`, then the validation loss."""
         z, x = self._batches(state.epoch, data)
-        params, optimiser, losses = self._epoch(state.params, state.optimiser, z, x)
-        valid = self._validate(params, *self.held_out)
+        keys = self._keys(state.epoch)
+        carry = (state.params, state.optimiser, state.mean)
+        (params, optimiser, mean), losses = self._epoch(carry, z, x, keys)
+        valid = self._validate(mean)
         history = (*state.history, (float(np.mean(losses)), valid))
         if not np.isfinite(history[-1]).all():
             stopped = f"the loss was not finite in epoch {len(history)}; the best weights are kept"
             return replace(state, history=history, stopped=stopped)
-        state = replace(state, params=params, optimiser=optimiser, history=history)
+        state = replace(state, params=params, optimiser=optimiser, mean=mean, history=history)
         if state.best_epoch == state.epoch - 1:
-            state = replace(state, best=params)
+            state = replace(state, best=mean)
         elif state.epoch - 1 - state.best_epoch >= self.config.patience:
             why = f"no improvement in {self.config.patience} epochs"
             state = replace(state, stopped=why)
@@ -152,37 +156,77 @@ class Trainer(Generic[Q]):
         order = order[: self.steps * self.batch].reshape(self.steps, self.batch)
         return data[0][order], data[1][order]
 
-    def _once(self, name: str, make: Callable[[], Any]) -> Any:
-        if name not in self._compiled:
-            self._compiled[name] = make()
-        return self._compiled[name]
+    def _keys(self, epoch: int) -> jax.Array:
+        """One per member."""
+        key = jax.random.fold_in(jax.random.key(self.seed), epoch)
+        return jax.random.split(key, len(self.members))
 
-    def _loss(self, params: Any, z: jax.Array, x: jax.Array) -> jax.Array:
-        return -jnp.mean(self._log_prob(params, z, x))
+    @cached_property
+    def _stacked(self) -> Any:
+        return stack(self.members)
 
-    def _validate(self, params: Any, z: Array32, x: Array32) -> float:
-        """Mean -log q; summed in float64 on the host, where the order of a sum is fixed."""
-        log_q = self._once("validate", lambda: jax.jit(self._log_prob))(params, z, x)
-        return -float(np.asarray(log_q).mean(dtype=np.float64))
+    @cached_property
+    def _filter(self) -> Any:
+        return trainable(self._stacked)
 
-    def _log_prob(self, params: Any, z: jax.Array, x: jax.Array) -> jax.Array:
-        return jax.vmap(eqx.combine(params, self.density).log_prob)(z, x)
+    def _spread(self, tree: Any) -> Any:
+        """The members over as many devices as divide them evenly."""
+        devices = jax.devices()[: math.gcd(len(self.members), len(jax.devices()))]
+        if len(devices) == 1:
+            return tree
+        mesh = Mesh(np.array(devices), ("member",))
+        return jax.device_put(tree, NamedSharding(mesh, PartitionSpec("member")))
 
-    def _epoch(self, params: Any, state: Any, z: Array32, x: Array32) -> tuple[Any, Any, Any]:
-        optimiser = self.optimiser()
+    def _loss(self, params: Any, fixed: Any, z: jax.Array, x: jax.Array, key: Any) -> jax.Array:
+        density = eqx.combine(params, fixed)
+        return jax.vmap(density.loss)(z, x, jax.random.split(key, len(z))).mean()
 
-        def step(
-            carry: tuple[Any, Any], batch: tuple[jax.Array, jax.Array]
-        ) -> tuple[tuple[Any, Any], jax.Array]:
-            loss, gradient = jax.value_and_grad(self._loss)(carry[0], *batch)
-            updates, moments = optimiser.update(gradient, carry[1], carry[0])
-            return (optax.apply_updates(carry[0], updates), moments), loss
+    @cached_property
+    def _fixed(self) -> tuple[Any, Any]:
+        """What is not trained: arrays with the members' axis, and the rest."""
+        return eqx.partition(eqx.filter(self._stacked, self._filter, inverse=True), eqx.is_array)
 
-        def epoch(params: Any, state: Any, z: jax.Array, x: jax.Array) -> tuple[Any, Any, Any]:
-            (params, state), losses = jax.lax.scan(step, (params, state), (z, x))
-            return params, state, losses
+    @cached_property
+    def _losses(self) -> Callable[..., jax.Array]:
+        """[members]: losses on the held-out pairs."""
+        arrays, static = self._fixed
 
-        return self._once("epoch", lambda: jax.jit(epoch))(params, state, z, x)
+        @jax.jit
+        def losses(params: Any, z: jax.Array, x: jax.Array, keys: jax.Array) -> jax.Array:
+            def one(params: Any, arrays: Any, key: jax.Array) -> jax.Array:
+                return self._loss(params, eqx.combine(arrays, static), z, x, key)
+
+            return jax.vmap(one)(params, arrays, keys)
+
+        return losses
+
+    def _validate(self, params: Any) -> float:
+        """Mean over members and pairs, always with the same random numbers."""
+        return float(np.mean(self._losses(params, *self.held_out, self._keys(self.config.epochs))))
+
+    @cached_property
+    def _epoch(self) -> Callable[..., tuple[tuple[Any, Any, Any], jax.Array]]:
+        arrays, static = self._fixed
+        decay, optimiser = self.config.averaging, self.optimiser
+
+        def step(fixed: Any, carry: tuple[Any, Any, Any], batch: tuple[jax.Array, ...]) -> Any:
+            params, moments, mean = carry
+            loss, gradient = jax.value_and_grad(self._loss)(params, fixed, *batch)
+            updates, moments = optimiser.update(gradient, moments, params)
+            params = optax.apply_updates(params, updates)
+            mean = jax.tree.map(lambda m, p: decay * m + (1 - decay) * p, mean, params)
+            return (params, moments, mean), loss
+
+        @jax.jit
+        def epoch(carry: Any, z: jax.Array, x: jax.Array, keys: jax.Array) -> Any:
+            def one(carry: Any, arrays: Any, key: jax.Array) -> Any:
+                fixed = eqx.combine(arrays, static)
+                batches = (z, x, jax.random.split(key, self.steps))
+                return jax.lax.scan(lambda c, batch: step(fixed, c, batch), carry, batches)
+
+            return jax.vmap(one)(carry, arrays, keys)
+
+        return epoch
 
     def fit(
         self,
@@ -199,16 +243,27 @@ class Trainer(Generic[Q]):
         progress(state)
         every = max(1, self.config.epochs // 10)
         with ThreadPoolExecutor(1) as pool:
-            upcoming = pool.submit(self.draw, state.epoch)
-            while state.epoch < self.config.epochs and not state.stopped:
-                data = upcoming.result()
-                upcoming = pool.submit(self.draw, state.epoch + 1)
+            upcoming = None if self._done(state) else pool.submit(self.draw, state.epoch)
+            while upcoming:
+                data, more = upcoming.result(), state.epoch + 1 < self.config.epochs
+                upcoming = pool.submit(self.draw, state.epoch + 1) if more else None
                 state = self.step(state, data)
                 progress(state)
                 if checkpoint and (state.epoch % every == 0 or state.stopped):
                     _save(checkpoint, identity, state)
-        density = eqx.combine(state.best, self.density)
-        return Fit(density, state.history, state.best_epoch, state.stopped)
+                if self._done(state):
+                    break
+        return Fit(self._finished(state), state.history, state.best_epoch, state.stopped)
+
+    def _done(self, state: State) -> bool:
+        return bool(state.stopped) or state.epoch >= self.config.epochs
+
+    def _finished(self, state: State) -> Q | Ensemble[Q]:
+        best = jax.tree.map(lambda a: jnp.asarray(np.asarray(a)), state.best)  # on one device
+        stacked = cast(Q, eqx.combine(best, self._stacked))
+        if len(self.members) > 1:
+            return Ensemble(stacked, len(self.members))
+        return part(stacked, 0)
 
     def _resume(self, checkpoint: Path | None, identity: str) -> State:
         state = self.init()
@@ -217,19 +272,17 @@ class Trainer(Generic[Q]):
         arrays, header = read_arrays(checkpoint)
         if header["identity"] != identity:
             raise InputError(f"{checkpoint}: made by another study; choose another output folder")
-        leaves, tree = jax.tree.flatten((state.params, state.optimiser, state.best))
-        stored = [jnp.asarray(arrays[str(i)]) for i in range(len(leaves))]
-        params, optimiser, best = jax.tree.unflatten(tree, stored)
+        parts = tree_of(arrays, (state.params, state.optimiser, state.mean, state.best))
         history = tuple((float(a), float(b)) for a, b in json.loads(str(header["history"])))
-        return State(params, optimiser, best, history, str(header["stopped"]))
+        params, optimiser, mean, best = map(self._spread, parts)
+        return State(params, optimiser, mean, best, history, str(header["stopped"]))
 
 
 def _save(path: Path, identity: str, state: State) -> None:
-    leaves = jax.tree.leaves((state.params, state.optimiser, state.best))
-    arrays = {str(i): np.asarray(leaf) for i, leaf in enumerate(leaves)}
     header = {
         "identity": identity,
         "history": json.dumps(state.history),
         "stopped": state.stopped,
     }
-    write_arrays(path, arrays, header)
+    tree = (state.params, state.optimiser, state.mean, state.best)
+    write_arrays(path, arrays_of(tree), header)

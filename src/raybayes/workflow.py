@@ -87,7 +87,8 @@ def _training_note(fit: Fit) -> str:
 
 def report_parameters(run: Run) -> list[report.Parameter]:
     shown = []
-    for name, (low, high) in run.study.parameters.items():
+    prior = run.study.prior
+    for name, low, high in zip(prior.names, prior.low, prior.high, strict=True):
         element, id_ = run.beamline.find(name)
         kind = OBJECTS[element.type][id_]
         shown.append(

@@ -1,0 +1,192 @@
+"""Architectures as data, and the densities they build."""
+
+from typing import Annotated, Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from raybayes.density.embeddings import Embedding, Features, Residual
+from raybayes.density.ensemble import Density, Ensemble
+from raybayes.density.flow import Flow
+from raybayes.density.layers import Autoregressive, Conditioner, Coupling, Layer, Step
+from raybayes.density.mixing import LU, ActNorm, Mixing, Orthogonal, permutation, rotation
+from raybayes.density.mixture import Mixture
+from raybayes.density.networks import MLP
+from raybayes.density.transforms import Affine, AffineSpline, Spline, Transform
+from raybayes.density.trees import stack
+
+Activation = Literal["silu", "relu", "gelu", "tanh"]
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _by_kind(default: str) -> Discriminator:
+    """Chooses the member of a union by its "kind", which may be left out."""
+    return Discriminator(
+        lambda value: value.get("kind", default) if isinstance(value, dict) else value.kind
+    )
+
+
+class MLPConfig(_Config):
+    """A multilayer perceptron; the last width is the context's."""
+
+    kind: Literal["mlp"] = "mlp"
+    widths: tuple[int, ...] = Field((256, 128), min_length=1)
+    activation: Activation = "silu"
+
+    def build(self, size: int, key: Key[Array, ""]) -> tuple[Embedding, int]:
+        return MLP((size, *self.widths), self.activation, key), self.widths[-1]
+
+
+class ResidualConfig(_Config):
+    """A residual multilayer perceptron."""
+
+    kind: Literal["residual"] = "residual"
+    width: int = Field(128, gt=0)
+    blocks: int = Field(2, gt=0)
+    activation: Activation = "silu"
+
+    def build(self, size: int, key: Key[Array, ""]) -> tuple[Embedding, int]:
+        return Residual(size, self.width, self.blocks, self.activation, key), self.width
+
+
+EmbeddingConfig = Annotated[
+    Annotated[MLPConfig, Tag("mlp")] | Annotated[ResidualConfig, Tag("residual")], _by_kind("mlp")
+]
+
+
+class _DensityConfig(_Config):
+    """What every density has."""
+
+    members: int = Field(1, gt=0, description="networks of an ensemble, drawn from as a mixture")
+    features: Literal["values", "counts"] = Field(
+        "values", description="of x; counts are stabilised by 2 sqrt(x + offset)"
+    )
+    offset: float = Field(3 / 8, ge=0, description="of counts: 3/8, plus read noise squared")
+    embedding: EmbeddingConfig = MLPConfig()
+
+
+class FlowConfig(_DensityConfig):
+    """A normalising flow."""
+
+    kind: Literal["flow"] = "flow"
+    structure: Literal["coupling", "autoregressive"] = "coupling"
+    transform: Literal["affine", "spline", "affine_spline"] = "affine"
+    layers: int = Field(8, gt=0)
+    widths: tuple[int, ...] = Field((128, 128), min_length=1, description="of a conditioner")
+    activation: Activation = "silu"
+    mixing: Literal["orthogonal", "permutation", "lu"] = "orthogonal"
+    actnorm: bool = False
+    bins: int = Field(8, gt=1, description="of a spline")
+    bound: float = Field(5.0, gt=0, description="a spline is the identity beyond")
+
+    def build(self, dim: int, features: Features, seed: int) -> Flow:
+        """A new flow on R^dim; its weights and fixed mixings follow from the seed."""
+        first, *keys = jax.random.split(jax.random.key(seed), 1 + self.layers)
+        embedding, context = self.embedding.build(features.mean.size, first)
+        rng = np.random.default_rng(seed)
+        layers = [
+            Layer(
+                self._mixing(dim, rng),
+                ActNorm(dim) if self.actnorm else None,
+                self._step(dim, context, key),
+            )
+            for key in keys
+        ]
+        return Flow(features, embedding, stack(layers), dim)
+
+    def _step(self, dim: int, context: int, key: Key[Array, ""]) -> Step:
+        transform = self._transform()
+        if self.structure == "autoregressive":
+            outputs = dim * transform.parameters
+            net = Conditioner(dim, context, self.widths, outputs, self.activation, key)
+            return Autoregressive(net, transform, dim)
+        changed = -(-dim // 2)
+        outputs = changed * transform.parameters
+        net = Conditioner(dim - changed, context, self.widths, outputs, self.activation, key)
+        return Coupling(net, transform, changed)
+
+    def _transform(self) -> Transform:
+        if self.transform == "affine":
+            return Affine()
+        spline = Spline(self.bins, self.bound)
+        return spline if self.transform == "spline" else AffineSpline(spline)
+
+    def _mixing(self, dim: int, rng: np.random.Generator) -> Mixing:
+        if self.mixing == "lu":
+            return LU(rotation(dim, rng))
+        if self.mixing == "permutation":
+            return Orthogonal(permutation(dim, -(-dim // 2), rng))
+        return Orthogonal(rotation(dim, rng))
+
+
+class MixtureConfig(_DensityConfig):
+    """A Gaussian mixture density network: the plain baseline."""
+
+    kind: Literal["mixture"] = "mixture"
+    components: int = Field(8, gt=0)
+    widths: tuple[int, ...] = (128,)
+    activation: Activation = "silu"
+
+    def build(self, dim: int, features: Features, seed: int) -> Mixture:
+        first, second = jax.random.split(jax.random.key(seed))
+        embedding, context = self.embedding.build(features.mean.size, first)
+        outputs = Mixture.outputs(dim, self.components)
+        head = MLP((context, *self.widths, outputs), self.activation, second)
+        return Mixture(features, embedding, head, dim, self.components)
+
+
+DensityConfig = Annotated[
+    Annotated[FlowConfig, Tag("flow")] | Annotated[MixtureConfig, Tag("mixture")], _by_kind("flow")
+]
+
+
+def cinn(**changes: Any) -> FlowConfig:
+    """The talk's conditional invertible network: 8 blocks of two halves, 256 units."""
+    talk = {"layers": 16, "widths": (256, 256), "mixing": "permutation", "activation": "relu"}
+    return FlowConfig(**{**talk, **changes})
+
+
+def deep(**changes: Any) -> FlowConfig:
+    """Many narrow affine layers between trained linear maps: most nats per second on smooth x."""
+    return FlowConfig(**{"layers": 16, "widths": (64, 64), "mixing": "lu", **changes})
+
+
+def nsf(**changes: Any) -> FlowConfig:
+    """A neural spline flow by coupling, arXiv 1906.04032."""
+    return FlowConfig(**{"layers": 5, "transform": "spline", "mixing": "lu", **changes})
+
+
+def maf_nsf(**changes: Any) -> FlowConfig:
+    """An autoregressive neural spline flow: cheap to train, dear to sample."""
+    own = {"layers": 3, "structure": "autoregressive", "transform": "spline", "mixing": "lu"}
+    return FlowConfig(**{**own, **changes})
+
+
+def mixture(**changes: Any) -> MixtureConfig:
+    """A Gaussian mixture density network."""
+    return MixtureConfig(**changes)
+
+
+def members(
+    config: DensityConfig, z: Float[np.ndarray, "n d"], x: Float[np.ndarray, "n size"], seed: int
+) -> list[Density]:
+    """New networks of an ensemble, fitted to the scale of some z and x; their seeds differ."""
+    features = Features(x.shape[1], config.features, config.offset).fitted(x)
+    seeds = np.random.SeedSequence(seed).generate_state(config.members)
+    built = [config.build(z.shape[1], features, int(one)) for one in seeds]
+    return [
+        one.initialised(jnp.asarray(z), jnp.asarray(x)) if isinstance(one, Flow) else one
+        for one in built
+    ]
+
+
+def skeleton(config: DensityConfig, dim: int, size: int) -> Density:
+    """A density of the right structure with wrong numbers, to be filled from a file."""
+    built = members(config, np.zeros((2, dim)), np.zeros((2, size)), 0)
+    return built[0] if len(built) == 1 else Ensemble(stack(built), len(built))

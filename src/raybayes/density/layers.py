@@ -1,0 +1,161 @@
+"""Layers of a flow: a mixing, then transforms whose parameters a network reads from z and c.
+
+c is the embedding of x. What a layer makes of c alone, h = `context(c)`, does not depend on z,
+so that it is computed once when many z are drawn or judged for one x.
+"""
+
+from functools import lru_cache
+from typing import Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from raybayes.density.mixing import ActNorm, Mixing
+from raybayes.density.networks import Dense
+from raybayes.density.transforms import Transform
+
+START = 0.01  # scale of a conditioner's last weights: a new layer is nearly its mixing
+
+
+class Conditioner(eqx.Module):
+    """z's known part and c -> raw parameters [outputs] of transforms; one or more hidden layers."""
+
+    context: Dense
+    known: Float[Array, "width k"]
+    hidden: tuple[Dense, ...]
+    last: Dense
+    activation: str = eqx.field(static=True)
+
+    def __init__(
+        self, known: int, context: int, widths: tuple[int, ...], outputs: int, activation: str,
+        key: Key[Array, ""],
+    ) -> None:  # fmt: skip
+        first, last, *keys = jax.random.split(key, 1 + len(widths))
+        whole = Dense(known + context, widths[0], first)
+        self.known = whole.weight[:, :known]
+        self.context = eqx.tree_at(lambda dense: dense.weight, whole, whole.weight[:, known:])
+        pairs = zip(widths[:-1], widths[1:], keys, strict=True)
+        self.hidden = tuple(Dense(a, b, k) for a, b, k in pairs)
+        self.last = Dense(widths[-1], outputs, last, START)
+        self.activation = activation
+
+    def __call__(
+        self, z: Float[Array, " k"], h: Float[Array, " width"], masks: "Masks | None" = None
+    ) -> Float[Array, " outputs"]:
+        act = getattr(jax.nn, self.activation)
+        first, between, last = masks or (True, True, True)
+        out = act(h + jnp.where(first, self.known, 0) @ z)
+        for layer in self.hidden:
+            out = act(jnp.where(between, layer.weight, 0) @ out + layer.bias)
+        return jnp.where(last, self.last.weight, 0) @ out + self.last.bias
+
+
+class Step(Protocol):
+    """The part of a layer that depends on x."""
+
+    conditioner: Conditioner
+
+    def forward(
+        self, z: Float[Array, " d"], h: Float[Array, " width"]
+    ) -> tuple[Float[Array, " d"], Float[Array, ""]]: ...
+
+    def inverse(self, v: Float[Array, " d"], h: Float[Array, " width"]) -> Float[Array, " d"]: ...
+
+
+class Coupling(eqx.Module):
+    """The first `changed` coordinates are transformed given the rest, arXiv 1605.08803."""
+
+    conditioner: Conditioner
+    transform: Transform
+    changed: int = eqx.field(static=True)
+
+    def forward(
+        self, z: Float[Array, " d"], h: Float[Array, " width"]
+    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+        v, log_slopes = self.transform.forward(z[: self.changed], self._raw(z, h))
+        return jnp.concatenate([v, z[self.changed :]]), log_slopes.sum()
+
+    def inverse(self, v: Float[Array, " d"], h: Float[Array, " width"]) -> Float[Array, " d"]:
+        z = self.transform.inverse(v[: self.changed], self._raw(v, h))
+        return jnp.concatenate([z, v[self.changed :]])
+
+    def _raw(
+        self, z: Float[Array, " d"], h: Float[Array, " width"]
+    ) -> Float[Array, "changed parameters"]:
+        return self.conditioner(z[self.changed :], h).reshape(self.changed, -1)
+
+
+class Autoregressive(eqx.Module):
+    """Coordinate i is transformed given those before it (MAF, arXiv 1705.07057).
+
+    log_prob takes one pass of the network, a draw takes d.
+    """
+
+    conditioner: Conditioner
+    transform: Transform
+    dim: int = eqx.field(static=True)
+
+    def forward(
+        self, z: Float[Array, " d"], h: Float[Array, " width"]
+    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+        v, log_slopes = self.transform.forward(z, self._raw(z, h))
+        return v, log_slopes.sum()
+
+    def inverse(self, v: Float[Array, " d"], h: Float[Array, " width"]) -> Float[Array, " d"]:
+        def one_more(_: int, z: Float[Array, " d"]) -> Float[Array, " d"]:
+            return self.transform.inverse(v, self._raw(z, h))
+
+        return jax.lax.fori_loop(0, self.dim, one_more, jnp.zeros_like(v))
+
+    def _raw(
+        self, z: Float[Array, " d"], h: Float[Array, " width"]
+    ) -> Float[Array, "d parameters"]:
+        masks = made(self.dim, h.shape[0], self.transform.parameters)
+        return self.conditioner(z, h, masks).reshape(self.dim, -1)
+
+
+Masks = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@lru_cache
+def made(dim: int, width: int, parameters: int) -> Masks:
+    """Masks of the first, the inner and the last weights (MADE, arXiv 1502.03509).
+
+    Unit k of a hidden layer sees coordinates up to degree k mod dim; degree 0 sees x alone.
+    """
+    degree = np.arange(width) % dim
+    last = np.repeat(np.arange(dim), parameters)[:, None] >= degree
+    return degree[:, None] > np.arange(dim), degree[:, None] >= degree, last
+
+
+class Layer(eqx.Module):
+    """A mixing, perhaps an actnorm, then a step that x conditions."""
+
+    mixing: Mixing
+    norm: ActNorm | None
+    step: Step
+
+    def context(self, c: Float[Array, " c"]) -> Float[Array, " width"]:
+        return self.step.conditioner.context(c)
+
+    def mixed(self, z: Float[Array, " d"]) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+        v, log_det = self.mixing.forward(z)
+        if self.norm is None:
+            return v, log_det
+        v, scale = self.norm.forward(v)
+        return v, log_det + scale
+
+    def forward(
+        self, z: Float[Array, " d"], h: Float[Array, " width"]
+    ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+        """v and log |dv / dz|."""
+        v, mixed = self.mixed(z)
+        v, stepped = self.step.forward(v, h)
+        return v, mixed + stepped
+
+    def inverse(self, v: Float[Array, " d"], h: Float[Array, " width"]) -> Float[Array, " d"]:
+        v = self.step.inverse(v, h)
+        return self.mixing.inverse(v if self.norm is None else self.norm.inverse(v))

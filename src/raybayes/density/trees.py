@@ -1,0 +1,48 @@
+"""Networks as trees of arrays: what is trained, what is stacked, what goes into a file."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Constants(eqx.Module):
+    """What a density holds and training must not touch."""
+
+
+def trainable(density: Any) -> Any:
+    """A filter for `equinox.partition`: True for weights, False for constants."""
+    return jax.tree.map(
+        lambda node: not isinstance(node, Constants) and eqx.is_inexact_array(node),
+        density,
+        is_leaf=lambda node: isinstance(node, Constants),
+    )
+
+
+def stack(modules: Sequence[Any]) -> Any:
+    """One module whose arrays have a leading axis, from several of one structure."""
+    arrays, static = zip(*(eqx.partition(m, eqx.is_array) for m in modules), strict=True)
+    return eqx.combine(jax.tree.map(lambda *a: jnp.stack(a), *arrays), static[0])
+
+
+def part(stacked: Any, i: int) -> Any:
+    """Module i of a stack."""
+    return jax.tree.map(lambda a: a[i] if eqx.is_array(a) else a, stacked)
+
+
+def arrays_of(tree: Any) -> dict[str, NDArray]:
+    """The arrays of a tree by their number, for a file."""
+    leaves = jax.tree.leaves(eqx.filter(tree, eqx.is_array))
+    return {str(i): np.asarray(leaf) for i, leaf in enumerate(leaves)}
+
+
+def tree_of(arrays: Mapping[str, NDArray], like: Any) -> Any:
+    """The inverse of `arrays_of`: a tree of the structure of `like`."""
+    dynamic, static = eqx.partition(like, eqx.is_array)
+    leaves, structure = jax.tree.flatten(dynamic)
+    stored = [jnp.asarray(arrays[str(i)]) for i in range(len(leaves))]
+    return eqx.combine(jax.tree.unflatten(structure, stored), static)
