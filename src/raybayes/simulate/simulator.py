@@ -51,7 +51,7 @@ class Simulator:
 
     beamline: Beamline
     names: Sequence[str]
-    support: tuple[Sequence[float] | Array, Sequence[float] | Array]
+    support: tuple[Array, Array]
     detector: Detector
     tracing: Tracing = field(default_factory=lambda: Tracing())
     seed: int = 0
