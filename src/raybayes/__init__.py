@@ -16,6 +16,7 @@ _HOMES = {
     "Simulator": "raybayes.simulate.simulator",
     "Study": "raybayes.study",
     "Tracing": "raybayes.simulate.simulator",
+    "Training": "raybayes.train",
     "box": "raybayes.prior",
     "read_rml": "raybayes.beamline.rml",
     "read_study": "raybayes.study",

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from raybayes.density.embeddings import Embedding, Features, Residual
+from raybayes.density.embeddings import Embedding, Features, Kind, Residual
 from raybayes.density.ensemble import Density, Ensemble
 from raybayes.density.flow import Flow
 from raybayes.density.layers import Autoregressive, Conditioner, Coupling, Layer, Step
@@ -64,9 +64,7 @@ class _DensityConfig(_Config):
     """What every density has."""
 
     members: int = Field(1, gt=0, description="networks of an ensemble, drawn from as a mixture")
-    features: Literal["values", "counts"] = Field(
-        "values", description="of x; counts are stabilised by 2 sqrt(x + offset)"
-    )
+    features: Kind = Field("auto", description="of x; counts are stabilised by 2 sqrt(x + offset)")
     offset: float = Field(3 / 8, ge=0, description="of counts: 3/8, plus read noise squared")
     embedding: EmbeddingConfig = MLPConfig()
 

@@ -1,6 +1,7 @@
 """From an observation to features, and from features to the context c of a flow."""
 
 import math
+import warnings
 from typing import Literal, Protocol
 
 import equinox as eqx
@@ -8,43 +9,77 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
+from scipy.stats import skew
 
 from raybayes.density.networks import MLP, Dense
 from raybayes.density.trees import Constants
+
+Kind = Literal["auto", "values", "counts"]
 
 
 class Features(Constants):
     """x -> standardised features; fitted from data, no part of training.
 
     "counts" takes 2 sqrt(max(x + offset, 0)) (Anscombe: unit noise at every level), minus the
-    mean of each bin, over one scale for all; "values" takes x as it is and scales every entry.
+    mean of each bin, over one scale for all. "values" takes x as it is and scales every entry.
+    "auto" does so too, but takes the square root or the logarithm of an entry that is never
+    negative where that makes it the least skewed.
     """
 
     mean: Float[Array, " size"]
     scale: Float[Array, " size"]
-    kind: Literal["values", "counts"] = eqx.field(static=True)
-    offset: float = eqx.field(static=True)
+    shift: Float[Array, " size"]
+    root: Float[Array, " size"]  # weights, 0 or 1, of the square root and of the logarithm
+    log: Float[Array, " size"]
+    kind: Kind = eqx.field(static=True)
 
-    def __init__(self, size: int, kind: Literal["values", "counts"], offset: float = 0.0) -> None:
-        self.mean, self.scale = jnp.zeros(size), jnp.ones(size)
-        self.kind, self.offset = kind, offset
+    def __init__(self, size: int, kind: Kind, offset: float = 0.0) -> None:
+        zeros, ones = jnp.zeros(size), jnp.ones(size)
+        self.mean, self.scale, self.shift = zeros, ones, jnp.full(size, offset)
+        self.root, self.log = ones if kind == "counts" else zeros, zeros
+        self.kind = kind
 
     def fitted(self, x: Float[np.ndarray, "n size"]) -> "Features":
         """A copy that standardises these x; an entry that never varies keeps the scale 1."""
-        raw = np.asarray(self._raw(jnp.asarray(x, jnp.float32)), np.float64)
-        mean = raw.mean(axis=0)
-        scale = raw.std(axis=0)
+        chosen = self._least_skewed(np.asarray(x, np.float64)) if self.kind == "auto" else self
+        raw = np.asarray(chosen._raw(jnp.asarray(x, jnp.float32)), np.float64)
+        mean, scale = raw.mean(axis=0), raw.std(axis=0)
         if self.kind == "counts":
             scale = np.full_like(scale, math.sqrt((scale**2).mean()))
         scale = np.where(scale > 1e-6 * (1e-30 + np.abs(mean)), scale, 1.0)
         fields = (jnp.asarray(mean, jnp.float32), jnp.asarray(scale, jnp.float32))
-        return eqx.tree_at(lambda features: (features.mean, features.scale), self, fields)
+        return eqx.tree_at(lambda features: (features.mean, features.scale), chosen, fields)
+
+    def _least_skewed(self, x: Float[np.ndarray, "n size"]) -> "Features":
+        positive = (x >= 0).all(axis=0)
+        safe = np.where(positive, x, 0)
+        smallest = np.where(safe > 0, safe, np.inf).min(axis=0)
+        shift = np.where(safe.min(axis=0) > 0, 0, np.where(np.isfinite(smallest), smallest, 1.0))
+        lifted = np.where(positive, safe + shift, 1.0)
+        with np.errstate(invalid="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # an entry that never varies
+            choices = np.stack([x, np.sqrt(lifted), np.log(lifted)])
+            skews = np.abs(np.nan_to_num(skew(choices, axis=1)))
+        best = np.where(positive, np.argmin(skews, axis=0), 0)
+        fields = (shift * positive, best == 1, best == 2)
+        return eqx.tree_at(
+            lambda features: (features.shift, features.root, features.log),
+            self,
+            tuple(jnp.asarray(field, jnp.float32) for field in fields),
+        )
 
     def __call__(self, x: Float[Array, " size"]) -> Float[Array, " size"]:
         return (self._raw(x) - self.mean) / self.scale
 
     def _raw(self, x: Float[Array, "... size"]) -> Float[Array, "... size"]:
-        return 2 * jnp.sqrt(jnp.maximum(x + self.offset, 0)) if self.kind == "counts" else x
+        if self.kind == "values":
+            return x
+        lifted = x + self.shift
+        rooted = 2 * jnp.sqrt(jnp.maximum(lifted, 0))
+        if self.kind == "counts":
+            return rooted
+        logarithm = jnp.log(jnp.maximum(lifted, 1e-30))
+        return jnp.where(self.log > 0, logarithm, jnp.where(self.root > 0, rooted, x))
 
 
 class Embedding(Protocol):
