@@ -31,7 +31,7 @@ def landing(beamline, plane, sample=(), slope=None):
     for column, value in dict(sample).items():
         samples[0, column] = value
     rays, lost = np.empty((RAY, 1)), np.empty(1, np.int64)
-    trace_rays(compiled.emission[0], rows, samples, slopes, slots, rays, lost)
+    trace_rays(compiled.emission[0], rows, samples, slopes, slots, rays, lost, np.empty(0))
     assert lost[0] in (0, len(rows))  # the slit itself may stop it: it has landed
     return rays[:, 0]
 
@@ -136,7 +136,7 @@ def test_order_zero_is_a_mirror(ue112):
         rays, lost = np.empty((RAY, 100)), np.empty(100, np.int64)
         trace_rays(
             compiled.emission[0], rows, samples, np.zeros((1, 2, 100)),
-            np.full(len(rows), -1), rays, lost,
+            np.full(len(rows), -1), rays, lost, np.empty(0),
         )  # fmt: skip
         out.append(rays)
     np.testing.assert_allclose(out[0], out[1], rtol=0, atol=1e-12)

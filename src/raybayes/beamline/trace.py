@@ -9,14 +9,16 @@ from scipy.special import ndtri
 
 from raybayes.beamline.geometry import Compiled, compile_beamline
 from raybayes.beamline.rml import Beamline
-from raybayes.beamline.source import STANDARD, Sampling, emit, standard, uniforms
+from raybayes.beamline.source import Sampling, dimensions, emit, standard, uniforms
 from raybayes.errors import InputError
-from raybayes.optics import JIT, KIND, RAY, SCREEN, SLOPE, E, X, Y, through
+from raybayes.optics import through
+from raybayes.optics.rows import JIT, KIND, OFFSET, RAY, ROTATION, SCREEN, SLOPE, E, X, Y, Z
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 BLOCK = 256  # rays that stay in the first-level cache: 7 coordinates x 8 bytes x 256 = 14 KiB
+MOST_RAYS = 100_000_000  # 6 GB of results; more is a slip
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,13 @@ class Rays:
     Attributes:
         plane: the element's name.
         values: [7, n]: x, y, z (mm), direction cosines, energy (eV).
+        path: [n], from the source along the ray, less that of the design ray, mm.
         lost_at: [n]: the name of the element that lost the ray; "" for a ray that arrived.
     """
 
     plane: str
     values: Array
+    path: Array
     lost_at: NDArray[np.str_]
 
     @property
@@ -67,8 +71,11 @@ def trace_rays(
     slots: Ints,
     rays: Array,
     lost: Ints,
+    path: Array,
 ) -> None:
     """Fill rays [7, n] and lost [n] (0, or 1 + index of the element) from samples [n, STANDARD].
+
+    path: [n] gets the length of each ray from the source, mm; or [0] for none.
 
     Each ray depends on its own sample alone, so blocks and threads cannot change a result.
     slopes: [k, 2, n] in units of the rms; slots [elements]: which of the k, or -1 for none.
@@ -79,13 +86,33 @@ def trace_rays(
         stop = min(start + BLOCK, n)
         work, normals = np.empty((RAY, stop - start)), np.empty((3, stop - start))
         losses = np.zeros(stop - start, np.int64)
+        lengths = np.zeros(stop - start if path.shape[0] > 0 else 0)
+        before = np.empty((3, lengths.shape[0]))
         emit(emission, samples[start:stop], work)
         for k in range(rows.shape[0]):
             perfect = slots[k] < 0
             errors = slopes[0, :, 0:0] if perfect else slopes[slots[k], :, start:stop]
+            if lengths.shape[0] > 0:
+                before[:] = work[:3]
             through(rows[k], work, losses, k + 1, errors, normals)
+            if lengths.shape[0] > 0:
+                _lengthen(rows[k], before, work, lengths)
         rays[:, start:stop] = work
+        if lengths.shape[0] > 0:
+            path[start:stop] = lengths
         lost[start:stop] = losses
+
+
+@njit(**JIT)
+def _lengthen(row: Array, before: Array, rays: Array, path: Array) -> None:
+    """Add the way from the place before, in the frame before, to the place now."""
+    for i in range(rays.shape[1]):
+        a, b, c = before[0, i], before[1, i], before[2, i]
+        x = row[ROTATION] * a + row[ROTATION + 1] * b + row[ROTATION + 2] * c + row[OFFSET]
+        y = row[ROTATION + 3] * a + row[ROTATION + 4] * b + row[ROTATION + 5] * c + row[OFFSET + 1]
+        z = row[ROTATION + 6] * a + row[ROTATION + 7] * b + row[ROTATION + 8] * c + row[OFFSET + 2]
+        u, v, w = rays[X, i] - x, rays[Y, i] - y, rays[Z, i] - z
+        path[i] += np.sqrt(u * u + v * v + w * w)
 
 
 def slope_slots(rows: Array) -> Ints:
@@ -97,20 +124,28 @@ def slope_slots(rows: Array) -> Ints:
 
 def trace(
     beamline: Beamline,
-    rays: int = 100_000,
+    rays: int | None = 100_000,
     plane: str | None = None,
     seed: int = 0,
     sampling: Sampling = "sobol",
 ) -> Rays:
-    """Trace `rays` rays to the element `plane` (default: the last one).
+    """Trace rays to the element `plane` (default: the last one).
 
     Slope errors are drawn for each ray, as in RAY-UI. The same seed gives the same rays
     whatever the number of threads.
+
+    Args:
+        rays: how many; None for the number in the file.
+
+    Raises:
+        InputError: no such plane, a number of rays that makes no sense, or a beamline that
+            cannot be compiled.
     """
-    if rays < 1:
-        raise InputError(f"rays = {rays}: trace at least one ray")
+    count = int(beamline.source.number("numberRays", 100_000)) if rays is None else rays
+    if not 1 <= count <= MOST_RAYS:
+        raise InputError(f"rays = {count}: trace at least one ray, and at most {MOST_RAYS:,}")
     compiled = compile_beamline(beamline)
-    return trace_compiled(beamline, compiled, 0, rays, plane, seed, sampling)
+    return trace_compiled(beamline, compiled, 0, count, plane, seed, sampling)
 
 
 def trace_compiled(
@@ -124,18 +159,29 @@ def trace_compiled(
 ) -> Rays:
     """Trace one of many compiled settings; see `trace`."""
     plane = compiled.names[-1] if plane is None else plane
-    rows = compiled.rows[setting, : compiled.index(plane) + 1]
+    stop = compiled.index(plane) + 1
+    rows = compiled.rows[setting, :stop]
     slots = slope_slots(rows)
     k = int(slots.max()) + 1
-    values, lost = np.empty((RAY, rays)), np.empty(rays, np.int64)
+    values, lost, path = np.empty((RAY, rays)), np.empty(rays, np.int64), np.empty(rays)
+    width = dimensions(beamline.source)
     start = 0
-    for points in uniforms(sampling, STANDARD + 2 * k, rays, seed):
+    for points in uniforms(sampling, width + 2 * k, rays, seed):
         part = slice(start, start + len(points))
-        slopes = ndtri(points[:, STANDARD:]).T.reshape(k, 2, -1)
-        slopes = np.ascontiguousarray(slopes) if k else np.empty((1, 2, 0))
-        samples = standard(beamline.source, points)
+        slopes = np.empty((1, 2, 0))
+        if k:
+            slopes = np.ascontiguousarray(ndtri(points[:, width:]).T.reshape(k, 2, -1))
+        samples = standard(beamline, points[:, :width], start, rays)
         trace_rays(
-            compiled.emission[setting], rows, samples, slopes, slots, values[:, part], lost[part]
+            compiled.emission[setting],
+            rows,
+            samples,
+            slopes,
+            slots,
+            values[:, part],
+            lost[part],
+            path[part],
         )
         start = part.stop
-    return Rays(plane, values, np.asarray(("", *compiled.names))[lost])
+    path -= compiled.paths[setting, stop]
+    return Rays(plane, values, path, np.asarray(("", *compiled.names))[lost])

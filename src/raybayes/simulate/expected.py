@@ -14,9 +14,10 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from raybayes.beamline.geometry import SIGMA_X, SIGMA_Y
+from raybayes.beamline.emission import SIGMA_X, SIGMA_Y
 from raybayes.beamline.source import STANDARD, emit
-from raybayes.optics import JIT, KIND, OPENING, RAY, SCREEN, X, Y, through
+from raybayes.optics import through
+from raybayes.optics.rows import JIT, KIND, OPENING, OPENING_SHAPE, RAY, RECTANGLE, SCREEN, X, Y
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -191,8 +192,10 @@ def one_profile(
     hard = rows.copy()
     halves = np.full(2 * stops.shape[0], np.inf)
     for stop in range(stops.shape[0]):
-        halves[2 * stop : 2 * stop + 2] = rows[stops[stop], OPENING : OPENING + 2]
-    hard[:, OPENING : OPENING + 2] = np.inf  # what splat cuts softly, `through` must not cut
+        k = stops[stop]
+        if rows[k, OPENING_SHAPE] == RECTANGLE:
+            halves[2 * stop : 2 * stop + 2] = rows[k, OPENING : OPENING + 2]
+            hard[k, OPENING : OPENING + 2] = np.inf  # splat cuts softly: `through` must not cut
     spread = slope_covariance(emission, hard, slots, stops)
     perfect = np.empty((2, 0))
     mean, cov = np.empty(halves.shape[0]), np.empty((halves.shape[0], halves.shape[0]))

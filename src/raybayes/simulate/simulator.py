@@ -9,9 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from raybayes.beamline.geometry import ENERGY, SPREAD, compile_beamline
+from raybayes.beamline.emission import ENERGY, SPREAD
+from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.rml import Beamline
-from raybayes.beamline.source import STANDARD, standard, uniforms
+from raybayes.beamline.source import (
+    dimensions,
+    gaussian_size,
+    standard,
+    uniforms,
+    white_band,
+)
 from raybayes.beamline.trace import slope_slots, trace_compiled
 from raybayes.errors import InputError
 from raybayes.simulate.detector import Detector
@@ -63,7 +70,7 @@ class Simulator:
         A monochromator throws most of the band away; rays there only cost time. Pilot rays
         at settings from the prior's corners to its centre tell which energies ever arrive.
         """
-        if self.beamline.source.number("energySpreadType") != 0:  # only a white band has ends
+        if not white_band(self.beamline.source):  # only a white band has ends
             return 1.0
         middle, half = np.mean(self.support, axis=0), np.ptp(self.support, axis=0) / 2
         rng = np.random.default_rng((self.seed, PILOT))
@@ -80,11 +87,18 @@ class Simulator:
     @cached_property
     def samples(self) -> Array:
         """[SETS, rays, STANDARD]: independent scrambles of the same Sobol points."""
+        source = self.beamline.source
+        if not gaussian_size(source):
+            raise InputError(
+                f"{self.beamline.path}:{source.line}: {source.type} {source.name!r}: its size is "
+                'not a normal law, so a ray cannot be a Gaussian splat; trace in mode "counting"'
+            )
+        width = dimensions(source)
         sets = [
-            np.concatenate(list(uniforms("sobol", STANDARD, self.tracing.rays, (self.seed, i))))
+            np.concatenate(list(uniforms("sobol", width, self.tracing.rays, (self.seed, i))))
             for i in range(SETS)
         ]
-        samples = np.stack([standard(self.beamline.source, points) for points in sets])
+        samples = np.stack([standard(self.beamline, points) for points in sets])
         samples[..., 4] *= self.band
         return samples
 
