@@ -4,12 +4,15 @@ import csv
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from raybayes.beamline.derive import with_values
 from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.rml import Param, read_rml
 from raybayes.beamline.trace import trace
+from raybayes.cli import app
 from raybayes.optics import RAY, through
+from raybayes.optics.coating import reflected
 from raybayes.optics.rows import KIND, SCREEN
 
 # file, rows in the table, tolerance of positions (mm) and directions
@@ -148,3 +151,84 @@ def test_dipole_beamline_in_numbers(row, shared):
     for ours, name in ((waist(x, dx / dz), "horizontal"), (waist(y, dy / dz), "vertical")):
         width = float(theirs[f"DetectorAtFocus_focus_{name}_width"])
         assert ours == pytest.approx(width, rel=0.05)
+
+
+def test_multilayer_on_a_cone_intensities_too(shared):
+    theirs = table(shared / "rayui" / "Cone-RawRaysOutgoing.csv")
+    beamline = read_rml(shared / "rayui" / "Multilayer-Cone-RAYUI.rml")
+    rays = trace(beamline, rays=None, plane="Cone")
+    assert rays.arrived.all() and len(rays.path) == 9
+    for i, column in enumerate(("OX", "OY", "OZ", "DX", "DY", "DZ")):
+        np.testing.assert_allclose(
+            rays.values[i], theirs[column], rtol=0, atol=1e-9 if i < 3 else 1e-12
+        )
+    np.testing.assert_allclose(rays.stokes[0], theirs["S0"], rtol=0, atol=1e-6)
+
+
+# Real BESSY II beamlines: what RAY-UI shows of the premirror at the design energy. Its own
+# tables differ from CXRO's for platinum by some parts in a thousand.
+PREMIRRORS = [
+    ("HB_1200", "Premirror M2", 3e-5),
+    ("Energize_EN_500", "Plane Mirror", 3e-5),
+    ("HRRIXS_100m_1", "M2", 2e-2),
+    ("UE48-PGM-CAT", "Plane Mirror", 1e-2),
+]
+
+
+@pytest.mark.parametrize(("name", "mirror", "tolerance"), PREMIRRORS)
+def test_reflectivities_that_ray_ui_shows(name, mirror, tolerance, shared):
+    """Fresnel on a layer with roughness, at the mirror's own angle."""
+    beamline = read_rml(shared / "rayui" / f"{name}.rml")
+    compiled = compile_beamline(beamline)
+    element = beamline[mirror]
+    rs, rp = reflected(
+        compiled.rows[0, compiled.index(mirror)],
+        compiled.media.grid,
+        compiled.media.factors,
+        compiled.hc,
+        beamline.source.number("photonEnergy"),
+        np.sin(np.deg2rad(element.number("grazingIncAngle"))),
+    )
+    assert abs(rs) ** 2 == pytest.approx(element.number("reflectivitySenkrecht"), rel=tolerance)
+    assert abs(rp) ** 2 == pytest.approx(element.number("reflectivityParallel"), rel=tolerance)
+
+
+FILES = ("rayui/*.rml", "metrix/*.rml")
+
+
+@pytest.mark.filterwarnings("ignore:.*undulatorFile|.*the file.*is not there")
+def test_every_file_loads_and_traces(shared):
+    paths = [path for pattern in FILES for path in sorted(shared.glob(pattern))]
+    assert len(paths) > 20
+    for path in paths:
+        rays = trace(read_rml(path), 2000)
+        assert rays.arrived.sum() > 10, path
+        assert np.isfinite(rays.values[:, rays.arrived]).all(), path
+        assert np.isfinite(rays.stokes[:, rays.arrived]).all(), path
+
+
+def test_table_is_ray_uis_own(shared, tmp_path):
+    """`raybayes trace FILE --table OUT` writes what RAY-UI wrote, rounding aside."""
+    source = shared / "rayui" / "PlaneGratingDevAzMisVLS.rml"
+    out = tmp_path / "out.csv"
+    result = CliRunner().invoke(app, ["trace", str(source), "--table", str(out)])
+    assert result.exit_code == 0 and "67 of 200 arrive" in result.output
+    ours, theirs = out.read_text(), source.with_suffix(".csv").read_text()
+    assert ours.splitlines()[:2] == theirs.splitlines()[:2]
+    ours, theirs = table(out), table(source.with_suffix(".csv"))
+    for column in ("RN", "RS", "RO", "EN", "S0"):
+        assert np.array_equal(ours[column], theirs[column]), column
+    np.testing.assert_allclose(ours["OX"], theirs["OX"], rtol=0, atol=1e-7)
+
+
+def test_trace_command_refuses_in_one_sentence(shared, tmp_path):
+    source = str(shared / "rayui" / "toroid.rml")
+    for arguments, message in (
+        ([source, "--plane", "X"], "there is no element 'X'"),
+        ([source, "--rays", "0"], "trace at least one ray"),
+        ([str(tmp_path / "none.rml")], "cannot be read"),
+        ([source, "--table", str(tmp_path / "no" / "out.csv")], "cannot be written"),
+    ):
+        result = CliRunner().invoke(app, ["trace", *arguments])
+        assert result.exit_code == 2 and message in result.output
+        assert result.output.count("\n") == 1

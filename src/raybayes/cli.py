@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,48 @@ def run(
 
         result = run_study(study, out, quiet=as_json)
         typer.echo(json.dumps(result, indent=1) if as_json else _table(result))
+
+
+@app.command()
+def trace(
+    file: Annotated[Path, typer.Argument(help="A beamline: RAY-UI's RML file.")],
+    table: Annotated[
+        Path | None, typer.Option("--table", help="Write the rays as RAY-UI's table (CSV).")
+    ] = None,
+    rays: Annotated[
+        int | None, typer.Option("--rays", help="How many; default: as in the file.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same rays.")] = 0,
+    plane: Annotated[
+        str | None, typer.Option("--plane", help="An element's name; default: the last one.")
+    ] = None,
+    allow_unmodelled: Annotated[
+        bool,
+        typer.Option("--allow-unmodelled", help="Warn of what is not modelled and go on."),
+    ] = False,
+) -> None:
+    """Trace a beamline and say what arrives; RAY-UI's RawRaysOutgoing with --table."""
+    with _one_sentence(), _warnings_as_sentences():
+        from raybayes.beamline.results import summary
+        from raybayes.beamline.rml import read_rml
+        from raybayes.beamline.table import write_table
+        from raybayes.beamline.trace import trace as trace_rays
+
+        beamline = read_rml(file, unmodelled="warn" if allow_unmodelled else "error")
+        result = trace_rays(beamline, rays, plane, seed)
+        if table is not None:
+            write_table(result, table)
+        typer.echo("\n".join(f"{name:14} {text}" for name, text in summary(result).items()))
+
+
+@contextmanager
+def _warnings_as_sentences() -> Iterator[None]:
+    """A warning is one sentence on stderr."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        yield
+    for sentence in dict.fromkeys(str(warning.message) for warning in caught):
+        typer.echo(f"raybayes: warning: {sentence}", err=True)
 
 
 def _cache() -> Path:

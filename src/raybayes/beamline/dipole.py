@@ -8,8 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import kv
+from scipy.special import kve
 
+from raybayes.beamline.emission import orientation
 from raybayes.beamline.rml import Beamline
 
 Array = NDArray[np.float64]
@@ -22,25 +23,43 @@ BROADEST = 60.0  # in units of 1 / gamma; photons far below Ec fan out by (Ec / 
 
 def vertical_angles(beamline: Beamline, u: Array) -> Array:
     """Quantiles of the vertical law at photonEnergy: u in (0, 1) -> psi, rad."""
+    gamma = beamline.source.number("electronEnergy") / REST
+    x, cumulated, _, _ = _table(_ratio(beamline))
+    return np.interp(u, cumulated, x) / gamma
+
+
+def polarised_shares(beamline: Beamline, u: Array) -> tuple[Array, Array]:
+    """S1 / S0 and S3 / S0 of the photon that `vertical_angles` gives for u.
+
+    The two components have the amplitudes K_2/3 and X / sqrt(1 + X^2) K_1/3, a quarter wave
+    apart; above and below the orbit the light turns in opposite senses.
+    """
+    x, cumulated, horizontal, vertical = _table(_ratio(beamline))
+    place = np.interp(u, cumulated, x)
+    h, v = np.interp(place, x, horizontal), np.interp(place, x, vertical)
+    total = np.maximum(h * h + v * v, 1e-300)
+    return (h * h - v * v) / total, orientation(beamline.source) * 2 * h * v / total
+
+
+def _ratio(beamline: Beamline) -> float:
+    """Photon energy over critical energy."""
     source = beamline.source
-    gamma = source.number("electronEnergy") / REST
     ec = CRITICAL * source.number("electronEnergy") ** 3 / source.number("bendingRadius")
-    table, cumulated = _table(source.number("photonEnergy") / ec)
-    return np.interp(u, cumulated, table) / gamma
+    return source.number("photonEnergy") / ec
 
 
 @lru_cache(maxsize=8)
-def _table(ratio: float) -> tuple[Array, Array]:
-    """gamma psi and the share of photons below it, at E / Ec = ratio."""
+def _table(ratio: float) -> tuple[Array, Array, Array, Array]:
+    """X = gamma psi, the share of photons below it, and the two components' amplitudes."""
     widest = min(BROADEST, 6.0 * max(1.0, ratio ** (-1 / 3)))
     x = np.linspace(-widest, widest, POINTS)
     one = 1 + x * x
     zeta = ratio / 2 * one**1.5
-    # The common factor exp(-zeta) would underflow far above Ec; kve-like scaling keeps a shape.
-    scale = np.exp(np.minimum(zeta.min(), 700.0))
-    intensity = one**2 * (
-        (scale * kv(2 / 3, zeta)) ** 2 + x * x / one * (scale * kv(1 / 3, zeta)) ** 2
-    )
+    # The common factor exp(-zeta at psi = 0) would underflow far above Ec: kve takes it out.
+    decay = np.exp(zeta.min() - zeta)
+    horizontal = one * kve(2 / 3, zeta) * decay
+    vertical = x * np.sqrt(one) * kve(1 / 3, zeta) * decay
+    intensity = horizontal**2 + vertical**2
     steps = (intensity[1:] + intensity[:-1]) / 2
     cumulated = np.concatenate(([0.0], np.cumsum(steps)))
-    return x, cumulated / cumulated[-1]
+    return x, cumulated / cumulated[-1], horizontal, vertical

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from raybayes.beamline import gratings, mirrors, screens
+from raybayes.beamline.coatings import Media, coat, media
 from raybayes.beamline.emission import (
     EMISSION_COLUMNS,
     ENERGY,
@@ -28,6 +29,7 @@ from raybayes.beamline.rml import Beamline, Element
 from raybayes.beamline.settings import HC, HC_OLD, Settings
 from raybayes.beamline.walk import Placer, Walk
 from raybayes.errors import InputError
+from raybayes.optics.rows import COATING, PERFECT
 
 __all__ = [
     "EMISSION_COLUMNS",
@@ -77,6 +79,8 @@ class Compiled:
             and elements in the world (mm; the columns of an `axes` matrix are x, y, z).
         paths: [n, 1 + elements], the length of the design ray from the source, mm.
         derived: element -> parameter -> [n], what RAY-UI would compute and show.
+        media: the optical constants of the materials that the rows point to.
+        hc: nm eV.
     """
 
     names: tuple[str, ...]
@@ -86,6 +90,13 @@ class Compiled:
     axes: Array
     paths: Array
     derived: dict[str, dict[str, Array]]
+    media: Media
+    hc: float
+
+    @property
+    def coated(self) -> bool:
+        """Whether any element takes intensity from the rays that it lets pass."""
+        return bool((self.rows[..., COATING] != PERFECT).any())
 
     def index(self, name: str) -> int:
         if name not in self.names:
@@ -114,14 +125,17 @@ def compile_beamline(
     settings = Settings.of(beamline, names, theta)
     with np.errstate(over="ignore", invalid="ignore"):
         walk = Walk(settings, hc)
-        walk.down(PLACERS)
+        walk.down(PLACERS, coat)
         emission = emission_row(settings, hc)
     settings.check_all_used()
     axes, origins = (np.stack(a, axis=1) for a in zip(*walk.frames, strict=True))
     _check_finite(beamline, walk.rows, emission)
     element_names = tuple(e.name for e in beamline.elements[1:])
     paths = np.stack(np.broadcast_arrays(*walk.paths), axis=1)
-    return Compiled(element_names, emission, walk.rows, origins, axes, paths, walk.derived)
+    constants = media(walk.materials, beamline.path, walk.energy)
+    return Compiled(
+        element_names, emission, walk.rows, origins, axes, paths, walk.derived, constants, hc
+    )
 
 
 def _check_finite(beamline: Beamline, rows: Array, emission: Array) -> None:

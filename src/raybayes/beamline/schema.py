@@ -382,10 +382,8 @@ OBJECTS: dict[str, Parameters] = {
 MODELLED: dict[str, frozenset[int]] = {
     "geometricalShape": frozenset({0, 1, 2}),
     "profileKind": frozenset({2}),
-    "reflectivityType": frozenset({0}),
     "lateralThicknessGradientCoating": frozenset({0}),
     "lateralThicknessGradientCoating1": frozenset({0}),
-    "transmissionType": frozenset({0}),
     "energyDistributionType": frozenset({0, 1}),
     "photonEnergyDistributionType": frozenset({0, 1}),
     "additionalOrder": frozenset({0}),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from raybayes.beamline.dipole import vertical_angles
+from raybayes.beamline.dipole import polarised_shares, vertical_angles
 from raybayes.beamline.emission import (
     BEND,
     DEPTH,
@@ -74,6 +74,22 @@ def standard(beamline: Beamline, points: Array, start: int = 0, rays: int | None
     LAWS[source.type](beamline, points, samples, start, len(points) if rays is None else rays)
     _energies(beamline, points[:, 4], samples)
     return samples
+
+
+def polarisation(beamline: Beamline, points: Array) -> Array:
+    """[4, n]: Stokes vectors of unit intensity, S1 positive for horizontal light.
+
+    As the file says; of a dipole as the vertical angle of the photon says.
+    """
+    source = beamline.source
+    stokes = np.zeros((4, len(points)))
+    stokes[0] = 1.0
+    if source.type in DIPOLES:
+        stokes[1], stokes[3] = polarised_shares(beamline, points[:, 3])
+        return stokes
+    given = [source.number(id_) for id_ in ("linearPol_0", "linearPol_45", "circularPol")]
+    stokes[1:] = np.array(given)[:, None] / max(1.0, math.hypot(*given))
+    return stokes
 
 
 def gaussian_size(source: Element) -> bool:

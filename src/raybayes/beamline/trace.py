@@ -9,9 +9,17 @@ from scipy.special import ndtri
 
 from raybayes.beamline.geometry import Compiled, compile_beamline
 from raybayes.beamline.rml import Beamline
-from raybayes.beamline.source import Sampling, dimensions, emit, standard, uniforms
+from raybayes.beamline.source import (
+    Sampling,
+    dimensions,
+    emit,
+    polarisation,
+    standard,
+    uniforms,
+)
 from raybayes.errors import InputError
 from raybayes.optics import through
+from raybayes.optics.coating import attenuate
 from raybayes.optics.rows import JIT, KIND, OFFSET, RAY, ROTATION, SCREEN, SLOPE, E, X, Y, Z
 
 Array = NDArray[np.float64]
@@ -29,13 +37,17 @@ class Rays:
         plane: the element's name.
         values: [7, n]: x, y, z (mm), direction cosines, energy (eV).
         path: [n], from the source along the ray, less that of the design ray, mm.
+        stokes: [4, n]: S0, the share of the ray's intensity that is left, and S1, S2, S3.
         lost_at: [n]: the name of the element that lost the ray; "" for a ray that arrived.
+        deflected: whether a mirror or grating stands in the way.
     """
 
     plane: str
     values: Array
     path: Array
+    stokes: Array
     lost_at: NDArray[np.str_]
+    deflected: bool = False
 
     @property
     def arrived(self) -> NDArray[np.bool_]:
@@ -43,8 +55,13 @@ class Rays:
 
     @property
     def transmission(self) -> float:
-        """The fraction of the source's rays that arrived."""
-        return float(self.arrived.mean())
+        """The fraction of the source's intensity that arrived."""
+        return float(self.stokes[0, self.arrived].sum() / len(self.arrived))
+
+    @property
+    def weight(self) -> Array:
+        """Of the rays that arrived: the share of their intensity that is left."""
+        return self.stokes[0, self.arrived]
 
     @property
     def x(self) -> Array:
@@ -72,10 +89,16 @@ def trace_rays(
     rays: Array,
     lost: Ints,
     path: Array,
+    stokes: Array,
+    grid: Array,
+    factors: Array,
+    hc: float,
 ) -> None:
     """Fill rays [7, n] and lost [n] (0, or 1 + index of the element) from samples [n, STANDARD].
 
     path: [n] gets the length of each ray from the source, mm; or [0] for none.
+    stokes: [4, n], of the source; changed into those that arrive; or [4, 0] for none.
+    grid, factors, hc: optical constants, see `optics.coating`.
 
     Each ray depends on its own sample alone, so blocks and threads cannot change a result.
     slopes: [k, 2, n] in units of the rms; slots [elements]: which of the k, or -1 for none.
@@ -88,6 +111,7 @@ def trace_rays(
         losses = np.zeros(stop - start, np.int64)
         lengths = np.zeros(stop - start if path.shape[0] > 0 else 0)
         before = np.empty((3, lengths.shape[0]))
+        light = stokes[:, start:stop].copy()
         emit(emission, samples[start:stop], work)
         for k in range(rows.shape[0]):
             perfect = slots[k] < 0
@@ -95,11 +119,15 @@ def trace_rays(
             if lengths.shape[0] > 0:
                 before[:] = work[:3]
             through(rows[k], work, losses, k + 1, errors, normals)
+            if light.shape[1] > 0:
+                attenuate(rows[k], grid, factors, hc, work, normals, light)
             if lengths.shape[0] > 0:
                 _lengthen(rows[k], before, work, lengths)
         rays[:, start:stop] = work
         if lengths.shape[0] > 0:
             path[start:stop] = lengths
+        if light.shape[1] > 0:
+            stokes[:, start:stop] = light
         lost[start:stop] = losses
 
 
@@ -164,6 +192,7 @@ def trace_compiled(
     slots = slope_slots(rows)
     k = int(slots.max()) + 1
     values, lost, path = np.empty((RAY, rays)), np.empty(rays, np.int64), np.empty(rays)
+    stokes = np.empty((4, rays))
     width = dimensions(beamline.source)
     start = 0
     for points in uniforms(sampling, width + 2 * k, rays, seed):
@@ -171,17 +200,26 @@ def trace_compiled(
         slopes = np.empty((1, 2, 0))
         if k:
             slopes = np.ascontiguousarray(ndtri(points[:, width:]).T.reshape(k, 2, -1))
-        samples = standard(beamline, points[:, :width], start, rays)
+        # Contiguous arrays throughout: one compiled version for all callers.
+        chunk = np.empty((RAY, len(points)))
+        light = polarisation(beamline, points)
         trace_rays(
             compiled.emission[setting],
             rows,
-            samples,
+            standard(beamline, points[:, :width], start, rays),
             slopes,
             slots,
-            values[:, part],
+            chunk,
             lost[part],
             path[part],
+            light if compiled.coated else np.empty((4, 0)),
+            compiled.media.grid,
+            compiled.media.factors,
+            compiled.hc,
         )
+        values[:, part], stokes[:, part] = chunk, light
         start = part.stop
     path -= compiled.paths[setting, stop]
-    return Rays(plane, values, path, np.asarray(("", *compiled.names))[lost])
+    deflected = bool((rows[:, KIND] != SCREEN).any())
+    places = np.asarray(("", *compiled.names))[lost]
+    return Rays(plane, values, path, stokes, places, deflected)

@@ -43,15 +43,23 @@ class Walk:
         self.rows[..., OPENING : OPENING + 2] = np.inf
         self.rows[..., STOP] = NO_STOP
         self.derived: dict[str, dict[str, Array]] = {}
+        self.materials: list[str] = []
         self.energy = settings(self.beamline.source, "photonEnergy")
 
-    def down(self, placers: "dict[str, Placer]") -> None:
+    def down(self, placers: "dict[str, Placer]", coat: "Placer") -> None:
         """Place the source and then every element."""
         self.keep_frame(self.beamline.source, self.axes, self.origin)
         for i, element in enumerate(self.beamline.elements[1:]):
             self.derived[element.name] = {}
             placers[element.type](self, element, self.rows[:, i])
+            coat(self, element, self.rows[:, i])
             self._link(i)
+
+    def material(self, name: str) -> int:
+        """The index of a material in the beamline's table of optical constants."""
+        if name not in self.materials:
+            self.materials.append(name)
+        return self.materials.index(name)
 
     def keep_frame(
         self, element: Element, axes: Array, origin: Array, turn: ArrayLike = 0.0
