@@ -12,13 +12,15 @@ from scipy.special import kve
 
 from raybayes.beamline.emission import orientation
 from raybayes.beamline.rml import Beamline
+from raybayes.errors import InputError
 
 Array = NDArray[np.float64]
 
 REST = 0.00051099895  # electron, GeV
 CRITICAL = 2218.29  # eV m / GeV^3
 POINTS = 4097  # of the table of psi
-BROADEST = 60.0  # in units of 1 / gamma; photons far below Ec fan out by (Ec / E)^(1/3)
+LOWEST, HIGHEST = 1e-6, 1e3  # of E / Ec
+BROADEST = 600.0  # in units of 1 / gamma; photons far below Ec fan out by (Ec / E)^(1/3)
 
 
 def vertical_angles(beamline: Beamline, u: Array) -> Array:
@@ -44,8 +46,17 @@ def polarised_shares(beamline: Beamline, u: Array) -> tuple[Array, Array]:
 def _ratio(beamline: Beamline) -> float:
     """Photon energy over critical energy."""
     source = beamline.source
-    ec = CRITICAL * source.number("electronEnergy") ** 3 / source.number("bendingRadius")
-    return source.number("photonEnergy") / ec
+    with np.errstate(all="ignore"):
+        cubed = np.float64(source.number("electronEnergy")) ** 3
+        ec = float(CRITICAL * cubed / source.number("bendingRadius"))
+    ratio = source.number("photonEnergy") / ec if ec > 0 else 0.0
+    if not LOWEST < ratio < HIGHEST:
+        raise InputError(
+            f"{beamline.path}:{source.line}: {source.type} {source.name!r}, parameter "
+            f"'photonEnergy': it is {ratio:.2g} of the critical energy {ec:.4g} eV, beyond what a "
+            "dipole emits; check electronEnergy and bendingRadius"
+        )
+    return ratio
 
 
 @lru_cache(maxsize=8)

@@ -46,6 +46,9 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
+FAR = 1e12  # mm (and eV): no beamline is longer
+LARGEST = 1e40  # of any number in a row: a collimating mirror's radius may be 1e19 mm
+
 PLACERS: dict[str, Placer] = {
     "Plane Mirror": mirrors.plane_mirror,
     "Sphere": mirrors.sphere,
@@ -123,13 +126,13 @@ def compile_beamline(
             raise InputError(sentence)
     hc = hc_of(beamline)
     settings = Settings.of(beamline, names, theta)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):  # _check_range says what is wrong
+        emission = emission_row(settings, hc)
         walk = Walk(settings, hc)
         walk.down(PLACERS, coat)
-        emission = emission_row(settings, hc)
     settings.check_all_used()
     axes, origins = (np.stack(a, axis=1) for a in zip(*walk.frames, strict=True))
-    _check_finite(beamline, walk.rows, emission)
+    _check_range(beamline, walk, emission)
     element_names = tuple(e.name for e in beamline.elements[1:])
     paths = np.stack(np.broadcast_arrays(*walk.paths), axis=1)
     constants = media(walk.materials, beamline.path, walk.energy)
@@ -138,9 +141,13 @@ def compile_beamline(
     )
 
 
-def _check_finite(beamline: Beamline, rows: Array, emission: Array) -> None:
-    """Numbers too large for float64 end here, not as NaN in a result."""
-    bad = [not np.isfinite(emission).all(), *np.asarray(np.isnan(rows).any(axis=(0, 2)))]
+def _check_range(beamline: Beamline, walk: Walk, emission: Array) -> None:
+    """Numbers too large for float64 end here, not as a NaN or an infinity in a result."""
+    origins = np.stack([origin for _, origin in walk.frames], axis=1)
+    far = ~(np.abs(origins).max(axis=(0, 2)) < FAR)
+    rows = np.where(np.isinf(walk.rows), 0, walk.rows)  # a cutout without limits
+    bad = far | np.append(False, ~(np.abs(rows).max(axis=(0, 2)) < LARGEST))
+    bad[0] |= not (np.abs(emission) < FAR).all()
     for element, is_bad in zip(beamline.elements, bad, strict=True):
         if is_bad:
             raise InputError(

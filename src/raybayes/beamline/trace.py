@@ -220,6 +220,8 @@ def trace_compiled(
         values[:, part], stokes[:, part] = chunk, light
         start = part.stop
     path -= compiled.paths[setting, stop]
+    numbers = np.isfinite(values).all(axis=0) & np.isfinite(stokes).all(axis=0) & np.isfinite(path)
+    lost[(lost == 0) & ~numbers] = stop  # beyond float64: it did not arrive
     deflected = bool((rows[:, KIND] != SCREEN).any())
     places = np.asarray(("", *compiled.names))[lost]
     return Rays(plane, values, path, stokes, places, deflected)
