@@ -15,6 +15,7 @@ from raybayes.beamline.rml import Beamline
 from raybayes.beamline.source import (
     dimensions,
     gaussian_size,
+    polarisation,
     standard,
     uniforms,
     white_band,
@@ -87,6 +88,11 @@ class Simulator:
     @cached_property
     def samples(self) -> Array:
         """[SETS, rays, STANDARD]: independent scrambles of the same Sobol points."""
+        return self._sets[0]
+
+    @cached_property
+    def _sets(self) -> tuple[Array, Array]:
+        """Samples and the Stokes vectors of their light, [SETS, 4, rays]."""
         source = self.beamline.source
         if not gaussian_size(source):
             raise InputError(
@@ -100,7 +106,7 @@ class Simulator:
         ]
         samples = np.stack([standard(self.beamline, points) for points in sets])
         samples[..., 4] *= self.band
-        return samples
+        return samples, np.stack([polarisation(self.beamline, points) for points in sets])
 
     def profiles(
         self, theta: ArrayLike, key: int | tuple[int, ...] | None = 0
@@ -160,6 +166,10 @@ class Simulator:
             np.asarray(self.detector.bins),
             profiles,
             transmission,
+            self._sets[1] if compiled.coated else np.empty((SETS, 4, 0)),
+            compiled.media.grid,
+            compiled.media.factors,
+            compiled.hc,
         )
         return profiles * self.band, transmission * self.band
 
@@ -173,7 +183,10 @@ class Simulator:
             )
             blur = np.random.default_rng((*key, i)).standard_normal((2, len(rays.x)))
             places = np.stack((rays.x, rays.y)) + np.asarray(self.detector.psf)[:, None] * blur
-            counts = [np.histogram(p, e)[0] for p, e in zip(places, edges, strict=True)]
+            counts = [
+                np.histogram(p, e, weights=rays.weight)[0]
+                for p, e in zip(places, edges, strict=True)
+            ]
             profiles[i] = np.concatenate(counts) / self.tracing.rays
             transmission[i] = rays.transmission
         return profiles, transmission
