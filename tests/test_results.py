@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from beamlines import POINT, P, small
 
+from raybayes.beamline.pictures import layout_picture, save, spot_diagram
 from raybayes.beamline.results import beam, fwhm, rms, summary
 from raybayes.beamline.table import COLUMNS, ray_table
 from raybayes.beamline.trace import trace
@@ -95,3 +96,13 @@ def test_information_of_ue112():
     np.testing.assert_allclose(found.directions @ found.directions.T, np.eye(6), atol=1e-9)
     slopes = profile_jacobian(simulator(), TILTED)
     assert slopes.shape == (200, 6) and np.isfinite(slopes).all()
+
+
+def test_pictures_are_written_whole(tmp_path, ue112):
+    rays = trace(ue112, 3000)
+    save(spot_diagram(rays), tmp_path / "spot.png")
+    save(layout_picture(ue112), tmp_path / "layout.png")
+    save(spot_diagram(trace(small("Slit", source=POINT, openingWidth=0.0), 9)), tmp_path / "no.png")
+    for path in tmp_path.iterdir():
+        assert path.read_bytes().startswith(b"\x89PNG")
+    assert len(list(tmp_path.iterdir())) == 3

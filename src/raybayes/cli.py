@@ -7,12 +7,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from raybayes import __version__
 from raybayes.errors import InputError
+
+if TYPE_CHECKING:
+    from raybayes.beamline.rml import Beamline
+    from raybayes.beamline.trace import Rays
 
 app = typer.Typer(
     add_completion=False,
@@ -77,6 +81,12 @@ def trace(
     plane: Annotated[
         str | None, typer.Option("--plane", help="An element's name; default: the last one.")
     ] = None,
+    spot: Annotated[
+        Path | None, typer.Option("--spot", help="Write a picture of the spot (PNG).")
+    ] = None,
+    layout: Annotated[
+        Path | None, typer.Option("--layout", help="Write a picture of the beamline (PNG).")
+    ] = None,
     allow_unmodelled: Annotated[
         bool,
         typer.Option("--allow-unmodelled", help="Warn of what is not modelled and go on."),
@@ -93,7 +103,19 @@ def trace(
         result = trace_rays(beamline, rays, plane, seed)
         if table is not None:
             write_table(result, table)
+        _pictures(beamline, result, spot, layout)
         typer.echo("\n".join(f"{name:14} {text}" for name, text in summary(result).items()))
+
+
+def _pictures(beamline: "Beamline", rays: "Rays", spot: Path | None, layout: Path | None) -> None:
+    if spot is None and layout is None:
+        return
+    from raybayes.beamline.pictures import layout_picture, save, spot_diagram
+
+    if spot is not None:
+        save(spot_diagram(rays), spot)
+    if layout is not None:
+        save(layout_picture(beamline), layout)
 
 
 @contextmanager
