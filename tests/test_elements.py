@@ -394,3 +394,21 @@ def test_arms_are_what_a_radius_is_derived_from():
     compiled = compile_beamline(small("Sphere"), ["O.exitArmLength"], [[Q], [2 * Q]])
     first, second = compiled.derived["O"]["radius"]
     assert first == pytest.approx(RADIUS, rel=1e-12) and second > first
+
+
+@pytest.mark.parametrize(("shape", "share"), [(0, 0.9028), (1, 0.8378)])
+def test_slit_diffraction(shape, share):
+    """Of a slit's light 90.3 %, of a pinhole's 83.8 %, lies inside the first dark fringe."""
+    width, wavelength = 0.01, HC * 1e-6 / 100  # mm
+    still = {**POINT, "horDiv": 0.0, "verDiv": 0.0}
+    slit = small(
+        "Slit", source=still, openingShape=shape, openingWidth=width, openingHeight=2 * width
+    )
+    rays = trace(slit, 1 << 15, slit_diffraction=True)
+    x = np.sin(np.arctan2(rays.values[3], rays.values[5])) * width / wavelength
+    y = rays.values[4] * 2 * width / wavelength
+    inside = np.abs(x) < 1 if shape == 0 else np.hypot(x, y) < 1.2197
+    cut_off = {0: 0.9798, 1: 0.9607}[shape]  # what lies within five times lambda / width
+    assert inside.mean() == pytest.approx(share / cut_off, abs=0.004)
+    assert max(np.abs(x).max(), np.abs(y).max()) <= 5 + 1e-9
+    assert np.abs(trace(slit, 100).values[3:5]).max() == 0  # off unless asked for

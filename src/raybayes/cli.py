@@ -87,6 +87,9 @@ def trace(
     layout: Annotated[
         Path | None, typer.Option("--layout", help="Write a picture of the beamline (PNG).")
     ] = None,
+    slit_diffraction: Annotated[
+        bool, typer.Option("--slit-diffraction", help="Let slits diffract, as in RAY-UI.")
+    ] = False,
     allow_unmodelled: Annotated[
         bool,
         typer.Option("--allow-unmodelled", help="Warn of what is not modelled and go on."),
@@ -100,7 +103,7 @@ def trace(
         from raybayes.beamline.trace import trace as trace_rays
 
         beamline = read_rml(file, unmodelled="warn" if allow_unmodelled else "error")
-        result = trace_rays(beamline, rays, plane, seed)
+        result = trace_rays(beamline, rays, plane, seed, slit_diffraction=slit_diffraction)
         if table is not None:
             write_table(result, table)
         _pictures(beamline, result, spot, layout)

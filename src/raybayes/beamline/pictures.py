@@ -81,11 +81,10 @@ def _draw(axes: "Axes", along: Array, across: Array, names: tuple[str, ...], lab
         # Of two elements that stand close together, the second has its name below.
         above = not above if z - last < CLOSE * np.ptp(along) else True
         last = z
-        side = {"va": "bottom", "ha": "left"} if above else {"va": "top", "ha": "right"}
-        shift = (0, 5 if above else -5)
-        axes.annotate(
-            name, (z, x), shift, textcoords="offset points", rotation=60, fontsize=7, **side
+        text = axes.annotate(
+            name, (z, x), (0, 5 if above else -5), textcoords="offset points", rotation=60
         )
+        text.set(fontsize=7, va="bottom" if above else "top", ha="left" if above else "right")
     axes.set_ylabel(label, fontsize=8)
     axes.grid(color=GREY, alpha=0.2)
 

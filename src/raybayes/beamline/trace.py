@@ -1,12 +1,13 @@
 """Trace many rays through one setting of a beamline, in parallel over blocks of rays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from raybayes.beamline.diffraction import diffraction_angles, with_diffraction
 from raybayes.beamline.geometry import Compiled, compile_beamline
 from raybayes.beamline.rml import Beamline
 from raybayes.beamline.source import (
@@ -20,7 +21,20 @@ from raybayes.beamline.source import (
 from raybayes.errors import InputError
 from raybayes.optics import through
 from raybayes.optics.coating import attenuate
-from raybayes.optics.rows import JIT, KIND, OFFSET, RAY, ROTATION, SCREEN, SLOPE, E, X, Y, Z
+from raybayes.optics.rows import (
+    DIFFRACTION,
+    JIT,
+    KIND,
+    OFFSET,
+    RAY,
+    ROTATION,
+    SCREEN,
+    SLOPE,
+    E,
+    X,
+    Y,
+    Z,
+)
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -144,10 +158,25 @@ def _lengthen(row: Array, before: Array, rays: Array, path: Array) -> None:
 
 
 def slope_slots(rows: Array) -> Ints:
-    """[elements]: which pair of slope errors an element uses, -1 for a perfect one."""
-    sloped = (rows[..., SLOPE : SLOPE + 2] > 0).any(axis=-1) & (rows[..., KIND] != SCREEN)
+    """[elements]: which pair of random angles an element uses (slope errors, diffraction)."""
+    screen = rows[..., KIND] == SCREEN
+    columns = np.where(screen, DIFFRACTION, SLOPE)[..., None] + np.arange(2)
+    sloped = (np.take_along_axis(rows, columns, axis=-1) > 0).any(axis=-1)
     sloped = sloped.reshape(-1, sloped.shape[-1]).any(axis=0)
     return np.where(sloped, np.cumsum(sloped) - 1, -1)
+
+
+def _random_angles(rows: Array, slots: Ints, points: Array) -> Array:
+    """[n, 2 k] points of the unit cube -> [k, 2, n], normal or of a slit's diffraction."""
+    k = points.shape[1] // 2
+    if k == 0:
+        return np.empty((1, 2, 0))
+    angles = np.ascontiguousarray(points.T.reshape(k, 2, -1))
+    for row, slot in zip(rows, slots, strict=True):
+        if slot >= 0:
+            law = diffraction_angles(row, angles[slot]) if row[KIND] == SCREEN else None
+            angles[slot] = ndtri(angles[slot]) if law is None else law
+    return angles
 
 
 def trace(
@@ -156,6 +185,7 @@ def trace(
     plane: str | None = None,
     seed: int = 0,
     sampling: Sampling = "sobol",
+    slit_diffraction: bool = False,
 ) -> Rays:
     """Trace rays to the element `plane` (default: the last one).
 
@@ -164,6 +194,8 @@ def trace(
 
     Args:
         rays: how many; None for the number in the file.
+        slit_diffraction: whether openings diffract, as in RAY-UI; without it a ray that passes
+            a slit goes straight on, and matrix sources give the same rays each time.
 
     Raises:
         InputError: no such plane, a number of rays that makes no sense, or a beamline that
@@ -173,6 +205,9 @@ def trace(
     if not 1 <= count <= MOST_RAYS:
         raise InputError(f"rays = {count}: trace at least one ray, and at most {MOST_RAYS:,}")
     compiled = compile_beamline(beamline)
+    if slit_diffraction:
+        rows = with_diffraction(compiled.rows[0], compiled.hc)[None]
+        compiled = replace(compiled, rows=rows)
     return trace_compiled(beamline, compiled, 0, count, plane, seed, sampling)
 
 
@@ -197,9 +232,7 @@ def trace_compiled(
     start = 0
     for points in uniforms(sampling, width + 2 * k, rays, seed):
         part = slice(start, start + len(points))
-        slopes = np.empty((1, 2, 0))
-        if k:
-            slopes = np.ascontiguousarray(ndtri(points[:, width:]).T.reshape(k, 2, -1))
+        slopes = _random_angles(rows, slots, points[:, width:])
         # Contiguous arrays throughout: one compiled version for all callers.
         chunk = np.empty((RAY, len(points)))
         light = polarisation(beamline, points)
