@@ -34,6 +34,12 @@ ELEMENTS = {
         **BLANK, "tangentAngleAlpha": THETA, "tangentAngleBeta": THETA,
         "A11": 1, "A22": 1, "A33": 1, "A24": -RADIUS, "surfaceBending": 1,
     },
+    "Crystal": {  # silicon 111; at 8048 eV its Bragg angle is 14.22 deg
+        **BLANK, "grazingIncAngle": 14.2234, "dSpacing2": 0.62712, "unitCellVolume": 0.160193,
+        "offsetAngle": 0, "offsetAngleType": 0, "crystalType": 1, "dSpacingGradientSwitch": 0,
+        "structureFactorReF0": 113.9, "structureFactorImF0": 2.6, "structureFactorReFH": 60.8,
+        "structureFactorImFH": 1.8, "structureFactorReFHC": 60.8, "structureFactorImFHC": 1.8,
+    },
     "Plane Grating": GRATING,
     "Spherical Grating": {**GRATING, **ARMS},
     "Toroidal Grating": {**GRATING, **ARMS_SAG_MER},

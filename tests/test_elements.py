@@ -11,6 +11,7 @@ from raybayes.beamline.rml import read_rml, write_rml
 from raybayes.beamline.source import LAWS
 from raybayes.beamline.trace import trace
 from raybayes.errors import InputError
+from raybayes.optics.coating import bragg
 from raybayes.optics.rows import KIND, QUADRIC, SURFACE
 
 
@@ -77,6 +78,23 @@ def experts_optics():
     ours = trace(small("Experts Optics", source=POINT), 1000).values
     theirs = trace(small("Sphere", source=POINT), 1000).values
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)
+
+
+def crystal():
+    """Silicon 111 at Cu K alpha: nearly all is reflected over 7.4 arcsec, and none far off."""
+    row = compile_beamline(small("Crystal")).rows[0, 0]
+    wavelength = HC / 8048
+    centre = np.arcsin(wavelength / 0.62712)
+    angles = centre + np.linspace(-50e-6, 100e-6, 3001)
+    curve = np.array([abs(bragg(row, wavelength, np.sin(a))[0]) ** 2 for a in angles])
+    wide = np.ptp(angles[curve > curve.max() / 2])
+    assert np.rad2deg(wide) * 3600 == pytest.approx(7.4, rel=0.1)
+    assert 0.9 < curve.max() <= 1 and curve[0] < 0.05
+    middle = angles[curve > curve.max() / 2].mean() - centre
+    assert 15e-6 < middle < 40e-6  # refraction moves the curve to larger angles
+    keep = {**POINT, "horDiv": 0, "verDiv": 0, "photonEnergy": 8048}
+    onto = small("Crystal", source=keep, grazingIncAngle=float(np.rad2deg(centre + middle)))
+    assert trace(onto, 10).transmission > 0.9
 
 
 def plane_grating():
@@ -171,6 +189,7 @@ IMAGES = {
     "Paraboloid": paraboloid,
     "Cone": cone,
     "Experts Optics": experts_optics,
+    "Crystal": crystal,
     "Plane Grating": plane_grating,
     "Spherical Grating": spherical_grating,
     "Toroidal Grating": toroidal_grating,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raybayes.beamline.rml import Element
-from raybayes.beamline.schema import SX700
+from raybayes.beamline.schema import STRUCTURE_FACTORS, SX700
 from raybayes.beamline.walk import Walk
 from raybayes.errors import InputError
 from raybayes.optics.rows import (
@@ -14,9 +14,11 @@ from raybayes.optics.rows import (
     COATING,
     COATING1,
     COATING2,
+    CRYSTAL,
     FOIL,
     GIVEN,
     GIVEN_S,
+    LATTICE,
     LAYERS,
     SUBSTRATE,
     TOP,
@@ -50,6 +52,8 @@ def coat(walk: Walk, element: Element, row: Array) -> None:
         if element.number("transmissionType") == BY_MATERIAL:
             row[:, COATING] = FOIL
             _layer(walk, element, row, SUBSTRATE, "Substrate")
+    elif element.type == "Crystal":
+        _lattice(walk, element, row)
     elif element.number("reflectivityType") == BY_MATERIAL:
         row[:, COATING] = LAYERS
         _layers(walk, element, row)
@@ -72,6 +76,19 @@ def _efficiency(walk: Walk, element: Element, row: Array) -> None:
         row[:, GIVEN_S] = _share(walk, element, "reflectivitySenkrecht")
         row[:, GIVEN_S + 1] = _share(walk, element, "reflectivityParallel")
         row[:, GIVEN_S + 2] = np.deg2rad(get(element, "reflectivityPhase"))
+
+
+def _lattice(walk: Walk, element: Element, row: Array) -> None:
+    """Of a crystal: what RAY-UI shows of its lattice plane, computed from the Miller indices."""
+    get = walk.settings
+    row[:, COATING] = CRYSTAL
+    row[:, LATTICE] = get.positive(element, "dSpacing2")
+    row[:, LATTICE + 1] = get.positive(element, "unitCellVolume")
+    row[:, LATTICE + 2] = np.deg2rad(get(element, "offsetAngle"))
+    for column, id_ in enumerate(STRUCTURE_FACTORS):
+        row[:, LATTICE + 3 + column] = get(element, id_)
+    for id_ in ("structureFactorReFH", "structureFactorReFHC"):
+        get.check(element, id_, get(element, id_) != 0, "a forbidden reflection reflects nothing")
 
 
 def _share(walk: Walk, element: Element, id_: str) -> Array:

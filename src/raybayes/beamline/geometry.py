@@ -58,6 +58,7 @@ PLACERS: dict[str, Placer] = {
     "Paraboloid": mirrors.paraboloid,
     "Cone": mirrors.cone,
     "Experts Optics": mirrors.experts_optics,
+    "Crystal": mirrors.crystal,
     "Plane Grating": gratings.plane_grating,
     "Spherical Grating": gratings.spherical_grating,
     "Toroidal Grating": gratings.toroidal_grating,

@@ -69,6 +69,12 @@ def plane_mirror(walk: Walk, element: Element, row: Array) -> None:
     }
 
 
+def crystal(walk: Walk, element: Element, row: Array) -> None:
+    plane(row)
+    walk.mirror(element)
+    walk.blank(element, row)
+
+
 def sphere(walk: Walk, element: Element, row: Array) -> None:
     angle = walk.mirror(element)
     walk.blank(element, row)

@@ -266,6 +266,23 @@ EXPERTS_OPTICS: Parameters = {
     **_numbers("deg", "tangentAngleAlpha", "tangentAngleBeta"),
     **SURFACE,
 }
+STRUCTURE_FACTORS = tuple(
+    f"structureFactor{part}{which}" for which in ("F0", "FH", "FHC") for part in ("Re", "Im")
+)
+CRYSTAL: Parameters = {
+    **MIRROR,
+    "crystalType": Choice({0: "manual", **{i: f"crystal {i}" for i in range(1, 30)}}),
+    "crystalMaterial": Text(),
+    "latticeStructure": Choice({i: f"structure {i}" for i in range(10)}),
+    **_numbers("nm", "latticeConstant", "latticeConstantSecond", "dSpacing2"),
+    "offsetAngleType": Choice({0: "Entrance Angle", 1: "Exit Angle"}),
+    "offsetAngle": Number("deg"),
+    **_numbers("", "firstMillerIndex", "secondMillerIndex", "thirdMillerIndex"),
+    **_numbers("", *STRUCTURE_FACTORS),
+    "unitCellVolume": Number("nm3"),
+    "dSpacingGradientSwitch": NO_YES,
+    "dSpacingGradient": Number(),
+}
 EFFICIENCY: Parameters = {
     "lineProfile": Choice({0: "blaze", 1: "sinus", 2: "laminar", 3: "unknown"}),
     "gratingEfficiency": Number(),
@@ -362,6 +379,7 @@ OBJECTS: dict[str, Parameters] = {
     "Paraboloid": PARABOLOID,
     "Cone": {**MIRROR, **ARMS, **_numbers("mm", "upstreamRadius", "downstreamRadius")},
     "Experts Optics": EXPERTS_OPTICS,
+    "Crystal": CRYSTAL,
     "Plane Grating": {**GRATING, **ARMS},
     "Spherical Grating": {**GRATING, **ARMS, "radius": Number("mm")},
     "Toroidal Grating": {
@@ -392,9 +410,11 @@ MODELLED: dict[str, frozenset[int]] = {
     "designType": frozenset({1}),
     "imageType": frozenset({0}),
     "refracMethod": frozenset({1}),
+    "dSpacingGradientSwitch": frozenset({0}),
 }
 # Quantities that this version follows only where they are zero.
 ZERO_ONLY = (
+    "offsetAngle",
     "thermalDistortionAmp",
     "cylindricalBowingAmp",
     "elementOffsetZ",

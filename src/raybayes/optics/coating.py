@@ -19,12 +19,14 @@ from raybayes.optics.rows import (
     COATING,
     COATING1,
     COATING2,
+    CRYSTAL,
     DZ,
     FOIL,
     GIVEN,
     GIVEN_S,
     JIT,
     KIND,
+    LATTICE,
     PERFECT,
     SCREEN,
     SUBSTRATE,
@@ -34,6 +36,7 @@ from raybayes.optics.rows import (
     E,
 )
 
+ELECTRON = 2.8179403205e-6  # classical radius, nm
 DELTA = 415.252  # eV^2 cm^3 / mol, RAY-UI's
 
 
@@ -68,6 +71,8 @@ def attenuate(
             rp = math.sqrt(row[GIVEN_S + 1]) * cmath.exp(1j * row[GIVEN_S + 2])
         elif kind == FOIL:
             rs = rp = transmitted(row, grid, factors, hc, energy, abs(cosine))
+        elif kind == CRYSTAL:
+            rs, rp = bragg(row, hc / energy, abs(cosine))
         else:
             rs, rp = reflected(row, grid, factors, hc, energy, abs(cosine))
         _mueller(stokes, i, c, s, rs, rp)
@@ -145,3 +150,33 @@ def transmitted(
     index = _index(row, SUBSTRATE, grid, factors, energy)
     q = cmath.sqrt(index * index - (1.0 - cosine * cosine))
     return complex(math.exp(-k * q.imag * row[SUBSTRATE + 2]), 0.0)
+
+
+@njit(**JIT)
+def bragg(row: Array, wavelength: float, sine: float) -> tuple[complex, complex]:
+    """Amplitudes of s and p of a thick perfect crystal (Batterman and Cole 1964).
+
+    wavelength: nm; sine: of the grazing angle on the surface. No Bragg angle, no reflection.
+    """
+    if wavelength >= row[LATTICE]:
+        return complex(0.0, 0.0), complex(0.0, 0.0)
+    cut = row[LATTICE + 2]
+    theta, theta_b = math.asin(min(sine, 1.0)) + cut, math.asin(wavelength / row[LATTICE])
+    b = -math.sin(theta_b - cut) / math.sin(theta_b + cut)
+    gamma = ELECTRON * wavelength * wavelength / (math.pi * row[LATTICE + 1])
+    f0 = complex(row[LATTICE + 3], row[LATTICE + 4])
+    fh = complex(row[LATTICE + 5], row[LATTICE + 6])
+    fhc = complex(row[LATTICE + 7], row[LATTICE + 8])
+    top = b * (theta - theta_b) * math.sin(2.0 * theta) + 0.5 * gamma * f0 * (1.0 - b)
+    scale = gamma * math.sqrt(abs(b)) * cmath.sqrt(fh * fhc)
+    ratio = cmath.sqrt(fh / fhc)
+    eta_p = abs(math.cos(2.0 * theta_b))
+    rp = ratio * _darwin(top / (scale * eta_p)) if eta_p > 0.0 else complex(0.0, 0.0)
+    return ratio * _darwin(top / scale), rp
+
+
+@njit(**JIT)
+def _darwin(eta: complex) -> complex:
+    """eta -+ sqrt(eta^2 - 1), the one that decays."""
+    root = cmath.sqrt(eta * eta - 1.0)
+    return eta - root if eta.real > 0.0 else eta + root

@@ -35,16 +35,18 @@ STOP = 35  # beamstop of a slit: shape (-1 for none), half width, half height (m
 LINES = 38  # EQUIDISTANT, VARIED or ZONES
 PATTERN = 39  # VARIED: six VLS parameters; ZONES: see raybayes.optics.lines
 DIFFRACTION = 48  # slit diffraction: hc (eV mm) over the opening's width and height, eV; 0: none
-COATING = 50  # PERFECT, GIVEN, LAYERS or FOIL
+COATING = 50  # PERFECT, GIVEN, LAYERS, FOIL or CRYSTAL
 TURN = 51  # cos and sin of twice the azimuth: the element's s and p in the beam's frame
 GIVEN_S = 53  # GIVEN: reflectivities s and p, phase of p against s (rad)
 BILAYERS = 56  # LAYERS: how often coating 1 on coating 2 is repeated
 # LAYERS and FOIL: material (-1 for none), density (g/cm3), thickness (nm), roughness (nm)
 TOP, COATING1, COATING2, SUBSTRATE = 57, 61, 65, 69
+# CRYSTAL: 2 d (nm), unit cell (nm3), asymmetry (rad), then F0, FH, FHbar, real and imaginary
+LATTICE = 57
 COLUMNS = 80
 
 SCREEN, QUADRIC, TOROID = 0.0, 1.0, 2.0
 RECTANGLE, ELLIPSE, TRAPEZOID = 0.0, 1.0, 2.0
 NO_STOP = -1.0
 EQUIDISTANT, VARIED, ZONES = 0.0, 1.0, 2.0
-PERFECT, GIVEN, LAYERS, FOIL = 0.0, 1.0, 2.0, 3.0
+PERFECT, GIVEN, LAYERS, FOIL, CRYSTAL = 0.0, 1.0, 2.0, 3.0, 4.0
