@@ -187,7 +187,7 @@ def trace(
     sampling: Sampling = "sobol",
     slit_diffraction: bool = False,
 ) -> Rays:
-    """Trace rays to the element `plane` (default: the last one).
+    """Trace rays to the element `plane` (default: the last one; the source's name: as emitted).
 
     Slope errors are drawn for each ray, as in RAY-UI. The same seed gives the same rays
     whatever the number of threads.
@@ -222,10 +222,10 @@ def trace_compiled(
 ) -> Rays:
     """Trace one of many compiled settings; see `trace`."""
     plane = compiled.names[-1] if plane is None else plane
-    stop = compiled.index(plane) + 1
+    stop = 0 if plane == beamline.source.name else compiled.index(plane) + 1
     rows = compiled.rows[setting, :stop]
-    slots = slope_slots(rows)
-    k = int(slots.max()) + 1
+    slots = slope_slots(rows) if stop else np.empty(0, np.int64)
+    k = int(slots.max(initial=-1)) + 1
     values, lost, path = np.empty((RAY, rays)), np.empty(rays, np.int64), np.empty(rays)
     stokes = np.empty((4, rays))
     width = dimensions(beamline.source)
