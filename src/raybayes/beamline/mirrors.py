@@ -1,7 +1,7 @@
 """Mirrors: RAY-UI's parameters -> place and figure.
 
 A figure is the quadric a11 x^2 + a22 y^2 + a33 z^2 + 2 (a12 xy + a13 xz + a23 yz)
-+ 2 (a14 x + a24 y + a34 z) + a44 = 0, or a torus. Formulas: as RAY-UI derives them from its parameters.
++ 2 (a14 x + a24 y + a34 z) + a44 = 0, or a torus; RAY-UI derives both from its parameters.
 """
 
 import numpy as np
