@@ -107,6 +107,19 @@ def plane_grating():
     varied = small("Plane Grating", source=POINT, lineSpacing=1)  # with parameters that are zero
     same = trace(varied, 100).values, trace(beamline, 100).values
     np.testing.assert_allclose(*same, rtol=0, atol=1e-10)
+    matrix = {"source": POINT, "source_type": "Matrix Source"}  # the same rays each time
+    incidence = {"gratingMount": 1, "alpha": np.rad2deg(angles["alpha"])}
+    both, one, zero = (
+        trace(small("Plane Grating", **matrix, **changes), 1024, plane="O").values
+        for changes in (
+            {"additionalOrder": 1},
+            {},
+            {"orderDiffraction": 0, **incidence},
+        )
+    )
+    turned = np.abs(both[4] - one[4]) > 1e-6
+    assert 0.45 < turned.mean() < 0.55
+    np.testing.assert_allclose(both[:, turned], zero[:, turned], rtol=0, atol=1e-9)
     old = small("Plane Grating", source=POINT, lineSpacing=1, vlsParameterB2=1e-4)
     new = small("Plane Grating", source=POINT, lineSpacing=1, vlsParameter1=1e-4)
     assert np.array_equal(trace(old, 100).values, trace(new, 100).values)

@@ -137,6 +137,12 @@ def test_expected_and_counted_agree_where_mirrors_absorb():
     assert expected[0].sum() == pytest.approx(counted[0].sum(), rel=1e-2)
 
 
+def test_expected_profiles_have_one_order():
+    grating = small("Plane Grating", source_type="Simple Undulator", additionalOrder=1)
+    with pytest.raises(InputError, match="additionalOrder"):
+        Simulator(grating, [], ((), ()), Detector()).profiles(np.empty((1, 0)))
+
+
 def test_expected_profiles_need_a_gaussian_source():
     simulator = Simulator(small("Plane Mirror", source=POINT), [], ((), ()), Detector())
     with pytest.raises(InputError, match='trace in mode "counting"'):

@@ -22,6 +22,7 @@ from raybayes.optics.lines import (
 from raybayes.optics.rows import (
     KIND,
     LINES,
+    ORDERS,
     PATTERN,
     QUADRIC,
     SURFACE,
@@ -136,6 +137,7 @@ def _place(walk: Walk, element: Element) -> tuple[Array, Array]:
 
 
 def _rule_lines(walk: Walk, element: Element, row: Array) -> None:
+    row[:, ORDERS] = element.number("additionalOrder")
     row[:, WAVELENGTH_SHIFT] = _shift(walk, element)
     if element.number("lineSpacing") != 1:
         return
@@ -214,6 +216,7 @@ def zone_plate(walk: Walk, element: Element, row: Array) -> None:
     walk.blank(element, row)
     row[:, WAVELENGTH_SHIFT] = shift
     row[:, LINES] = ZONES
+    row[:, ORDERS] = element.number("additionalOrder")
     source, image = get.positive(element, "entranceArmLengthSag"), get(element, "exitArmLengthSag")
     row[:, SOURCE_ALONG], row[:, SOURCE_ABOVE] = source * np.cos(alpha_d), source * np.sin(alpha_d)
     row[:, IMAGE_ALONG], row[:, IMAGE_ABOVE] = image * np.cos(beta_d), image * np.sin(beta_d)

@@ -404,7 +404,6 @@ MODELLED: dict[str, frozenset[int]] = {
     "lateralThicknessGradientCoating1": frozenset({0}),
     "energyDistributionType": frozenset({0, 1}),
     "photonEnergyDistributionType": frozenset({0, 1}),
-    "additionalOrder": frozenset({0}),
     "undulatorFileClassType": frozenset({1}),
     "derivationMethod": frozenset({0}),
     "designType": frozenset({1}),

@@ -26,6 +26,7 @@ from raybayes.optics.rows import (
     JIT,
     KIND,
     OFFSET,
+    ORDERS,
     RAY,
     ROTATION,
     SCREEN,
@@ -115,7 +116,7 @@ def trace_rays(
     grid, factors, hc: optical constants, see `optics.coating`.
 
     Each ray depends on its own sample alone, so blocks and threads cannot change a result.
-    slopes: [k, 2, n] in units of the rms; slots [elements]: which of the k, or -1 for none.
+    slopes: [k, 2 or 3, n], see `optics.through`; slots [elements]: which of the k, or -1 for none.
     """
     n = rays.shape[1]
     for block in prange((n + BLOCK - 1) // BLOCK):
@@ -158,24 +159,31 @@ def _lengthen(row: Array, before: Array, rays: Array, path: Array) -> None:
 
 
 def slope_slots(rows: Array) -> Ints:
-    """[elements]: which pair of random angles an element uses (slope errors, diffraction)."""
+    """[elements]: which random numbers an element uses, -1 for none.
+
+    For slope errors, a slit's diffraction, a choice of two orders.
+    """
     screen = rows[..., KIND] == SCREEN
     columns = np.where(screen, DIFFRACTION, SLOPE)[..., None] + np.arange(2)
     sloped = (np.take_along_axis(rows, columns, axis=-1) > 0).any(axis=-1)
+    sloped |= rows[..., ORDERS] == 1
     sloped = sloped.reshape(-1, sloped.shape[-1]).any(axis=0)
     return np.where(sloped, np.cumsum(sloped) - 1, -1)
 
 
-def _random_angles(rows: Array, slots: Ints, points: Array) -> Array:
-    """[n, 2 k] points of the unit cube -> [k, 2, n], normal or of a slit's diffraction."""
-    k = points.shape[1] // 2
+def _random_angles(rows: Array, slots: Ints, points: Array, draws: int) -> Array:
+    """[n, draws k] points of the unit cube -> [k, draws, n].
+
+    The first two are normal or of a slit's diffraction; a third stays uniform.
+    """
+    k = points.shape[1] // draws
     if k == 0:
         return np.empty((1, 2, 0))
-    angles = np.ascontiguousarray(points.T.reshape(k, 2, -1))
+    angles = np.ascontiguousarray(points.T.reshape(k, draws, -1))
     for row, slot in zip(rows, slots, strict=True):
         if slot >= 0:
-            law = diffraction_angles(row, angles[slot]) if row[KIND] == SCREEN else None
-            angles[slot] = ndtri(angles[slot]) if law is None else law
+            u = angles[slot, :2]
+            angles[slot, :2] = diffraction_angles(row, u) if row[KIND] == SCREEN else ndtri(u)
     return angles
 
 
@@ -230,9 +238,10 @@ def trace_compiled(
     stokes = np.empty((4, rays))
     width = dimensions(beamline.source)
     start = 0
-    for points in uniforms(sampling, width + 2 * k, rays, seed):
+    draws = 3 if (rows[:, ORDERS] == 1).any() else 2  # of each slot
+    for points in uniforms(sampling, width + draws * k, rays, seed):
         part = slice(start, start + len(points))
-        slopes = _random_angles(rows, slots, points[:, width:])
+        slopes = _random_angles(rows, slots, points[:, width:], draws)
         # Contiguous arrays throughout: one compiled version for all callers.
         chunk = np.empty((RAY, len(points)))
         light = polarisation(beamline, points)

@@ -15,13 +15,14 @@ import math
 from numba import njit
 
 from raybayes.optics.cutouts import clip, clip_slit, drop_evanescent
-from raybayes.optics.lines import diffract, reflect
+from raybayes.optics.lines import diffract, diffract_or_reflect, reflect
 from raybayes.optics.rows import (
     DIFFRACTION,
     JIT,
     KIND,
     NO_STOP,
     OPENING,
+    ORDERS,
     RAY,
     SCREEN,
     STOP,
@@ -47,7 +48,7 @@ def through(row: Array, rays: Array, lost: Ints, mark: int, slopes: Array, norma
         rays: [7, n], changed in place: at the element, leaving it, in its frame.
         lost: [n], changed in place: gets `mark` where a living ray is lost here.
         slopes: [2, n] in units of the rms slope error (of a slit: of the diffraction angle);
-            or [2, 0] for perfect surfaces.
+            or [2, 0] for perfect surfaces. A third row, uniform, chooses between two orders.
         normals: [3, n], scratch; the surface's normals after a mirror or grating.
     """
     to_frame(row, rays, normals[0])
@@ -63,6 +64,9 @@ def through(row: Array, rays: Array, lost: Ints, mark: int, slopes: Array, norma
         tilt(row, normals, slopes)
     if row[WAVELENGTH_SHIFT] == 0.0:
         reflect(rays, normals)
+    elif row[ORDERS] == 1.0 and slopes.shape[0] > 2:
+        diffract_or_reflect(row, rays, normals, slopes[2])
+        drop_evanescent(rays, lost, mark)
     else:
         diffract(row, rays, normals)
         drop_evanescent(rays, lost, mark)

@@ -52,6 +52,17 @@ def diffract(row: Array, rays: Array, normals: Array) -> None:
         _zones(row, rays, normals)
 
 
+@njit(**JIT)
+def diffract_or_reflect(row: Array, rays: Array, normals: Array, draws: Array) -> None:
+    """Order zero for the rays whose draw, [n] uniform numbers, is below one half."""
+    zero = rays.copy()
+    reflect(zero, normals)
+    diffract(row, rays, normals)
+    for i in range(rays.shape[1]):
+        if draws[i] < 0.5:
+            rays[DX, i], rays[DY, i], rays[DZ, i] = zero[DX, i], zero[DY, i], zero[DZ, i]
+
+
 @njit(inline="always")
 def _leave(rays: Array, normals: Array, i: int, ax: float, az: float) -> None:
     nx, ny, nz = normals[0, i], normals[1, i], normals[2, i]

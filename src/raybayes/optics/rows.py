@@ -34,6 +34,7 @@ OPENING_SHAPE = 34  # of a slit's opening: RECTANGLE or ELLIPSE
 STOP = 35  # beamstop of a slit: shape (-1 for none), half width, half height (mm)
 LINES = 38  # EQUIDISTANT, VARIED or ZONES
 PATTERN = 39  # VARIED: six VLS parameters; ZONES: see raybayes.optics.lines
+ORDERS = 46  # 1: half of the rays, drawn by chance, stay in order zero (additionalOrder)
 DIFFRACTION = 48  # slit diffraction: hc (eV mm) over the opening's width and height, eV; 0: none
 COATING = 50  # PERFECT, GIVEN, LAYERS, FOIL or CRYSTAL
 TURN = 51  # cos and sin of twice the azimuth: the element's s and p in the beam's frame

@@ -22,6 +22,7 @@ from raybayes.beamline.source import (
 )
 from raybayes.beamline.trace import slope_slots, trace_compiled
 from raybayes.errors import InputError
+from raybayes.optics.rows import ORDERS
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.expected import expected_profiles
 
@@ -152,6 +153,11 @@ class Simulator:
 
     def _expected(self, theta: Array, key: tuple[int, ...]) -> tuple[Array, Array]:
         compiled = compile_beamline(self.beamline, self.names, theta)
+        if (compiled.rows[..., ORDERS] == 1).any():
+            raise InputError(
+                f"{self.beamline.path}: a grating has an additional order, by chance for each ray; "
+                'set additionalOrder to 0, or trace in mode "counting"'
+            )
         profiles, transmission = np.zeros((len(theta), self.detector.size)), np.zeros(len(theta))
         picks = np.random.default_rng(key).integers(SETS, size=len(theta))
         expected_profiles(
