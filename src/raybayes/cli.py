@@ -68,6 +68,23 @@ def run(
         typer.echo(json.dumps(result, indent=1) if as_json else _table(result))
 
 
+def _cache() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "raybayes" / "jax"
+
+
+def _table(result: dict) -> str:
+    width = max(len(name) for name in result["parameters"])
+    lines = [f"{'parameter':{width}}  rms error  sd / prior sd  ranks"]
+    for name, row in result["parameters"].items():
+        ranks = "uniform" if row["ranks_uniform"] else "NOT uniform"
+        lines.append(
+            f"{name:{width}}  {row['rms_error']:9.3g}  {row['sd_over_prior_sd']:13.3f}  {ranks}"
+            f" (p = {row['rank_p_value']:.2g})"
+        )
+    return "\n".join([*lines, f"report: {result['report']}"])
+
+
 @app.command()
 def trace(
     file: Annotated[Path, typer.Argument(help="A beamline: RAY-UI's RML file.")],
@@ -129,23 +146,6 @@ def _warnings_as_sentences() -> Iterator[None]:
         yield
     for sentence in dict.fromkeys(str(warning.message) for warning in caught):
         typer.echo(f"raybayes: warning: {sentence}", err=True)
-
-
-def _cache() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "raybayes" / "jax"
-
-
-def _table(result: dict) -> str:
-    width = max(len(name) for name in result["parameters"])
-    lines = [f"{'parameter':{width}}  rms error  sd / prior sd  ranks"]
-    for name, row in result["parameters"].items():
-        ranks = "uniform" if row["ranks_uniform"] else "NOT uniform"
-        lines.append(
-            f"{name:{width}}  {row['rms_error']:9.3g}  {row['sd_over_prior_sd']:13.3f}  {ranks}"
-            f" (p = {row['rank_p_value']:.2g})"
-        )
-    return "\n".join([*lines, f"report: {result['report']}"])
 
 
 def main() -> None:
