@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define BLOCK 256
-#define COLUMNS 32
+#define COLUMNS 80
 enum { KIND, ROTATION = 1, OFFSET = 10, CUTOUT = 14, SHIFT = 21, SURFACE = 22 };
 
 typedef struct { double x[BLOCK], y[BLOCK], z[BLOCK], u[BLOCK], v[BLOCK], w[BLOCK], e[BLOCK]; } rays;

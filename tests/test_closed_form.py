@@ -13,6 +13,8 @@ P1, Q1, D12, D23, D3, Q3, P4, Q4 = 17000, 20000, 7000, 200.185, 3000, 10000, 600
 CFF, N, E = 2.25, 400, 100.0
 ALPHA, BETA = np.deg2rad(87.172998), np.deg2rad(83.628703)
 THETA, THETA2 = np.deg2rad(2.0), np.deg2rad(4.599149)
+# No path lengths, no polarisation, no optical constants.
+NOTHING = np.empty(0), np.empty((4, 0)), np.ones(2), np.empty((0, 2, 2)), HC
 ARCSEC = np.pi / 180 / 3600
 # Photon source at 100 eV: electron beam and diffraction in quadrature, mm.
 SIGMA_R = np.sqrt(2 * HC / E * 1e-9 * 3.584) / (2 * np.pi) * 1e3
@@ -31,7 +33,7 @@ def landing(beamline, plane, sample=(), slope=None):
     for column, value in dict(sample).items():
         samples[0, column] = value
     rays, lost = np.empty((RAY, 1)), np.empty(1, np.int64)
-    trace_rays(compiled.emission[0], rows, samples, slopes, slots, rays, lost)
+    trace_rays(compiled.emission[0], rows, samples, slopes, slots, rays, lost, *NOTHING)
     assert lost[0] in (0, len(rows))  # the slit itself may stop it: it has landed
     return rays[:, 0]
 
@@ -136,7 +138,7 @@ def test_order_zero_is_a_mirror(ue112):
         rays, lost = np.empty((RAY, 100)), np.empty(100, np.int64)
         trace_rays(
             compiled.emission[0], rows, samples, np.zeros((1, 2, 100)),
-            np.full(len(rows), -1), rays, lost,
+            np.full(len(rows), -1), rays, lost, *NOTHING,
         )  # fmt: skip
         out.append(rays)
     np.testing.assert_allclose(out[0], out[1], rtol=0, atol=1e-12)

@@ -2,15 +2,20 @@
 
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from conftest import UE112
 
 from raybayes.beamline.derive import refresh, with_values
-from raybayes.beamline.geometry import PLACERS, compile_beamline
+from raybayes.beamline.emission import SCALES
+from raybayes.beamline.geometry import HC, PLACERS, compile_beamline, hc_of
+from raybayes.beamline.modelled import not_modelled
 from raybayes.beamline.rml import Beamline, Element, Param, read_rml, write_rml
-from raybayes.beamline.schema import MODELLED, OBJECTS, SOURCES
+from raybayes.beamline.schema import MODELLED, OBJECTS, SOURCES, ZERO_ONLY
+from raybayes.beamline.settings import HC_OLD
+from raybayes.beamline.source import LAWS
 from raybayes.errors import InputError
 
 TEXT = UE112.read_text()
@@ -21,9 +26,9 @@ def test_round_trip_is_bytes(tmp_path, ue112):
     assert (tmp_path / "copy.rml").read_bytes() == UE112.read_bytes()
 
 
-def test_every_type_has_a_placer_and_stands_in_the_shipped_beamline(ue112):
+def test_every_type_has_a_placer_or_is_a_source():
     assert set(PLACERS) | SOURCES == set(OBJECTS)
-    assert {e.type for e in ue112.elements} == set(OBJECTS)
+    assert set(SCALES) == set(LAWS) == SOURCES
 
 
 def test_shipped_file_has_every_parameter_that_ray_ui_writes(shared, ue112):
@@ -127,6 +132,15 @@ BAD = {
     ),
     "two names": (edited('name="M3"', 'name="M1"'), "two objects have this name"),
     "no source": (edited('type="Simple Undulator"', 'type="ImagePlane"'), "no such parameter"),
+    "nothing after the source": (
+        '<lab><beamline><object name="S" type="Matrix Source"/></beamline></lab>',
+        "nothing after the source",
+    ),
+    "two sources": (
+        '<lab><beamline><object name="S" type="Matrix Source"/>'
+        '<object name="T" type="Matrix Source"/></beamline></lab>',
+        "'T': a beamline is one source",
+    ),
     "entities": ('<!DOCTYPE a [<!ENTITY b "c">]><lab>&b;</lab>', "entities"),
 }
 
@@ -146,13 +160,53 @@ def test_missing_file(tmp_path):
 
 
 @pytest.mark.parametrize("id_", sorted(MODELLED))
-def test_what_is_not_modelled_is_refused_by_name(id_, ue112):
-    element = next(e for e in ue112.elements if id_ in e.params)
-    kind = OBJECTS[element.type][id_]
-    choice = next(k for k in kind.words if k not in MODELLED[id_])
-    changed = ue112.with_params(element.name, {id_: Param(str(choice), {"enabled": "T"})})
-    with pytest.raises(InputError, match=rf"'{element.name}', parameter '{id_}'.*not modelled"):
-        compile_beamline(changed)
+def test_what_is_not_modelled_is_refused_by_name(id_):
+    type_ = next(t for t, parameters in OBJECTS.items() if id_ in parameters)
+    words = {**OBJECTS[type_][id_].words, 99: "new"}
+    choice = next(k for k in words if k not in MODELLED[id_])
+    params = {"slopeError": Param("0", {}), "reflectivityType": Param("1", {})}
+    element = Element("A", type_, {**params, id_: Param(str(choice), {"enabled": "T"})})
+    if choice == 99:
+        pytest.skip("all choices that RAY-UI offers are modelled")
+    sentence = next(s for s in not_modelled((element,), "x.rml") if id_ in s)
+    assert re.search(rf"x.rml:0: {type_} 'A', parameter '{id_}'.*not modelled", sentence)
+
+
+@pytest.mark.parametrize("id_", ZERO_ONLY)
+def test_what_must_be_zero_is_named(id_):
+    type_ = next(t for t, parameters in OBJECTS.items() if id_ in parameters)
+    params = {"slopeError": Param("0", {}), id_: Param("0.5", {"enabled": "T"})}
+    (sentence,) = not_modelled((Element("A", type_, params),), "x.rml")
+    assert f"parameter '{id_}': 0.5 is not modelled" in sentence
+
+
+def test_not_modelled_is_an_error_or_a_warning(tmp_path):
+    path = tmp_path / "profile.rml"
+    path.write_text(edited('(id="profileKind"[^>]*)>2<', r"\1>1<"))
+    with pytest.raises(InputError, match=r"'M1', parameter 'profileKind': 1.*not modelled"):
+        compile_beamline(read_rml(path))
+    with pytest.warns(UserWarning, match="'M1', parameter 'profileKind': 1"):
+        beamline = read_rml(path, unmodelled="warn")
+    compile_beamline(beamline)
+
+
+def test_unknown_parameters_are_an_error_or_a_warning_or_greyed_out(tmp_path):
+    path = tmp_path / "new.rml"
+    path.write_text(edited('id="cFactor"', 'id="cFaktor"'))
+    with pytest.warns(UserWarning, match="'G', parameter 'cFaktor'"):
+        read_rml(path, unmodelled="warn")
+    path.write_text(TEXT.replace(
+        '<param id="cFactor"', '<param id="new" enabled="F">x</param><param id="cFactor"'
+    ))  # fmt: skip
+    assert read_rml(path)["G"].params["new"].text == "x"
+
+
+def test_hc_is_told_by_the_stored_angle(ue112):
+    assert hc_of(ue112) == HC
+    old = refresh(replace(ue112, hc=HC_OLD))
+    assert old["G"].number("alpha") != ue112["G"].number("alpha")
+    assert hc_of(replace(old, hc=None)) == HC_OLD
+    assert hc_of(with_values(replace(old, hc=None), {"G.cFactor": 2.0})) == HC_OLD
 
 
 @pytest.mark.parametrize(

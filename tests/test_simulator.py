@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from beamlines import POINT, small
 from scipy.special import erfc, logsumexp
 from scipy.stats import norm, poisson, truncnorm
 
@@ -120,3 +121,29 @@ def test_a_beam_that_is_not_there_is_an_error():
     bad = Simulator(BEAMLINE, ("M1.totalWidth",), ((1,), (2,)), STUDY.detector)
     with pytest.raises(InputError, match="theta"):
         bad.profiles([[np.inf]])
+
+
+def test_expected_and_counted_agree_where_mirrors_absorb():
+    """A coated mirror: both kinds of profile lose the same intensity."""
+    coated = {"reflectivityType": 1, "elementSubstrate": "Au", "grazingIncAngle": 5.0}
+    beamline = small("Plane Mirror", source_type="Simple Undulator", **coated)
+    detector = Detector(pitch=(0.1, 0.1))
+    support = ["O.rotationXerror"], ((-0.01,), (0.01,))
+    expected, counted = (
+        Simulator(beamline, *support, detector, Tracing(mode=mode, rays=rays)).profiles([[0.0]])
+        for mode, rays in (("expected", 1024), ("counting", 1 << 15))
+    )
+    assert expected[1] == pytest.approx(counted[1], rel=1e-3) and expected[1] < 0.9
+    assert expected[0].sum() == pytest.approx(counted[0].sum(), rel=1e-2)
+
+
+def test_expected_profiles_have_one_order():
+    grating = small("Plane Grating", source_type="Simple Undulator", additionalOrder=1)
+    with pytest.raises(InputError, match="additionalOrder"):
+        Simulator(grating, [], ((), ()), Detector()).profiles(np.empty((1, 0)))
+
+
+def test_expected_profiles_need_a_gaussian_source():
+    simulator = Simulator(small("Plane Mirror", source=POINT), [], ((), ()), Detector())
+    with pytest.raises(InputError, match='trace in mode "counting"'):
+        simulator.profiles(np.empty((1, 0)))

@@ -63,3 +63,9 @@ def test_bad_calls(ue112):
         trace(ue112, 0)
     with pytest.raises(InputError, match="no element 'M7'"):
         trace(ue112, 10, plane="M7")
+
+
+def test_the_source_is_a_plane_too(ue112):
+    rays = trace(ue112, 4096, plane="UE112")
+    assert rays.arrived.all() and rays.path.max() == 0
+    assert rays.x.std() == pytest.approx(0.2690, rel=0.01)

@@ -1,8 +1,9 @@
 """Set parameters as RAY-UI would: what follows from them is computed and written back."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from raybayes.beamline.geometry import compile_beamline
+from raybayes.beamline.geometry import compile_beamline, hc_of
 from raybayes.beamline.rml import Beamline, Element, Param
 from raybayes.beamline.schema import ALIGNMENT
 
@@ -18,6 +19,7 @@ def with_values(beamline: Beamline, values: Mapping[str, float]) -> Beamline:
     Raises:
         InputError: an unknown name, or a value for which the geometry does not exist.
     """
+    beamline = replace(beamline, hc=hc_of(beamline))  # the angles that tell it may change now
     for name, value in values.items():
         element, id_ = beamline.find(name)
         changes = {id_: _set(element.params.get(id_), float(value))}

@@ -7,11 +7,13 @@ carry a line) and kept as text (so that writing gives back what was read).
 
 import math
 import os
+import warnings
 import xml.etree.ElementTree as ET
 import xml.sax
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 from xml.sax.handler import ContentHandler
 from xml.sax.saxutils import escape, quoteattr
 from xml.sax.xmlreader import AttributesImpl, Locator
@@ -19,7 +21,8 @@ from xml.sax.xmlreader import AttributesImpl, Locator
 import defusedxml.sax
 from defusedxml.common import DefusedXmlException
 
-from raybayes.beamline.schema import OBJECTS, SOURCES, Choice, Kind, Number, Vector
+from raybayes.beamline.modelled import not_modelled
+from raybayes.beamline.schema import OBJECTS, SOURCES, Choice, Kind, Number, Text, Vector
 from raybayes.errors import InputError
 from raybayes.store import write_whole
 
@@ -40,10 +43,14 @@ class Param:
         """RAY-UI computes this one from others (`auto="T"`)."""
         return self.attributes.get("auto") == "T"
 
-    def number(self) -> float:
-        """The value; only for a parameter that the schema calls a number or a choice."""
+    def number(self, default: float = 0.0) -> float:
+        """The value of a number or choice; `default` for the stale rest of a greyed-out one."""
         assert isinstance(self.text, str)
-        return float(self.text)
+        try:
+            value = float(self.text)
+        except ValueError:
+            return default
+        return value if math.isfinite(value) else default
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ class Element:
     def number(self, id_: str, default: float = 0.0) -> float:
         """The value of a number or choice; `default` where the file leaves it out."""
         param = self.params.get(id_)
-        return default if param is None or param.text == "" else param.number()
+        return default if param is None else param.number(default)
 
 
 @dataclass(frozen=True)
@@ -66,12 +73,16 @@ class Beamline:
     """A beamline in beam order, the source first.
 
     `tail` holds what follows the beamline in the file (RAY-UI's drawing options), verbatim.
+    `hc` (nm eV) is None where the file is to tell; `lenient` traces on without what is not
+    modelled.
     """
 
     version: str
     elements: tuple[Element, ...]
     tail: tuple[str, ...] = ()
     path: str = field(default="<memory>", compare=False)
+    hc: float | None = field(default=None, compare=False)
+    lenient: bool = field(default=False, compare=False)
 
     @property
     def source(self) -> Element:
@@ -178,8 +189,19 @@ class _Place:
         return InputError(f"{self.path}:{self.line}: {self.what}: {message}")
 
 
-def read_rml(path: str | os.PathLike[str]) -> Beamline:
+def read_rml(
+    path: str | os.PathLike[str],
+    unmodelled: Literal["error", "warn"] = "error",
+    hc: float | None = None,
+) -> Beamline:
     """Read a RAY-UI beamline.
+
+    Args:
+        path: the RML file, of version 1.1 to 1.16.
+        unmodelled: "error" refuses, when the beamline is traced, a feature that it uses and
+            raybayes does not model; "warn" warns here and traces without it.
+        hc: in nm eV; None takes RAY-UI's 1239.841984332, or 1239.852 of older versions where
+            the automatic angle of a grating in the file shows it.
 
     Raises:
         InputError: the file is missing, is not XML, or holds an object type, parameter,
@@ -194,13 +216,18 @@ def read_rml(path: str | os.PathLike[str]) -> Beamline:
     beamline = root.find("beamline")
     if beamline is None:
         raise place.error("there is no <beamline> in it")
-    elements = tuple(_read_object(path, node) for node in beamline)
-    _check_order(place, elements)
+    unknown: list[str] | None = [] if unmodelled == "warn" else None
+    elements = _source_first(place, tuple(_read_object(path, n, unknown) for n in beamline))
+    if unknown is not None:
+        for sentence in (*unknown, *not_modelled(elements, str(path))):
+            warnings.warn(sentence, stacklevel=2)
     return Beamline(
         version=(root.findtext("version") or "").strip(),
         elements=elements,
         tail=tuple(_verbatim(n) for n in root if n.tag not in ("version", "beamline")),
         path=str(path),
+        hc=hc,
+        lenient=unmodelled == "warn",
     )
 
 
@@ -210,18 +237,23 @@ def _verbatim(node: ET.Element) -> str:
     return ET.tostring(node, encoding="unicode").strip()
 
 
-def _check_order(place: _Place, elements: tuple[Element, ...]) -> None:
+def _source_first(place: _Place, elements: tuple[Element, ...]) -> tuple[Element, ...]:
+    """The one source, then the elements in beam order; RAY-UI lets the source stand later."""
     if not elements:
         raise place.error("the beamline is empty")
+    sources = [e for e in elements if e.type in SOURCES]
     for i, element in enumerate(elements):
         here = replace(place, line=element.line, what=f"{element.type} {element.name!r}")
-        if (i == 0) != (element.type in SOURCES):
+        if not sources or element in sources[1:]:
             raise here.error("a beamline is one source, then elements in beam order")
         if any(other.name == element.name for other in elements[:i]):
             raise here.error("two objects have this name; rename one")
+    if len(elements) < 2:
+        raise place.error("there is nothing after the source; add an image plane")
+    return (sources[0], *(e for e in elements if e is not sources[0]))
 
 
-def _read_object(path: Path, node: ET.Element) -> Element:
+def _read_object(path: Path, node: ET.Element, unknown: list[str] | None) -> Element:
     name, type_ = node.get("name", ""), node.get("type", "")
     place = _Place(path, _line(node), f"object {name!r}")
     if node.tag != "object" or not name:
@@ -236,11 +268,19 @@ def _read_object(path: Path, node: ET.Element) -> Element:
             raise here.error(f"expected <param id=...>, found <{child.tag}>")
         if id_ in params:
             raise here.error("it is given twice; delete one")
-        kind = OBJECTS[type_].get(id_)
-        if kind is None:
-            raise here.error(f"a {type_} has no such parameter")
+        kind = OBJECTS[type_].get(id_) or _unknown(here, child, type_, unknown)
         params[id_] = _read_param(here, child, kind)
     return Element(name, type_, params, place.line)
+
+
+def _unknown(place: _Place, node: ET.Element, type_: str, unknown: list[str] | None) -> Kind:
+    """Greyed out, a parameter does not count; else it may be a feature that we do not know."""
+    if node.get("enabled") != "F":
+        error = place.error(f"a {type_} has no such parameter")
+        if unknown is None:
+            raise error
+        unknown.append(str(error))
+    return Vector() if len(node) else Text()
 
 
 def _read_param(place: _Place, node: ET.Element, kind: Kind) -> Param:
@@ -266,7 +306,10 @@ def _check_value(place: _Place, text: str, kind: Kind, attributes: Mapping[str, 
         unit = attributes.get("unit", kind.unit)
         if unit != kind.unit:
             raise place.error(f"unit {unit!r} is not RAY-UI's; the value must be in {kind.unit!r}")
-    if isinstance(kind, (Number, Choice)) and (text or attributes.get("enabled") != "F"):
+    greyed = attributes.get("enabled") == "F"
+    if (isinstance(kind, Number) and not greyed) or (
+        isinstance(kind, Choice) and (text or not greyed)
+    ):
         value = _check_number(place, text)
         if isinstance(kind, Choice) and value not in kind.words:
             words = ", ".join(f"{k} ({word})" for k, word in kind.words.items())

@@ -1,12 +1,12 @@
 """Where rays come from: points of the unit cube, and rays made of them.
 
-A sample is a row of standard numbers: four standard normals (position x and y, angle x and y),
-one number for the energy and one for the depth. A setting scales them; so all settings can
-share samples, and the same seed gives the same rays whatever the number of threads.
+A sample is a row of standard numbers: position x and y, angle x and y, energy, depth. A setting
+scales them; so all settings can share samples, and the same seed gives the same rays whatever
+the number of threads.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
@@ -15,17 +15,23 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from raybayes.beamline.geometry import (
+from raybayes.beamline.dipole import polarised_shares, vertical_angles
+from raybayes.beamline.emission import (
+    BEND,
     DEPTH,
+    DIPOLES,
     ENERGY,
     SIGMA_X,
     SIGMA_XP,
     SIGMA_Y,
     SIGMA_YP,
     SPREAD,
+    from_file,
 )
-from raybayes.beamline.rml import Element
-from raybayes.optics import DX, DY, DZ, JIT, E, X, Y, Z
+from raybayes.beamline.energies import energies_from_file, separate_energies
+from raybayes.beamline.rml import Beamline, Element
+from raybayes.beamline.undulator_file import file_angles
+from raybayes.optics.rows import DX, DY, DZ, JIT, E, X, Y, Z
 
 Array = NDArray[np.float64]
 Sampling = Literal["sobol", "random"]
@@ -53,13 +59,132 @@ def uniforms(
         yield np.clip(points, 2.0**-53, 1 - 2.0**-53)
 
 
-def standard(source: Element, points: Array) -> Array:
-    """[n, >= STANDARD] points of the unit cube -> [n, STANDARD] standard numbers."""
-    samples = points[:, :STANDARD] - 0.5  # energy (white band) and depth: uniform, width 1
-    soft_edge = source.number("energySpreadType") == 1
-    normal = slice(0, 5 if soft_edge else 4)
-    samples[:, normal] = ndtri(points[:, normal])
+def dimensions(source: Element) -> int:
+    """How many uniform numbers a ray of this source is made of; at least STANDARD."""
+    return STANDARD + (1 if source.type in DIPOLES else 2 * (source.type == "Undulator File"))
+
+
+def standard(beamline: Beamline, points: Array, start: int = 0, rays: int | None = None) -> Array:
+    """[n, >= dimensions] points of the unit cube -> [n, STANDARD] standard numbers.
+
+    Rays start ... start + n of `rays`: a matrix source counts them.
+    """
+    source = beamline.source
+    samples = points[:, :STANDARD] - 0.5  # what stays is uniform, width 1
+    LAWS[source.type](beamline, points, samples, start, len(points) if rays is None else rays)
+    _energies(beamline, points[:, 4], samples)
     return samples
+
+
+def polarisation(beamline: Beamline, points: Array) -> Array:
+    """[4, n]: Stokes vectors of unit intensity, S1 positive for horizontal light.
+
+    As the file says; of a dipole as the vertical angle of the photon says.
+    """
+    source = beamline.source
+    stokes = np.zeros((4, len(points)))
+    stokes[0] = 1.0
+    if source.type in DIPOLES:
+        stokes[1], stokes[3] = polarised_shares(beamline, points[:, 3])
+        return stokes
+    given = [source.number(id_) for id_ in ("linearPol_0", "linearPol_45", "circularPol")]
+    stokes[1:] = np.array(given)[:, None] / max(1.0, math.hypot(*given))
+    return stokes
+
+
+def gaussian_size(source: Element) -> bool:
+    """Whether the position of a ray is normally distributed, as a splat needs it."""
+    if source.type == "Point Source":
+        ids = ("sourceWidthDistribution", "sourceHeightDistribution")
+        return all(source.number(id_) == 1 for id_ in ids)
+    return source.type in ("Simple Undulator", "Undulator File", *DIPOLES)
+
+
+def white_band(source: Element) -> bool:
+    """Whether the energies are uniform between two ends."""
+    return source.number("energySpreadType") == 0 and not from_file(source)
+
+
+def _energies(beamline: Beamline, u: Array, samples: Array) -> None:
+    source = beamline.source
+    kind = source.number("energySpreadType")
+    if from_file(source):
+        samples[:, 4] = energies_from_file(beamline, u, continuous=kind == 0)
+    elif kind == 1:  # soft edge
+        samples[:, 4] = ndtri(u)
+    elif kind == 2:
+        samples[:, 4] = separate_energies(u, int(source.number("SeparateEnergies", 3)))
+
+
+def _normal(_b: Beamline, points: Array, samples: Array, _start: int, _rays: int) -> None:
+    samples[:, :4] = ndtri(points[:, :4])
+
+
+def _point(beamline: Beamline, points: Array, samples: Array, _start: int, _rays: int) -> None:
+    for column, id_ in enumerate(
+        ("sourceWidth", "sourceHeight", "horDiv", "verDiv"),
+    ):
+        if beamline.source.number(f"{id_}Distribution") == 1:
+            samples[:, column] = ndtri(points[:, column])
+
+
+def _matrix(_b: Beamline, points: Array, samples: Array, start: int, rays: int) -> None:
+    """k x k rays, k = floor(sqrt(N)), from edge to edge; the rest of N begin again."""
+    k = math.isqrt(rays)
+    edge = np.linspace(-0.5, 0.5, k) if k > 1 else np.zeros(1)
+    i = np.arange(start, start + len(points))
+    samples[:, 0] = samples[:, 2] = edge[i % k]
+    samples[:, 1] = samples[:, 3] = edge[i // k % k]
+    samples[:, 5] = 0.0
+
+
+def _pixel(_b: Beamline, points: Array, samples: Array, _start: int, _rays: int) -> None:
+    """Positions in the outer thirds of width and height: four pixels at the corners."""
+    third = samples[:, :2] * (2 / 3)
+    samples[:, :2] = third + np.copysign(1 / 6, third)
+
+
+def _circles(beamline: Beamline, points: Array, samples: Array, _start: int, _rays: int) -> None:
+    """Directions on cones of equidistant opening angles, each as thick as deltaOpeningAngle."""
+    source = beamline.source
+    low, high, thick = (
+        source.number(f"{id_}OpeningAngle") * 1e-3 for id_ in ("minimum", "maximum", "delta")
+    )
+    count = max(1, int(source.number("numberCircles", 1)))
+    which = points[:, 2] * count
+    circle = np.minimum(np.floor(which), count - 1)
+    between = (high - low) / (count - 1) if count > 1 else 0.0
+    theta = low + between * circle + (which - circle - 0.5) * thick
+    around = 2 * np.pi * points[:, 3]
+    samples[:, 2] = np.arctan2(np.sin(theta) * np.cos(around), np.cos(theta))
+    samples[:, 3] = -np.arcsin(np.sin(theta) * np.sin(around))
+
+
+def _dipole(beamline: Beamline, points: Array, samples: Array, _start: int, _rays: int) -> None:
+    samples[:, :2] = ndtri(points[:, :2])
+    divergence = beamline.source.number("verEbeamDiv") * 1e-6
+    angles = vertical_angles(beamline, points[:, 3])
+    samples[:, 3] = angles + divergence * ndtri(points[:, STANDARD])
+    samples[:, 5] = 0.0
+
+
+def _undulator_file(beamline: Beamline, points: Array, samples: Array, _s: int, _r: int) -> None:
+    samples[:, :2] = ndtri(points[:, :2])
+    spread = ndtri(points[:, STANDARD : STANDARD + 2])
+    divergence = [beamline.source.number(f"{axis}BeamDiv") * 1e-6 for axis in ("hor", "ver")]
+    samples[:, 2:4] = file_angles(beamline, points[:, 2:4]) + spread * divergence
+
+
+LAWS: dict[str, Callable[[Beamline, Array, Array, int, int], None]] = {
+    "Matrix Source": _matrix,
+    "Point Source": _point,
+    "Pixel Source": _pixel,
+    "Circle Source": _circles,
+    "Dipole": _dipole,
+    "Dipole Source": _dipole,
+    "Simple Undulator": _normal,
+    "Undulator File": _undulator_file,
+}
 
 
 @njit(**JIT)
@@ -79,3 +204,16 @@ def emit(emission: Array, samples: Array, rays: Array) -> None:
         rays[DY, i] = -math.sin(psi)
         rays[DZ, i] = math.cos(psi) * math.cos(phi)
         rays[E, i] = emission[ENERGY] + emission[SPREAD] * samples[i, 4]
+    if emission[BEND] != 0.0:
+        _bend(emission, samples, rays)
+
+
+@njit(**JIT)
+def _bend(emission: Array, samples: Array, rays: Array) -> None:
+    """Onto the arc of a dipole: x = s (x1 cos phi + R (1 - cos phi)), z = s (R - x1) sin phi."""
+    sign = math.copysign(1.0, emission[BEND])
+    for i in range(rays.shape[1]):
+        x1, phi = sign * rays[X, i], emission[SIGMA_XP] * samples[i, 2]
+        half = math.sin(phi / 2.0)
+        rays[X, i] = x1 * math.cos(phi) + emission[BEND] * 2.0 * half * half
+        rays[Z, i] = (emission[BEND] - x1) * math.sin(phi)

@@ -1,22 +1,47 @@
 """Trace many rays through one setting of a beamline, in parallel over blocks of rays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from raybayes.beamline.diffraction import diffraction_angles, with_diffraction
 from raybayes.beamline.geometry import Compiled, compile_beamline
 from raybayes.beamline.rml import Beamline
-from raybayes.beamline.source import STANDARD, Sampling, emit, standard, uniforms
+from raybayes.beamline.source import (
+    Sampling,
+    dimensions,
+    emit,
+    polarisation,
+    standard,
+    uniforms,
+)
 from raybayes.errors import InputError
-from raybayes.optics import JIT, KIND, RAY, SCREEN, SLOPE, E, X, Y, through
+from raybayes.optics import through
+from raybayes.optics.coating import attenuate
+from raybayes.optics.rows import (
+    DIFFRACTION,
+    JIT,
+    KIND,
+    OFFSET,
+    ORDERS,
+    RAY,
+    ROTATION,
+    SCREEN,
+    SLOPE,
+    E,
+    X,
+    Y,
+    Z,
+)
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 BLOCK = 256  # rays that stay in the first-level cache: 7 coordinates x 8 bytes x 256 = 14 KiB
+MOST_RAYS = 100_000_000  # 6 GB of results; more is a slip
 
 
 @dataclass(frozen=True)
@@ -26,12 +51,18 @@ class Rays:
     Attributes:
         plane: the element's name.
         values: [7, n]: x, y, z (mm), direction cosines, energy (eV).
+        path: [n], from the source along the ray, less that of the design ray, mm.
+        stokes: [4, n]: S0, the share of the ray's intensity that is left, and S1, S2, S3.
         lost_at: [n]: the name of the element that lost the ray; "" for a ray that arrived.
+        deflected: whether a mirror or grating stands in the way.
     """
 
     plane: str
     values: Array
+    path: Array
+    stokes: Array
     lost_at: NDArray[np.str_]
+    deflected: bool = False
 
     @property
     def arrived(self) -> NDArray[np.bool_]:
@@ -39,8 +70,13 @@ class Rays:
 
     @property
     def transmission(self) -> float:
-        """The fraction of the source's rays that arrived."""
-        return float(self.arrived.mean())
+        """The fraction of the source's intensity that arrived."""
+        return float(self.stokes[0, self.arrived].sum() / len(self.arrived))
+
+    @property
+    def weight(self) -> Array:
+        """Of the rays that arrived: the share of their intensity that is left."""
+        return self.stokes[0, self.arrived]
 
     @property
     def x(self) -> Array:
@@ -67,11 +103,20 @@ def trace_rays(
     slots: Ints,
     rays: Array,
     lost: Ints,
+    path: Array,
+    stokes: Array,
+    grid: Array,
+    factors: Array,
+    hc: float,
 ) -> None:
     """Fill rays [7, n] and lost [n] (0, or 1 + index of the element) from samples [n, STANDARD].
 
+    path: [n] gets the length of each ray from the source, mm; or [0] for none.
+    stokes: [4, n], of the source; changed into those that arrive; or [4, 0] for none.
+    grid, factors, hc: optical constants, see `optics.coating`.
+
     Each ray depends on its own sample alone, so blocks and threads cannot change a result.
-    slopes: [k, 2, n] in units of the rms; slots [elements]: which of the k, or -1 for none.
+    slopes: [k, 2 or 3, n], see `optics.through`; slots [elements]: which of the k, or -1 for none.
     """
     n = rays.shape[1]
     for block in prange((n + BLOCK - 1) // BLOCK):
@@ -79,38 +124,99 @@ def trace_rays(
         stop = min(start + BLOCK, n)
         work, normals = np.empty((RAY, stop - start)), np.empty((3, stop - start))
         losses = np.zeros(stop - start, np.int64)
+        lengths = np.zeros(stop - start if path.shape[0] > 0 else 0)
+        before = np.empty((3, lengths.shape[0]))
+        light = stokes[:, start:stop].copy()
         emit(emission, samples[start:stop], work)
         for k in range(rows.shape[0]):
             perfect = slots[k] < 0
             errors = slopes[0, :, 0:0] if perfect else slopes[slots[k], :, start:stop]
+            if lengths.shape[0] > 0:
+                before[:] = work[:3]
             through(rows[k], work, losses, k + 1, errors, normals)
+            if light.shape[1] > 0:
+                attenuate(rows[k], grid, factors, hc, work, normals, light)
+            if lengths.shape[0] > 0:
+                _lengthen(rows[k], before, work, lengths)
         rays[:, start:stop] = work
+        if lengths.shape[0] > 0:
+            path[start:stop] = lengths
+        if light.shape[1] > 0:
+            stokes[:, start:stop] = light
         lost[start:stop] = losses
 
 
+@njit(**JIT)
+def _lengthen(row: Array, before: Array, rays: Array, path: Array) -> None:
+    """Add the way from the place before, in the frame before, to the place now."""
+    for i in range(rays.shape[1]):
+        a, b, c = before[0, i], before[1, i], before[2, i]
+        x = row[ROTATION] * a + row[ROTATION + 1] * b + row[ROTATION + 2] * c + row[OFFSET]
+        y = row[ROTATION + 3] * a + row[ROTATION + 4] * b + row[ROTATION + 5] * c + row[OFFSET + 1]
+        z = row[ROTATION + 6] * a + row[ROTATION + 7] * b + row[ROTATION + 8] * c + row[OFFSET + 2]
+        u, v, w = rays[X, i] - x, rays[Y, i] - y, rays[Z, i] - z
+        path[i] += np.sqrt(u * u + v * v + w * w)
+
+
 def slope_slots(rows: Array) -> Ints:
-    """[elements]: which pair of slope errors an element uses, -1 for a perfect one."""
-    sloped = (rows[..., SLOPE : SLOPE + 2] > 0).any(axis=-1) & (rows[..., KIND] != SCREEN)
+    """[elements]: which random numbers an element uses, -1 for none.
+
+    For slope errors, a slit's diffraction, a choice of two orders.
+    """
+    screen = rows[..., KIND] == SCREEN
+    columns = np.where(screen, DIFFRACTION, SLOPE)[..., None] + np.arange(2)
+    sloped = (np.take_along_axis(rows, columns, axis=-1) > 0).any(axis=-1)
+    sloped |= rows[..., ORDERS] == 1
     sloped = sloped.reshape(-1, sloped.shape[-1]).any(axis=0)
     return np.where(sloped, np.cumsum(sloped) - 1, -1)
 
 
+def _random_angles(rows: Array, slots: Ints, points: Array, draws: int) -> Array:
+    """[n, draws k] points of the unit cube -> [k, draws, n].
+
+    The first two are normal or of a slit's diffraction; a third stays uniform.
+    """
+    k = points.shape[1] // draws
+    if k == 0:
+        return np.empty((1, 2, 0))
+    angles = np.ascontiguousarray(points.T.reshape(k, draws, -1))
+    for row, slot in zip(rows, slots, strict=True):
+        if slot >= 0:
+            u = angles[slot, :2]
+            angles[slot, :2] = diffraction_angles(row, u) if row[KIND] == SCREEN else ndtri(u)
+    return angles
+
+
 def trace(
     beamline: Beamline,
-    rays: int = 100_000,
+    rays: int | None = 100_000,
     plane: str | None = None,
     seed: int = 0,
     sampling: Sampling = "sobol",
+    slit_diffraction: bool = False,
 ) -> Rays:
-    """Trace `rays` rays to the element `plane` (default: the last one).
+    """Trace rays to the element `plane` (default: the last one; the source's name: as emitted).
 
     Slope errors are drawn for each ray, as in RAY-UI. The same seed gives the same rays
     whatever the number of threads.
+
+    Args:
+        rays: how many; None for the number in the file.
+        slit_diffraction: whether openings diffract, as in RAY-UI; without it a ray that passes
+            a slit goes straight on, and matrix sources give the same rays each time.
+
+    Raises:
+        InputError: no such plane, a number of rays that makes no sense, or a beamline that
+            cannot be compiled.
     """
-    if rays < 1:
-        raise InputError(f"rays = {rays}: trace at least one ray")
+    count = int(beamline.source.number("numberRays", 100_000)) if rays is None else rays
+    if not 1 <= count <= MOST_RAYS:
+        raise InputError(f"rays = {count}: trace at least one ray, and at most {MOST_RAYS:,}")
     compiled = compile_beamline(beamline)
-    return trace_compiled(beamline, compiled, 0, rays, plane, seed, sampling)
+    if slit_diffraction:
+        rows = with_diffraction(compiled.rows[0], compiled.hc)[None]
+        compiled = replace(compiled, rows=rows)
+    return trace_compiled(beamline, compiled, 0, count, plane, seed, sampling)
 
 
 def trace_compiled(
@@ -124,18 +230,40 @@ def trace_compiled(
 ) -> Rays:
     """Trace one of many compiled settings; see `trace`."""
     plane = compiled.names[-1] if plane is None else plane
-    rows = compiled.rows[setting, : compiled.index(plane) + 1]
-    slots = slope_slots(rows)
-    k = int(slots.max()) + 1
-    values, lost = np.empty((RAY, rays)), np.empty(rays, np.int64)
+    stop = 0 if plane == beamline.source.name else compiled.index(plane) + 1
+    rows = compiled.rows[setting, :stop]
+    slots = slope_slots(rows) if stop else np.empty(0, np.int64)
+    k = int(slots.max(initial=-1)) + 1
+    values, lost, path = np.empty((RAY, rays)), np.empty(rays, np.int64), np.empty(rays)
+    stokes = np.empty((4, rays))
+    width = dimensions(beamline.source)
     start = 0
-    for points in uniforms(sampling, STANDARD + 2 * k, rays, seed):
+    draws = 3 if (rows[:, ORDERS] == 1).any() else 2  # of each slot
+    for points in uniforms(sampling, width + draws * k, rays, seed):
         part = slice(start, start + len(points))
-        slopes = ndtri(points[:, STANDARD:]).T.reshape(k, 2, -1)
-        slopes = np.ascontiguousarray(slopes) if k else np.empty((1, 2, 0))
-        samples = standard(beamline.source, points)
+        slopes = _random_angles(rows, slots, points[:, width:], draws)
+        # Contiguous arrays throughout: one compiled version for all callers.
+        chunk = np.empty((RAY, len(points)))
+        light = polarisation(beamline, points)
         trace_rays(
-            compiled.emission[setting], rows, samples, slopes, slots, values[:, part], lost[part]
+            compiled.emission[setting],
+            rows,
+            standard(beamline, points[:, :width], start, rays),
+            slopes,
+            slots,
+            chunk,
+            lost[part],
+            path[part],
+            light if compiled.coated else np.empty((4, 0)),
+            compiled.media.grid,
+            compiled.media.factors,
+            compiled.hc,
         )
+        values[:, part], stokes[:, part] = chunk, light
         start = part.stop
-    return Rays(plane, values, np.asarray(("", *compiled.names))[lost])
+    path -= compiled.paths[setting, stop]
+    numbers = np.isfinite(values).all(axis=0) & np.isfinite(stokes).all(axis=0) & np.isfinite(path)
+    lost[(lost == 0) & ~numbers] = stop  # beyond float64: it did not arrive
+    deflected = bool((rows[:, KIND] != SCREEN).any())
+    places = np.asarray(("", *compiled.names))[lost]
+    return Rays(plane, values, path, stokes, places, deflected)

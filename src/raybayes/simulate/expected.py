@@ -14,9 +14,11 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from raybayes.beamline.geometry import SIGMA_X, SIGMA_Y
+from raybayes.beamline.emission import SIGMA_X, SIGMA_Y
 from raybayes.beamline.source import STANDARD, emit
-from raybayes.optics import JIT, KIND, OPENING, RAY, SCREEN, X, Y, through
+from raybayes.optics import through
+from raybayes.optics.coating import attenuate
+from raybayes.optics.rows import JIT, KIND, OPENING, OPENING_SHAPE, RAY, RECTANGLE, SCREEN, X, Y
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -116,8 +118,8 @@ def neighbours(emission: Array, eps: float, samples: Array, rays: Array) -> None
     emit(emission, samples, rays[:, :n])
     shrink = math.sqrt(1.0 - eps * eps)
     for i in range(n):
-        rays[X, i] *= shrink
-        rays[Y, i] *= shrink
+        rays[X, i] -= (1.0 - shrink) * emission[SIGMA_X] * samples[i, 0]
+        rays[Y, i] -= (1.0 - shrink) * emission[SIGMA_Y] * samples[i, 1]
     for c in range(RAY):
         for i in range(n):
             rays[c, i + n] = rays[c, i + 2 * n] = rays[c, i]
@@ -145,14 +147,15 @@ def splat(
     pitch: Array,
     profile: Array,
     bins: int,
+    weight: float,
     mean: Array,
     cov: Array,
 ) -> float:
     """Land centre i of a block: cut its Gaussian at every slit, then add it to the profiles.
 
-    Returns its weight; mean [F] and cov [F, F] are scratch.
+    weight: the intensity that the ray has kept. Returns what passes the slits of it; mean [F]
+    and cov [F, F] are scratch.
     """
-    weight = 1.0
     size = places.shape[0]
     for f in range(size - 2):  # most of a monochromator's rays end here: no matrix for those
         sd = math.sqrt(slope_cov[f, f] + covariance(places, i, n, f, f))
@@ -175,6 +178,28 @@ def splat(
 
 
 @njit(**JIT)
+def soften(rows: Array, stops: Ints) -> tuple[Array, Array]:
+    """The table without the openings that `splat` cuts softly; their half sizes [2 stops]."""
+    hard = rows.copy()
+    halves = np.full(2 * stops.shape[0], np.inf)
+    for stop in range(stops.shape[0]):
+        k = stops[stop]
+        if rows[k, OPENING_SHAPE] == RECTANGLE:
+            halves[2 * stop : 2 * stop + 2] = rows[k, OPENING : OPENING + 2]
+            hard[k, OPENING : OPENING + 2] = np.inf
+    return hard, halves
+
+
+@njit(**JIT)
+def thrice(light: Array, start: int, n: int) -> Array:
+    """[4, 3 n] Stokes vectors of n centres and their neighbours; [4, 0] of no light."""
+    stokes = np.empty((4, 3 * n if light.shape[1] > 0 else 0))
+    for i in range(stokes.shape[1]):
+        stokes[:, i] = light[:, start + i % n]
+    return stokes
+
+
+@njit(**JIT)
 def one_profile(
     emission: Array,
     rows: Array,
@@ -186,13 +211,16 @@ def one_profile(
     pitch: Array,
     bins: int,
     profile: Array,
+    light: Array,
+    grid: Array,
+    factors: Array,
+    hc: float,
 ) -> float:
-    """Fill one profile; returns the transmission."""
-    hard = rows.copy()
-    halves = np.full(2 * stops.shape[0], np.inf)
-    for stop in range(stops.shape[0]):
-        halves[2 * stop : 2 * stop + 2] = rows[stops[stop], OPENING : OPENING + 2]
-    hard[:, OPENING : OPENING + 2] = np.inf  # what splat cuts softly, `through` must not cut
+    """Fill one profile; returns the transmission.
+
+    light: [4, rays], Stokes vectors at the source, or [4, 0] where nothing takes intensity.
+    """
+    hard, halves = soften(rows, stops)
     spread = slope_covariance(emission, hard, slots, stops)
     perfect = np.empty((2, 0))
     mean, cov = np.empty(halves.shape[0]), np.empty((halves.shape[0], halves.shape[0]))
@@ -203,16 +231,20 @@ def one_profile(
         rays, normals = np.empty((RAY, 3 * n)), np.empty((3, 3 * n))
         places, lost = np.empty((halves.shape[0], 3 * n)), np.zeros(3 * n, np.int64)
         neighbours(emission, eps, samples[start : start + n], rays)
+        stokes = thrice(light, start, n)
         stop = 0
         for k in range(rows.shape[0]):
             through(hard[k], rays, lost, k + 1, perfect, normals)
+            if stokes.shape[1] > 0:
+                attenuate(hard[k], grid, factors, hc, rays, normals, stokes)
             if stops[stop] == k:
                 places[2 * stop], places[2 * stop + 1] = rays[X], rays[Y]
                 stop += 1
         for i in range(n):
             if lost[i] == 0 and lost[i + n] == 0 and lost[i + 2 * n] == 0:
+                kept = stokes[0, i] if stokes.shape[1] > 0 else 1.0
                 transmission += splat(
-                    places, i, n, halves, spread, psf, pitch, profile, bins, mean, cov
+                    places, i, n, halves, spread, psf, pitch, profile, bins, kept, mean, cov
                 )
     profile /= samples.shape[0]
     return transmission / samples.shape[0]
@@ -231,10 +263,16 @@ def expected_profiles(
     bins: Ints,
     profiles: Array,
     transmission: Array,
+    light: Array,
+    grid: Array,
+    factors: Array,
+    hc: float,
 ) -> None:
     """Fill profiles [n, bins] and transmission [n], one setting per iteration.
 
     samples: [sets, rays, STANDARD]; pick [n]: which of the sets each setting uses.
+    light: [sets, 4, rays] Stokes vectors at the source, or [sets, 4, 0]; grid, factors, hc:
+    optical constants, see `optics.coating`.
     """
     count = rows.shape[1]
     stops = np.array(
@@ -256,4 +294,8 @@ def expected_profiles(
             pitch,
             bins[0],
             profiles[s],
+            light[pick[s]],
+            grid,
+            factors,
+            hc,
         )

@@ -9,11 +9,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from raybayes.beamline.geometry import ENERGY, SPREAD, compile_beamline
+from raybayes.beamline.emission import ENERGY, SPREAD
+from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.rml import Beamline
-from raybayes.beamline.source import STANDARD, standard, uniforms
+from raybayes.beamline.source import (
+    dimensions,
+    gaussian_size,
+    polarisation,
+    standard,
+    uniforms,
+    white_band,
+)
 from raybayes.beamline.trace import slope_slots, trace_compiled
 from raybayes.errors import InputError
+from raybayes.optics.rows import ORDERS
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.expected import expected_profiles
 
@@ -63,7 +72,7 @@ class Simulator:
         A monochromator throws most of the band away; rays there only cost time. Pilot rays
         at settings from the prior's corners to its centre tell which energies ever arrive.
         """
-        if self.beamline.source.number("energySpreadType") != 0:  # only a white band has ends
+        if not white_band(self.beamline.source):  # only a white band has ends
             return 1.0
         middle, half = np.mean(self.support, axis=0), np.ptp(self.support, axis=0) / 2
         rng = np.random.default_rng((self.seed, PILOT))
@@ -80,13 +89,25 @@ class Simulator:
     @cached_property
     def samples(self) -> Array:
         """[SETS, rays, STANDARD]: independent scrambles of the same Sobol points."""
+        return self._sets[0]
+
+    @cached_property
+    def _sets(self) -> tuple[Array, Array]:
+        """Samples and the Stokes vectors of their light, [SETS, 4, rays]."""
+        source = self.beamline.source
+        if not gaussian_size(source):
+            raise InputError(
+                f"{self.beamline.path}:{source.line}: {source.type} {source.name!r}: its size is "
+                'not a normal law, so a ray cannot be a Gaussian splat; trace in mode "counting"'
+            )
+        width = dimensions(source)
         sets = [
-            np.concatenate(list(uniforms("sobol", STANDARD, self.tracing.rays, (self.seed, i))))
+            np.concatenate(list(uniforms("sobol", width, self.tracing.rays, (self.seed, i))))
             for i in range(SETS)
         ]
-        samples = np.stack([standard(self.beamline.source, points) for points in sets])
+        samples = np.stack([standard(self.beamline, points) for points in sets])
         samples[..., 4] *= self.band
-        return samples
+        return samples, np.stack([polarisation(self.beamline, points) for points in sets])
 
     def profiles(
         self, theta: ArrayLike, key: int | tuple[int, ...] | None = 0
@@ -132,6 +153,11 @@ class Simulator:
 
     def _expected(self, theta: Array, key: tuple[int, ...]) -> tuple[Array, Array]:
         compiled = compile_beamline(self.beamline, self.names, theta)
+        if (compiled.rows[..., ORDERS] == 1).any():
+            raise InputError(
+                f"{self.beamline.path}: a grating has an additional order, by chance for each ray; "
+                'set additionalOrder to 0, or trace in mode "counting"'
+            )
         profiles, transmission = np.zeros((len(theta), self.detector.size)), np.zeros(len(theta))
         picks = np.random.default_rng(key).integers(SETS, size=len(theta))
         expected_profiles(
@@ -146,6 +172,10 @@ class Simulator:
             np.asarray(self.detector.bins),
             profiles,
             transmission,
+            self._sets[1] if compiled.coated else np.empty((SETS, 4, 0)),
+            compiled.media.grid,
+            compiled.media.factors,
+            compiled.hc,
         )
         return profiles * self.band, transmission * self.band
 
@@ -159,7 +189,10 @@ class Simulator:
             )
             blur = np.random.default_rng((*key, i)).standard_normal((2, len(rays.x)))
             places = np.stack((rays.x, rays.y)) + np.asarray(self.detector.psf)[:, None] * blur
-            counts = [np.histogram(p, e)[0] for p, e in zip(places, edges, strict=True)]
+            counts = [
+                np.histogram(p, e, weights=rays.weight)[0]
+                for p, e in zip(places, edges, strict=True)
+            ]
             profiles[i] = np.concatenate(counts) / self.tracing.rays
             transmission[i] = rays.transmission
         return profiles, transmission

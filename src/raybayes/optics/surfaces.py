@@ -1,53 +1,40 @@
-"""What happens to a block of rays at one surface; compiled by Numba, float64.
+"""Where a block of rays meets a surface, and the surface's normal there.
 
-A beamline is a table of numbers with one row per element, so a new setting or another beamline
-changes numbers and never code. A row maps rays from the previous element's frame into its own,
-finds the hit, clips, and reflects or diffracts. The switch is per element and block; the loop
-over the rays of a block has no branch that stops it from vectorising.
-
-Rays are [7, n]: x, y, z (mm), direction cosines, energy (eV), in the current frame. `lost` is
-[n]: 0 while a ray is alive, else 1 + the index of the element that lost it. Lost rays are
-traced on (they cost less than the branch) and never counted.
-
-Sources: RAY-UI's frames and formulas; slope errors as RAY-UI turns the normal.
+Rays are [7, n] in the frame of the element. A hit behind the ray, or none, gives a NaN position,
+which no cutout contains.
 """
 
 import math
-from typing import Any
 
-import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from raybayes.optics.rows import (
+    ACROSS,
+    DX,
+    DY,
+    DZ,
+    JIT,
+    OFFSET,
+    ROTATION,
+    SLOPE,
+    SURFACE,
+    Array,
+    X,
+    Y,
+    Z,
+)
 
-# Columns of a row.
-KIND = 0  # SCREEN, QUADRIC or TOROID
-ROTATION = 1  # 9 numbers: previous frame -> this frame, row by row
-OFFSET = 10  # 3 numbers, mm
-SHAPE = 13  # of the cutout: 0 rectangle, 1 ellipse
-CUTOUT = 14  # half width, half length (mm), centre along z
-OPENING = 17  # of a slit: half width, half height (mm)
-SLOPE = 19  # rms slope error, sagittal and meridional (rad)
-WAVELENGTH_SHIFT = 21  # grating: hc m N 1e-6 (eV), over the energy it is m N lambda; 0: mirror
-SURFACE = 22  # quadric: a11 a22 a33 a12 a13 a23 a14 a24 a34 a44; toroid: R, rho
-COLUMNS = 32
-
-SCREEN, QUADRIC, TOROID = 0.0, 1.0, 2.0
-X, Y, Z, DX, DY, DZ, E = range(7)
-RAY = 7
-
-# No fast-math: with fused multiply-adds the last bit would depend on what LLVM inlines, and so on
-# whether a caller was compiled or came from the cache. Strict arithmetic gives the same bytes.
-JIT: Any = {"cache": True, "error_model": "numpy"}
 NEWTON_STEP = 1e-8  # mm along the ray: convergence is quadratic, so what is left is below 1e-18
 NEWTON_MOST = 20
 
 
 @njit(**JIT)
-def to_frame(row: Array, rays: Array, on_screen: bool) -> None:
-    """Into the element's frame, then straight to its plane (y = 0, or z = 0 for a screen)."""
+def to_frame(row: Array, rays: Array, travel: Array) -> None:
+    """Into the element's frame, then straight to its plane y = 0 or z = 0.
+
+    travel [n] gets the path to that plane, mm.
+    """
+    across = row[ACROSS] == 1.0
     r00, r01, r02 = row[ROTATION], row[ROTATION + 1], row[ROTATION + 2]
     r10, r11, r12 = row[ROTATION + 3], row[ROTATION + 4], row[ROTATION + 5]
     r20, r21, r22 = row[ROTATION + 6], row[ROTATION + 7], row[ROTATION + 8]
@@ -61,26 +48,10 @@ def to_frame(row: Array, rays: Array, on_screen: bool) -> None:
         dx = r00 * u + r01 * v + r02 * w
         dy = r10 * u + r11 * v + r12 * w
         dz = r20 * u + r21 * v + r22 * w
-        path = -z / dz if on_screen else -y / dy
+        path = -z / dz if across else -y / dy
+        travel[i] = path
         rays[X, i], rays[Y, i], rays[Z, i] = x + path * dx, y + path * dy, z + path * dz
         rays[DX, i], rays[DY, i], rays[DZ, i] = dx, dy, dz
-
-
-@njit(**JIT)
-def clip(row: Array, rays: Array, lost: Ints, mark: int, across: int) -> None:
-    """Lose what misses the blank (`across` = Z) or the frame and opening of a slit (Y).
-
-    A NaN, which a ray that finds no surface carries, fails every comparison and is lost too.
-    """
-    half_x, half_s, centre = row[CUTOUT], row[CUTOUT + 1], row[CUTOUT + 2]
-    open_x, open_s = row[OPENING], row[OPENING + 1]
-    ellipse = row[SHAPE] == 1.0
-    for i in range(rays.shape[1]):
-        x, s = abs(rays[X, i]), rays[across, i]
-        u, v = x / half_x, abs(s - centre) / half_s
-        inside = u * u + v * v <= 1.0 if ellipse else (u < 1.0) & (v < 1.0)
-        inside &= (x < open_x) & (abs(s) < open_s)
-        lost[i] = mark if (lost[i] == 0) & (not inside) else lost[i]
 
 
 @njit(**JIT)
@@ -88,7 +59,7 @@ def hit_quadric(row: Array, rays: Array, normals: Array) -> None:
     """From the tangent plane to the nearest hit: t = -C / (B + sgn(B) sqrt(B^2 - A C)).
 
     This root has no cancellation, and A = 0 (a plane, a ruling of a cylinder) is no special
-    case. No intersection gives NaN.
+    case. No intersection gives NaN. normals[0] holds the path so far and is overwritten.
     """
     a11, a22, a33 = row[SURFACE], row[SURFACE + 1], row[SURFACE + 2]
     a12, a13, a23 = row[SURFACE + 3], row[SURFACE + 4], row[SURFACE + 5]
@@ -106,7 +77,9 @@ def hit_quadric(row: Array, rays: Array, normals: Array) -> None:
         b = dx * gx + dy * gy + dz * gz
         c = x * (gx + a14) + y * (gy + a24) + z * (gz + a34) + a44
         path = -c / (b + math.copysign(math.sqrt(b * b - a * c), b))
-        rays[X, i], rays[Y, i], rays[Z, i] = x + path * dx, y + path * dy, z + path * dz
+        forward = normals[0, i] + path > 0.0
+        rays[X, i] = x + path * dx if forward else math.nan
+        rays[Y, i], rays[Z, i] = y + path * dy, z + path * dz
         nx, ny, nz = gx + path * hx, gy + path * hy, gz + path * hz
         scale = math.copysign(1.0 / math.sqrt(nx * nx + ny * ny + nz * nz), -(a * path + b))
         normals[0, i], normals[1, i], normals[2, i] = scale * nx, scale * ny, scale * nz
@@ -177,62 +150,3 @@ def tilt(row: Array, normals: Array, slopes: Array) -> None:
         normals[0, i] = nx * ca + f * sa
         normals[1, i] = f * ca - nx * sa
         normals[2, i] = nz * cb - ny * sb
-
-
-@njit(**JIT)
-def reflect(rays: Array, normals: Array) -> None:
-    """d - 2 (d.n) n."""
-    for i in range(rays.shape[1]):
-        nx, ny, nz = normals[0, i], normals[1, i], normals[2, i]
-        dx, dy, dz = rays[DX, i], rays[DY, i], rays[DZ, i]
-        twice = 2.0 * (dx * nx + dy * ny + dz * nz)
-        rays[DX, i], rays[DY, i], rays[DZ, i] = dx - twice * nx, dy - twice * ny, dz - twice * nz
-
-
-@njit(**JIT)
-def diffract(shift: float, rays: Array, normals: Array) -> None:
-    """Into an order: the component along the grooves' normal changes by m N lambda.
-
-    RAY-UI's local triad at the hit, h = sqrt(nx^2 + ny^2): x' = (ny, -nx, 0) / h, y' = n,
-    z' = (-nx nz, -ny nz, h^2) / h. An evanescent order gives NaN.
-    """
-    for i in range(rays.shape[1]):
-        nx, ny, nz = normals[0, i], normals[1, i], normals[2, i]
-        dx, dy, dz = rays[DX, i], rays[DY, i], rays[DZ, i]
-        h = math.sqrt(nx * nx + ny * ny)
-        # The groove spacing is defined along the tangent: cos(asin nz) = h.
-        along_x = (ny * dx - nx * dy) / h
-        along_z = (-nx * nz * dx - ny * nz * dy) / h + h * dz - shift / rays[E, i] * h
-        up = math.sqrt(1.0 - along_x * along_x - along_z * along_z)
-        rays[DX, i] = ny / h * along_x + nx * up - nx * nz / h * along_z
-        rays[DY, i] = -nx / h * along_x + ny * up - ny * nz / h * along_z
-        rays[DZ, i] = nz * up + h * along_z
-
-
-@njit(**JIT)
-def through(row: Array, rays: Array, lost: Ints, mark: int, slopes: Array, normals: Array) -> None:
-    """Take a block of rays through one element.
-
-    Args:
-        row: [COLUMNS], the element.
-        rays: [7, n], changed in place: at the element, leaving it, in its frame.
-        lost: [n], changed in place: gets `mark` where a living ray is lost here.
-        slopes: [2, n] in units of the rms slope error; or [2, 0] for perfect surfaces.
-        normals: [3, n], scratch.
-    """
-    screen = row[KIND] == SCREEN
-    to_frame(row, rays, screen)
-    if screen:
-        clip(row, rays, lost, mark, Y)
-        return
-    if row[KIND] == TOROID:
-        hit_toroid(row, rays, normals)
-    else:
-        hit_quadric(row, rays, normals)
-    clip(row, rays, lost, mark, Z)
-    if slopes.shape[1] > 0:
-        tilt(row, normals, slopes)
-    if row[WAVELENGTH_SHIFT] == 0.0:
-        reflect(rays, normals)
-    else:
-        diffract(row[WAVELENGTH_SHIFT], rays, normals)

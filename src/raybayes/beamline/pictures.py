@@ -1,0 +1,96 @@
+"""Pictures of a beam and of a beamline; matplotlib is loaded on first use."""
+
+import io
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raybayes.beamline.geometry import compile_beamline
+from raybayes.beamline.results import beam
+from raybayes.beamline.rml import Beamline
+from raybayes.beamline.trace import Rays
+from raybayes.store import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = NDArray[np.float64]
+
+BINS = 128  # at most; fewer where rays are few
+CLOSE = 0.03  # of the beamline's length
+BLUE, GREY = "#1f4e79", "#999999"
+
+
+def spot_diagram(rays: Rays) -> "Figure":
+    """Where the rays arrive, with both profiles; a histogram, so a million rays are as light."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    grid = figure.add_gridspec(2, 2, width_ratios=(4, 1), height_ratios=(1, 4))
+    middle = figure.add_subplot(grid[1, 0])
+    top = figure.add_subplot(grid[0, 0], sharex=middle)
+    side = figure.add_subplot(grid[1, 1], sharey=middle)
+    x, y = 1e3 * rays.x, 1e3 * rays.y
+    middle.set(xlabel="x, µm", ylabel="y, µm", title="")
+    figure.suptitle(f"{rays.plane}: {len(x)} of {len(rays.arrived)} rays", fontsize=10)
+    if len(x):
+        edges = [_edges(values) for values in (x, y)]
+        counts = np.histogram2d(x, y, edges, weights=rays.weight)[0]
+        middle.pcolormesh(*edges, np.where(counts > 0, counts, np.nan).T, cmap="viridis")
+        top.stairs(counts.sum(axis=1), edges[0], color=BLUE)
+        side.stairs(counts.sum(axis=0), edges[1], color=BLUE, orientation="horizontal")
+        b = beam(rays)
+        top.set_title(f"rms {1e3 * b.rms[0]:.3g} × {1e3 * b.rms[1]:.3g} µm", fontsize=9)
+    for axes in (top, side):
+        axes.axis("off")
+    return figure
+
+
+def _edges(values: Array) -> Array:
+    """Of the bins: all of the middle 99.8 %, and a margin."""
+    low, high = np.quantile(values, (0.001, 0.999))
+    margin = 0.1 * (high - low) + 1e-6
+    bins = int(np.clip(np.sqrt(len(values)) / 3, 16, BINS))
+    return np.linspace(low - margin, high + margin, bins + 1)
+
+
+def layout_picture(beamline: Beamline) -> "Figure":
+    """The design ray from above and from the side, with the elements' names."""
+    from matplotlib.figure import Figure
+
+    compiled = compile_beamline(beamline)
+    places = compiled.origins[0] * 1e-3  # m
+    names = (beamline.source.name, *compiled.names)
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
+    above, beside = figure.subplots(2, 1, sharex=True)
+    _draw(above, places[:, 2], places[:, 0], names, "x, m (from above)")
+    _draw(beside, places[:, 2], places[:, 1], names, "y, m (from the side)")
+    beside.set_xlabel("z, m")
+    return figure
+
+
+def _draw(axes: "Axes", along: Array, across: Array, names: tuple[str, ...], label: str) -> None:
+    axes.plot(along, across, color=BLUE, lw=1, marker="o", ms=3)
+    reach = max(float(np.ptp(across)), 1e-3)
+    axes.set_ylim(across.min() - 0.9 * reach, across.max() + 0.9 * reach)
+    above, last = True, -np.inf
+    for z, x, name in zip(along, across, names, strict=True):
+        # Of two elements that stand close together, the second has its name below.
+        above = not above if z - last < CLOSE * np.ptp(along) else True
+        last = z
+        text = axes.annotate(
+            name, (z, x), (0, 5 if above else -5), textcoords="offset points", rotation=60
+        )
+        text.set(fontsize=7, va="bottom" if above else "top", ha="left" if above else "right")
+    axes.set_ylabel(label, fontsize=8)
+    axes.grid(color=GREY, alpha=0.2)
+
+
+def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
+    """As PNG, written beside and renamed."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    write_whole(path, buffer.getvalue())

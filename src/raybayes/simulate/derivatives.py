@@ -1,0 +1,118 @@
+"""How profiles and moments change with parameters, and what a profile can tell of them.
+
+Derivatives are central differences with common rays. A finite set of rays makes directions that
+nothing is known of look informative: the noise of its Jacobian has a square. So information is
+cross-fitted: two Jacobians from independent rays, whose noises do not multiply.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from raybayes.beamline.geometry import compile_beamline
+from raybayes.beamline.results import beam
+from raybayes.beamline.trace import trace_compiled
+from raybayes.simulate.simulator import Simulator
+
+Array = NDArray[np.float64]
+
+LARGEST_STEP = 0.05  # of a parameter's range
+HALVINGS = 6
+MOMENTS = ("transmission", "x", "y", "rms x", "rms y", "energy")
+
+
+def jacobian(function: Callable[[Array], Array], theta: ArrayLike, ranges: ArrayLike) -> Array:
+    """Derivatives of f [n, d] -> [n, m] at one theta, [m, d].
+
+    Each parameter has a step of its own: from a twentieth of its range downwards by halves,
+    the one where halving it once more changes the derivative least.
+
+    Args:
+        function: must use the same random numbers for all n.
+        theta: [d]; ranges: [d], how far each parameter may move.
+    """
+    centre, widths = np.asarray(theta, np.float64), np.asarray(ranges, np.float64)
+    d = len(centre)
+    steps = LARGEST_STEP * widths * 2.0 ** -np.arange(HALVINGS)[:, None]  # [k, d]
+    offsets = steps[..., None] * np.eye(d)  # [k, d, d]
+    both = np.concatenate((centre + offsets, centre - offsets)).reshape(-1, d)
+    values = function(both).reshape(2, HALVINGS, d, -1)
+    slopes = (values[0] - values[1]) / (2 * steps[..., None])  # [k, d, m]
+    change = np.linalg.norm(np.diff(slopes, axis=0), axis=-1)  # [k - 1, d]
+    best = change.argmin(axis=0) + 1
+    return slopes[best, np.arange(d)].T
+
+
+def profile_jacobian(simulator: Simulator, theta: ArrayLike) -> Array:
+    """Of the expected profile (fractions), [bins, d], in mode "expected"."""
+    return jacobian(lambda t: simulator.profiles(t, None)[0], theta, _ranges(simulator))
+
+
+def moments_jacobian(simulator: Simulator, theta: ArrayLike, rays: int = 1 << 14) -> Array:
+    """Of MOMENTS at the last element (mm, eV), [moments, d]."""
+
+    def moments(settings: Array) -> Array:
+        compiled = compile_beamline(simulator.beamline, simulator.names, settings)
+        seed = (simulator.seed, 0)
+        traced = (
+            trace_compiled(simulator.beamline, compiled, i, rays, None, seed, "sobol")
+            for i in range(len(settings))
+        )
+        beams = [beam(each) for each in traced]
+        return np.array([(b.transmission, *b.centroid, *b.rms, b.energy) for b in beams])
+
+    return jacobian(moments, theta, _ranges(simulator))
+
+
+@dataclass(frozen=True)
+class Information:
+    """What one noisy pair of profiles tells, beside a prior that is uniform on the support.
+
+    Attributes:
+        fisher: [d, d], in the parameters' units.
+        sd: [d], the linear posterior's standard deviation over the prior's; 1: nothing learned.
+        gains: [d], from the best known direction down: information over the prior's.
+        directions: [d, d], one row for each gain, in standard deviations of the prior.
+    """
+
+    names: tuple[str, ...]
+    fisher: Array
+    sd: Array
+    gains: Array
+    directions: Array
+
+    @property
+    def identifiable(self) -> int:
+        """How many directions the data know better than the prior does."""
+        return int((self.gains > 1).sum())
+
+
+def information(simulator: Simulator, theta: ArrayLike) -> Information:
+    """Cross-fitted Fisher information at theta [d], in mode "expected".
+
+    I = sum over the bins of dmu dmu^T / (mu + read noise^2), with dmu from independent rays.
+    """
+    detector = simulator.detector
+    other = replace(simulator, seed=simulator.seed + 1)
+    one, two = (detector.photons * profile_jacobian(s, theta) for s in (simulator, other))
+    mean = detector.expected(simulator.profiles(np.asarray(theta)[None], None)[0][0])
+    weight = 1 / (mean + detector.read_noise**2)
+    cross = one.T @ (weight[:, None] * two)
+    fisher = (cross + cross.T) / 2
+    scale = _ranges(simulator) / np.sqrt(12)
+    gains, vectors = np.linalg.eigh(scale[:, None] * fisher * scale)
+    gains = np.maximum(gains, 0)  # what is below zero is noise
+    posterior = vectors @ np.diag(1 / (1 + gains)) @ vectors.T
+    return Information(
+        tuple(simulator.names),
+        fisher,
+        np.sqrt(np.diag(posterior)),
+        gains[::-1],
+        vectors.T[::-1],
+    )
+
+
+def _ranges(simulator: Simulator) -> Array:
+    return np.ptp(np.asarray(simulator.support, np.float64), axis=0)
