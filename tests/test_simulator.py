@@ -14,8 +14,8 @@ from raybayes.study import read_study
 
 STUDY, BEAMLINE = read_study("ue112")
 PRIOR = STUDY.prior
-CENTRE = (np.array(PRIOR.low) + PRIOR.high) / 2
-TILTED = CENTRE + 0.25 * PRIOR.width * np.array([0.4, -0.6, 0.2, 1.0, 0.4, 1.0])
+CENTRE = (PRIOR.low + PRIOR.high) / 2
+TILTED = CENTRE + 0.25 * (PRIOR.high - PRIOR.low) * np.array([0.4, -0.6, 0.2, 1.0, 0.4, 1.0])
 
 
 def simulator(**tracing):

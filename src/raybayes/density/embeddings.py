@@ -42,7 +42,7 @@ class Features(Constants):
     def fitted(self, x: Float[np.ndarray, "n size"]) -> "Features":
         """A copy that standardises these x; an entry that never varies keeps the scale 1."""
         chosen = self._least_skewed(np.asarray(x, np.float64)) if self.kind == "auto" else self
-        raw = np.asarray(chosen._raw(jnp.asarray(x, jnp.float32)), np.float64)
+        raw = np.asarray(jax.vmap(chosen._raw)(jnp.asarray(x, jnp.float32)), np.float64)
         mean, scale = raw.mean(axis=0), raw.std(axis=0)
         if self.kind == "counts":
             scale = np.full_like(scale, math.sqrt((scale**2).mean()))
@@ -71,7 +71,7 @@ class Features(Constants):
     def __call__(self, x: Float[Array, " size"]) -> Float[Array, " size"]:
         return (self._raw(x) - self.mean) / self.scale
 
-    def _raw(self, x: Float[Array, "... size"]) -> Float[Array, "... size"]:
+    def _raw(self, x: Float[Array, " size"]) -> Float[Array, " size"]:
         if self.kind == "values":
             return x
         lifted = x + self.shift
