@@ -25,7 +25,7 @@ from sklearn.model_selection import KFold, cross_val_score
 from sklearn.neural_network import MLPClassifier
 
 from raybayes import Estimator, Training
-from raybayes.density import nsf
+from raybayes.density import maf_nsf
 from raybayes.tasks import TASKS
 
 DRAWS = 10_000
@@ -43,9 +43,11 @@ PUBLISHED = {  # mean C2ST of NPE and SNPE, arXiv 2101.04653, at 1e3 and 1e4 sim
 
 def estimator(prior, simulations, seed):
     """The one configuration, in which only the number of epochs follows the budget."""
-    density = nsf(members=4, widths=(64, 64), embedding={"widths": (64, 64)})
-    epochs = max(20, min(200, round(1e6 / simulations)))
-    training = Training(epochs=epochs, patience=epochs, batch=100, learning_rate=1e-3)
+    density = maf_nsf(members=4, embedding={"widths": (64, 64)})
+    epochs = max(30, min(100, round(3e5 / simulations)))
+    training = Training(
+        epochs=epochs, patience=epochs, batch=100, learning_rate=1e-2, weight_decay=0.1
+    )
     return Estimator(prior, density, training, seed)
 
 

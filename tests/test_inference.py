@@ -154,6 +154,7 @@ def test_every_kind_has_a_case():
         options = set(schema[owner]["properties"][field]["enum"])
         assert options == {d[field] for d in dumped if field in d}
     kinds = {s["properties"]["kind"]["const"] for n, s in schema.items() if "kind" in str(s)}
+    assert {d["lu"] for d in dumped if "lu" in d} == {True, False}
     assert kinds == {d["kind"] for d in dumped} | {d["embedding"]["kind"] for d in dumped}
 
 

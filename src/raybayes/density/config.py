@@ -78,7 +78,8 @@ class FlowConfig(_DensityConfig):
     layers: int = Field(8, gt=0)
     widths: tuple[int, ...] = Field((128, 128), min_length=1, description="of a conditioner")
     activation: Activation = "silu"
-    mixing: Literal["orthogonal", "permutation", "lu"] = "orthogonal"
+    mixing: Literal["orthogonal", "permutation"] = "orthogonal"
+    lu: bool = Field(False, description="train the mixings, from that start, as P L U")
     actnorm: bool = False
     bins: int = Field(8, gt=1, description="of a spline")
     bound: float = Field(5.0, gt=0, description="a spline is the identity beyond")
@@ -116,11 +117,11 @@ class FlowConfig(_DensityConfig):
         return spline if self.transform == "spline" else AffineSpline(spline)
 
     def _mixing(self, dim: int, rng: np.random.Generator) -> Mixing:
-        if self.mixing == "lu":
-            return LU(rotation(dim, rng))
         if self.mixing == "permutation":
-            return Orthogonal(permutation(dim, -(-dim // 2), rng))
-        return Orthogonal(rotation(dim, rng))
+            matrix = permutation(dim, -(-dim // 2), rng)
+        else:
+            matrix = rotation(dim, rng)
+        return LU(matrix) if self.lu else Orthogonal(matrix)
 
 
 class MixtureConfig(_DensityConfig):
@@ -152,18 +153,19 @@ def cinn(**changes: Any) -> FlowConfig:
 
 def deep(**changes: Any) -> FlowConfig:
     """Many narrow affine layers between trained linear maps: most nats per second on smooth x."""
-    return FlowConfig(**{"layers": 16, "widths": (64, 64), "mixing": "lu", **changes})
+    return FlowConfig(**{"layers": 16, "widths": (64, 64), "lu": True, **changes})
 
 
 def nsf(**changes: Any) -> FlowConfig:
     """A neural spline flow by coupling, arXiv 1906.04032."""
-    return FlowConfig(**{"layers": 5, "transform": "spline", "mixing": "lu", **changes})
+    own = {"layers": 8, "transform": "spline", "mixing": "permutation", "lu": True}
+    return FlowConfig(**{**own, **changes})
 
 
 def maf_nsf(**changes: Any) -> FlowConfig:
     """An autoregressive neural spline flow: cheap to train, dear to sample."""
-    own = {"layers": 3, "structure": "autoregressive", "transform": "spline", "mixing": "lu"}
-    return FlowConfig(**{**own, **changes})
+    own = {"structure": "autoregressive", "layers": 5, "widths": (64, 64)}
+    return nsf(**{**own, **changes})
 
 
 def mixture(**changes: Any) -> MixtureConfig:

@@ -42,7 +42,7 @@ class _Fixed(Constants):
 
 
 class LU(eqx.Module):
-    """A trained linear map P L U with a shift, arXiv 1807.03039 sec. 3.2; starts as a rotation."""
+    """A trained linear map P L U with a shift, arXiv 1807.03039 sec. 3.2; starts as a given matrix."""
 
     order: _Fixed
     packed: Float[Array, "d d"]  # L below the diagonal, U above it
@@ -50,15 +50,15 @@ class LU(eqx.Module):
     log_diagonal: Float[Array, " d"]
     shift: Float[Array, " d"]
 
-    def __init__(self, rotation: Float[np.ndarray, "d d"]) -> None:
-        p, lower, upper = scipy.linalg.lu(rotation)
+    def __init__(self, start: Float[np.ndarray, "d d"]) -> None:
+        p, lower, upper = scipy.linalg.lu(start)
         diagonal = np.diag(upper)
         self.order = _Fixed(jnp.asarray(p, jnp.float32))
         self.signs = _Fixed(jnp.asarray(np.sign(diagonal), jnp.float32))
         packed = np.tril(lower, -1) + np.triu(upper, 1)
         self.packed = jnp.asarray(packed, jnp.float32)
         self.log_diagonal = jnp.asarray(np.log(np.abs(diagonal)), jnp.float32)
-        self.shift = jnp.zeros(len(rotation))
+        self.shift = jnp.zeros(len(start))
 
     def _factors(self) -> tuple[Float[Array, "d d"], Float[Array, "d d"]]:
         lower = jnp.tril(self.packed, -1) + jnp.eye(len(self.shift), dtype=self.packed.dtype)
