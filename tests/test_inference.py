@@ -108,6 +108,13 @@ def test_nothing_leaves_the_box():
     np.testing.assert_allclose(BOX.log_prob([[0, 1.9], [0, 4]]), [-np.inf, -np.log(8)])
 
 
+def test_the_edge_is_as_far_as_the_last_number_before_it():
+    """A draw that rounding puts on the edge must not get a density of another order."""
+    inside = BOX.to_real([np.nextafter(1.0, 0), 4])
+    np.testing.assert_allclose(BOX.to_real([1.0, 4]), inside, atol=0.3)
+    assert np.isfinite(BOX.log_det_to_real([[1.0, 6.0], [-1.0, 2.0]])).all()
+
+
 BOXES = {
     "reversed": ((("a",), (1.0,), (0.0,)), "prior of a: low 1 must be below high 0"),
     "empty": ((("a",), (1.0,), (1.0,)), "must be below"),

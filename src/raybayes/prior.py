@@ -15,7 +15,8 @@ from raybayes.errors import InputError
 
 Array = NDArray[np.float64]
 
-FAR = 38.0  # where a float64 puts the edge of a bounded prior: Phi(-38) is the smallest number
+EDGE = 8.2  # z of the last float64 below 1: nearer to a bounded prior's edge is the edge itself
+FAR = 38.0  # z of the smallest float64
 TAIL = 1e-4  # share of an unbounded prior beyond each end of its shown range
 
 
@@ -203,7 +204,9 @@ class Independent:
         values = np.asarray(theta, np.float64)
         below, above = self._each("cdf", values), self._each("sf", values)
         z = np.where(below < above, ndtri(below), -ndtri(above))  # each tail from its own side
-        return np.clip(z, -FAR, FAR)
+        bounded = np.isfinite([each.support() for each in self._distributions])
+        reach = np.where(bounded, EDGE, FAR)
+        return np.clip(z, -reach[:, 0], reach[:, 1])
 
     def from_real(self, z: ArrayLike) -> Array:
         """z [..., d] -> theta, inside the support whatever z is."""
