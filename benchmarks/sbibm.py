@@ -44,7 +44,7 @@ PUBLISHED = {  # mean C2ST of NPE and SNPE, arXiv 2101.04653, at 1e3 and 1e4 sim
 def estimator(prior, simulations, seed):
     """The one configuration, in which only the number of epochs follows the budget."""
     density = maf_nsf(members=4, embedding={"widths": (64, 64)})
-    epochs = max(30, min(100, round(3e5 / simulations)))
+    epochs = max(80, min(200, round(2e5 / simulations)))
     training = Training(
         epochs=epochs, patience=epochs, batch=100, learning_rate=1e-2, weight_decay=0.1
     )

@@ -41,6 +41,13 @@ DENSITIES = {
     "autoregressive splines": maf_nsf(**{**SMALL, "widths": (32, 32)}),
     "autoregressive affine": FlowConfig(**SMALL, structure="autoregressive", mixing="permutation"),
     "residual embedding": deep(**{**SMALL, "embedding": {"kind": "residual", "width": 16}}),
+    "convolution": deep(
+        **{**SMALL, "embedding": {"kind": "convolution", "shape": (1, 5), "channels": (4,)}}
+    ),
+    "image": deep(
+        **{**SMALL, "embedding": {"kind": "convolution", "shape": (1, 5, 1), "channels": (3, 4)}}
+    ),
+    "set": deep(**{**SMALL, "embedding": {"kind": "set", "items": 5, "widths": (16, 16)}}),
     "mixture": mixture(components=3, widths=(16,), embedding={"widths": (32, 16)}),
     "ensemble": deep(**SMALL, members=3),
 }
@@ -217,6 +224,19 @@ def test_every_coordinate_depends_on_x(case, strict_jax):
     density = network(DENSITIES[case], 5)
     jacobian = jax.jacfwd(lambda x: density.sample(x, jax.random.key(0), 1)[0])(X)
     assert (jnp.abs(jacobian).max(axis=1) > 1e-4).all()
+
+
+def test_a_set_has_no_order(strict_jax):
+    density = network(DENSITIES["set"], 2)
+    z = jnp.zeros(2)
+    np.testing.assert_allclose(density.log_prob(z, X), density.log_prob(z, X[::-1]), atol=1e-4)
+
+
+def test_embeddings_refuse_a_wrong_size():
+    x = np.zeros((20, 7))
+    for case, message in [("convolution", "holds 5 numbers"), ("set", "into 5 items")]:
+        with pytest.raises(InputError, match=message):
+            members(DENSITIES[case], np.zeros((20, 2)), x, seed=0)
 
 
 def test_actnorm_standardises_its_first_batch():

@@ -1,5 +1,6 @@
 """Architectures as data, and the densities they build."""
 
+import math
 from typing import Annotated, Any, Literal
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from raybayes.density.embeddings import Embedding, Features, Kind, Residual
+from raybayes.density.embeddings import Convolution, Embedding, Features, Kind, Residual, Set
 from raybayes.density.ensemble import Density, Ensemble
 from raybayes.density.flow import Flow
 from raybayes.density.layers import Autoregressive, Conditioner, Coupling, Layer, Step
@@ -17,6 +18,7 @@ from raybayes.density.mixture import Mixture
 from raybayes.density.networks import MLP
 from raybayes.density.transforms import Affine, AffineSpline, Spline, Transform
 from raybayes.density.trees import stack
+from raybayes.errors import InputError
 
 Activation = Literal["silu", "relu", "gelu", "tanh"]
 
@@ -55,8 +57,51 @@ class ResidualConfig(_Config):
         return Residual(size, self.width, self.blocks, self.activation, key), self.width
 
 
+class ConvolutionConfig(_Config):
+    """Convolutions over profiles ([signals, length]) or images ([colours, height, width])."""
+
+    kind: Literal["convolution"] = "convolution"
+    shape: tuple[int, ...] = Field(min_length=2, max_length=3, description="x is read as this")
+    channels: tuple[int, ...] = Field((16, 32), min_length=1, description="each halves the axes")
+    kernel: int = Field(5, gt=0)
+    width: int = Field(128, gt=0)
+    activation: Activation = "silu"
+
+    def build(self, size: int, key: Key[Array, ""]) -> tuple[Embedding, int]:
+        if math.prod(self.shape) != size:
+            raise InputError(
+                f"embedding: shape {list(self.shape)} holds {math.prod(self.shape)} numbers, but "
+                f"an observation has {size}"
+            )
+        built = Convolution(
+            self.shape, self.channels, self.kernel, self.width, self.activation, key
+        )
+        return built, self.width
+
+
+class SetConfig(_Config):
+    """One network for every item of x, their mean, and one more network."""
+
+    kind: Literal["set"] = "set"
+    items: int = Field(gt=0, description="x is this many observations of the same length")
+    widths: tuple[int, ...] = Field((128, 64), min_length=1)
+    activation: Activation = "silu"
+
+    def build(self, size: int, key: Key[Array, ""]) -> tuple[Embedding, int]:
+        if size % self.items:
+            raise InputError(f"embedding: {size} numbers do not divide into {self.items} items")
+        first, second = jax.random.split(key)
+        each = MLP((size // self.items, *self.widths), self.activation, first)
+        together = MLP((self.widths[-1], *self.widths), self.activation, second)
+        return Set(each, together, self.items), self.widths[-1]
+
+
 EmbeddingConfig = Annotated[
-    Annotated[MLPConfig, Tag("mlp")] | Annotated[ResidualConfig, Tag("residual")], _by_kind("mlp")
+    Annotated[MLPConfig, Tag("mlp")]
+    | Annotated[ResidualConfig, Tag("residual")]
+    | Annotated[ConvolutionConfig, Tag("convolution")]
+    | Annotated[SetConfig, Tag("set")],
+    _by_kind("mlp"),
 ]
 
 
@@ -177,7 +222,10 @@ def members(
     config: DensityConfig, z: Float[np.ndarray, "n d"], x: Float[np.ndarray, "n size"], seed: int
 ) -> list[Density]:
     """New networks of an ensemble, fitted to the scale of some z and x; their seeds differ."""
-    features = Features(x.shape[1], config.features, config.offset).fitted(x)
+    items = getattr(config.embedding, "items", 1)  # those of a set share one scale
+    rows = x.reshape(len(x) * items, -1) if x.shape[1] % items == 0 else x
+    one = Features(rows.shape[1], config.features, config.offset).fitted(rows)
+    features = jax.tree.map(lambda a: jnp.tile(a, x.shape[1] // a.size), one)
     seeds = np.random.SeedSequence(seed).generate_state(config.members)
     built = [config.build(z.shape[1], features, int(one)) for one in seeds]
     return [

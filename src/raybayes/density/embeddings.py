@@ -109,3 +109,53 @@ class Residual(eqx.Module):
         for block in self.blocks:
             out = out + block(act(out))
         return out
+
+
+class Convolution(eqx.Module):
+    """Strided convolutions over profiles or images, then one dense layer.
+
+    Attributes:
+        shape: how the features are laid out: signals or colours first, then one or two axes.
+    """
+
+    layers: tuple[eqx.nn.Conv, ...]
+    last: Dense
+    shape: tuple[int, ...] = eqx.field(static=True)
+    activation: str = eqx.field(static=True)
+
+    def __init__(
+        self, shape: tuple[int, ...], channels: tuple[int, ...], kernel: int, width: int,
+        activation: str, key: Key[Array, ""],
+    ) -> None:  # fmt: skip
+        final, *keys = jax.random.split(key, 1 + len(channels))
+        pairs = zip((shape[0], *channels[:-1]), channels, keys, strict=True)
+        self.layers = tuple(
+            eqx.nn.Conv(len(shape) - 1, a, b, kernel, stride=2, padding=kernel // 2, key=k)
+            for a, b, k in pairs
+        )
+        self.shape, self.activation = shape, activation
+        sides = list(shape[1:])
+        for _ in channels:  # what a stride of 2 leaves of each axis
+            sides = [(side + 2 * (kernel // 2) - kernel) // 2 + 1 for side in sides]
+        self.last = Dense(channels[-1] * math.prod(sides), width, final)
+
+    def _convolved(self, features: Float[Array, " size"]) -> Float[Array, " flat"]:
+        act = getattr(jax.nn, self.activation)
+        out = features.reshape(self.shape)
+        for layer in self.layers:
+            out = act(layer(out))
+        return out.reshape(-1)
+
+    def __call__(self, features: Float[Array, " size"]) -> Float[Array, " width"]:
+        return self.last(self._convolved(features))
+
+
+class Set(eqx.Module):
+    """Several observations of one theta, in any order (deep sets, arXiv 1703.06114)."""
+
+    each: MLP
+    together: MLP
+    items: int = eqx.field(static=True)
+
+    def __call__(self, features: Float[Array, " size"]) -> Float[Array, " c"]:
+        return self.together(jax.vmap(self.each)(features.reshape(self.items, -1)).mean(axis=0))
