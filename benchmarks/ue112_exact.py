@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from raybayes import Posterior, Run, Tracing, read_study
+from raybayes.simulate.derivatives import information
 
 DRAWS = 4000
-STEP = 0.01  # of the central differences, in prior half widths
 
 
 def weights(simulator, detector, posterior, x, draws):
@@ -34,21 +34,6 @@ def width(draws, weight):
     return np.sqrt(weight @ (draws - mean) ** 2)
 
 
-def fisher_widths(simulators, detector, prior, theta):
-    """[d]: widths from a Fisher matrix of Jacobians with two independent ray sets."""
-    half = (prior.high - prior.low) / 2 * STEP
-    points = np.concatenate([theta + np.diag(half), theta - np.diag(half)])
-    jacobians, means = [], []
-    for simulator in simulators:
-        counts = detector.expected(simulator.profiles(points, None)[0])
-        jacobians.append((counts[: prior.dim] - counts[prior.dim :]) / (2 * half[:, None]))
-        means.append(counts.mean(axis=0))
-    variance = np.mean(means, axis=0) + detector.read_noise**2
-    fisher = jacobians[0] / variance @ jacobians[1].T
-    scaled = (fisher + fisher.T) / 2 * np.outer(prior.sd, prior.sd)
-    return np.sqrt(np.diag(np.linalg.inv(scaled + np.eye(prior.dim))))
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
@@ -60,17 +45,15 @@ def main():
     posterior = Posterior.load(arguments.folder / "posterior.safetensors")
     checks = run.check(posterior)
     prior = study.prior
-    better = [
-        replace(run.simulator, tracing=Tracing(rays=4096), seed=study.seed + i) for i in (1, 2)
-    ]
+    better = replace(run.simulator, tracing=Tracing(rays=4096), seed=study.seed + 1)
     exact, network, fisher = [], [], []
     for i in range(arguments.observations):
         x = checks.x[i]
         draws = posterior.sample(x, DRAWS, i)
-        weight = weights(better[0], study.detector, posterior, x, draws)
+        weight = weights(better, study.detector, posterior, x, draws)
         exact.append(width(draws, weight) / prior.sd)
         network.append(draws.std(axis=0) / prior.sd)
-        fisher.append(fisher_widths(better, study.detector, prior, checks.theta[i]))
+        fisher.append(information(better, checks.theta[i]).sd)
         row = " ".join(f"{a:.3f}/{b:.3f}" for a, b in zip(network[-1], exact[-1], strict=True))
         print(f"{i:3d} ESS {1 / (weight**2).sum():5.0f} of {DRAWS}: {row}", flush=True)
     rms = [np.sqrt(np.mean(np.square(a), axis=0)) for a in (network, exact, fisher)]
