@@ -214,7 +214,10 @@ class Trainer(Generic[Q]):
             loss, gradient = jax.value_and_grad(self._loss)(params, fixed, *batch)
             updates, moments = optimiser.update(gradient, moments, params)
             params = optax.apply_updates(params, updates)
-            mean = jax.tree.map(lambda m, p: decay * m + (1 - decay) * p, mean, params)
+            if decay:
+                mean = jax.tree.map(lambda m, p: decay * m + (1 - decay) * p, mean, params)
+            else:
+                mean = params
             return (params, moments, mean), loss
 
         @jax.jit

@@ -6,8 +6,9 @@ Angles are to the normal, alpha > 0 and beta < 0 (rad): sin alpha + sin beta = m
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from raybayes.beamline.figures import A11, A33, curved, plane, radius_of, torus
 from raybayes.beamline.rml import Element
 from raybayes.beamline.schema import SX700
 from raybayes.beamline.settings import Settings
@@ -20,13 +21,9 @@ from raybayes.optics.lines import (
     SOURCE_ALONG,
 )
 from raybayes.optics.rows import (
-    KIND,
     LINES,
     ORDERS,
     PATTERN,
-    QUADRIC,
-    SURFACE,
-    TOROID,
     VARIED,
     WAVELENGTH_SHIFT,
     ZONES,
@@ -152,8 +149,7 @@ def plane_grating(walk: Walk, element: Element, row: Array) -> None:
     _place(walk, element)
     walk.blank(element, row)
     _rule_lines(walk, element, row)
-    row[:, KIND] = QUADRIC
-    row[:, SURFACE + 7] = -1
+    plane(row)
 
 
 def _focus(element: Element, alpha: Array, beta: Array, ra: Array, rb: Array) -> Array:
@@ -174,10 +170,7 @@ def spherical_grating(walk: Walk, element: Element, row: Array) -> None:
     _rule_lines(walk, element, row)
     with np.errstate(divide="ignore"):
         rule = _focus(element, alpha, beta, *walk.inverse_arms(element))
-    radius = _radius(walk, element, "radius", rule)
-    row[:, KIND] = QUADRIC
-    row[:, SURFACE : SURFACE + 3] = 1
-    row[:, SURFACE + 7] = -radius
+    curved(row, radius_of(walk, element, "radius", rule), A11, A33)
 
 
 def toroidal_grating(walk: Walk, element: Element, row: Array) -> None:
@@ -187,19 +180,11 @@ def toroidal_grating(walk: Walk, element: Element, row: Array) -> None:
     with np.errstate(divide="ignore"):
         long_ = _focus(element, alpha, beta, *walk.inverse_arms(element, "Mer"))
         short = (np.cos(alpha) + np.cos(beta)) / sum(walk.inverse_arms(element, "Sag"))
-    row[:, KIND] = TOROID
-    row[:, SURFACE] = _radius(walk, element, "longRadius", long_)
-    row[:, SURFACE + 1] = _radius(walk, element, "shortRadius", short)
-
-
-def _radius(walk: Walk, element: Element, id_: str, rule: ArrayLike) -> Array:
-    walk.derived[element.name][id_] = np.asarray(rule)
-    radius = walk.settings.derived(element, id_, rule)
-    good = np.isfinite(radius) & (radius != 0)
-    walk.settings.check(
-        element, id_, good, "a radius is finite and not zero; check the arm lengths"
+    torus(
+        row,
+        radius_of(walk, element, "longRadius", long_),
+        radius_of(walk, element, "shortRadius", short),
     )
-    return radius
 
 
 def zone_plate(walk: Walk, element: Element, row: Array) -> None:
@@ -244,12 +229,10 @@ def _zone_angles(walk: Walk, element: Element, shift: Array, design: Array) -> t
 
 def _zone_figure(walk: Walk, element: Element, row: Array) -> None:
     kind = element.number("curvatureType")
-    row[:, KIND] = QUADRIC
-    row[:, SURFACE + 7] = -1
     if kind == SPHERE_LINES:
-        row[:, SURFACE : SURFACE + 3] = 1
-        row[:, SURFACE + 7] = -_radius(walk, element, "longRadius", np.nan)
+        curved(row, radius_of(walk, element, "longRadius", np.nan), A11, A33)
     elif kind == TOROID_LINES:
-        row[:, KIND] = TOROID
-        row[:, SURFACE] = _radius(walk, element, "longRadius", np.nan)
-        row[:, SURFACE + 1] = _radius(walk, element, "shortRadius", np.nan)
+        long_ = radius_of(walk, element, "longRadius", np.nan)
+        torus(row, long_, radius_of(walk, element, "shortRadius", np.nan))
+    else:
+        plane(row)

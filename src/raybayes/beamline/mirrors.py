@@ -7,44 +7,29 @@ A figure is the quadric a11 x^2 + a22 y^2 + a33 z^2 + 2 (a12 xy + a13 xz + a23 y
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from raybayes.beamline.figures import (
+    A11,
+    A22,
+    A23,
+    A24,
+    A33,
+    A34,
+    A44,
+    COEFFICIENTS,
+    curved,
+    plane,
+    radius_of,
+    torus,
+)
 from raybayes.beamline.gratings import grating_angles, grating_of
 from raybayes.beamline.rml import Element
 from raybayes.beamline.schema import SX700
 from raybayes.beamline.walk import Walk
-from raybayes.optics.rows import KIND, QUADRIC, SURFACE, TOROID
+from raybayes.optics.rows import KIND, QUADRIC, SURFACE
 
 Array = NDArray[np.float64]
 
-A11, A22, A33, A12, A13, A23, A14, A24, A34, A44 = range(SURFACE, SURFACE + 10)
 ERRORS_ALONG_FIGURE = 0  # misalignmentCoordinateSystem: of the ellipsoid, paraboloid
-
-
-def plane(row: Array) -> None:
-    row[:, KIND] = QUADRIC
-    row[:, A24] = -1
-
-
-def curved(row: Array, radius: ArrayLike, *along: int) -> None:
-    """A sphere or a cylinder through the origin: `along` are the squares besides a22."""
-    row[:, KIND] = QUADRIC
-    row[:, [A22, *along]] = 1
-    row[:, A24] = -np.asarray(radius)
-
-
-def torus(row: Array, long_: ArrayLike, short: ArrayLike) -> None:
-    row[:, KIND] = TOROID
-    row[:, SURFACE], row[:, SURFACE + 1] = long_, short
-
-
-def radius_of(walk: Walk, element: Element, id_: str, rule: ArrayLike) -> Array:
-    """A radius from the file or from `rule`; not zero."""
-    walk.derived[element.name][id_] = np.asarray(rule)
-    radius = walk.settings.derived(element, id_, rule)
-    good = np.isfinite(radius) & (radius != 0)
-    walk.settings.check(
-        element, id_, good, "a radius is finite and not zero; check the arm lengths"
-    )
-    return radius
 
 
 def plane_mirror(walk: Walk, element: Element, row: Array) -> None:
@@ -217,8 +202,7 @@ def experts_optics(walk: Walk, element: Element, row: Array) -> None:
     walk.deflect(element, *walk.place(element), alpha, beta)
     walk.blank(element, row)
     row[:, KIND] = QUADRIC
-    for column, id_ in enumerate(("A11", "A22", "A33", "A12", "A13", "A23", "A14", "A24", "A34")):
+    for column, id_ in enumerate(COEFFICIENTS):
         row[:, SURFACE + column] = get(element, id_)
-    row[:, A44] = get(element, "A44")
     nothing = (row[:, A11 : A44 + 1] == 0).all()
     get.check(element, "A24", not nothing, "all coefficients are zero: this is no surface")

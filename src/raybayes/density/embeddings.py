@@ -36,7 +36,7 @@ class Features(Constants):
     def __init__(self, size: int, kind: Kind, offset: float = 0.0) -> None:
         zeros, ones = jnp.zeros(size), jnp.ones(size)
         self.mean, self.scale, self.shift = zeros, ones, jnp.full(size, offset)
-        self.root, self.log = ones if kind == "counts" else zeros, zeros
+        self.root, self.log = zeros, zeros
         self.kind = kind
 
     def fitted(self, x: Float[np.ndarray, "n size"]) -> "Features":
@@ -139,15 +139,12 @@ class Convolution(eqx.Module):
             sides = [(side + 2 * (kernel // 2) - kernel) // 2 + 1 for side in sides]
         self.last = Dense(channels[-1] * math.prod(sides), width, final)
 
-    def _convolved(self, features: Float[Array, " size"]) -> Float[Array, " flat"]:
+    def __call__(self, features: Float[Array, " size"]) -> Float[Array, " width"]:
         act = getattr(jax.nn, self.activation)
         out = features.reshape(self.shape)
         for layer in self.layers:
             out = act(layer(out))
-        return out.reshape(-1)
-
-    def __call__(self, features: Float[Array, " size"]) -> Float[Array, " width"]:
-        return self.last(self._convolved(features))
+        return self.last(out.reshape(-1))
 
 
 class Set(eqx.Module):

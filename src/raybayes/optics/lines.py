@@ -80,15 +80,8 @@ def _leave(rays: Array, normals: Array, i: int, ax: float, az: float) -> None:
 def _equidistant(shift: float, rays: Array, normals: Array) -> None:
     """az = m N lambda h: the spacing is defined along the tangent, and cos(asin nz) = h."""
     for i in range(rays.shape[1]):
-        nx, ny, nz = normals[0, i], normals[1, i], normals[2, i]
-        dx, dy, dz = rays[DX, i], rays[DY, i], rays[DZ, i]
-        h = math.sqrt(nx * nx + ny * ny)
-        along_x = (ny * dx - nx * dy) / h
-        along_z = (-nx * nz * dx - ny * nz * dy) / h + h * dz - shift / rays[E, i] * h
-        up = math.sqrt(1.0 - along_x * along_x - along_z * along_z)
-        rays[DX, i] = ny / h * along_x + nx * up - nx * nz / h * along_z
-        rays[DY, i] = -nx / h * along_x + ny * up - ny * nz / h * along_z
-        rays[DZ, i] = nz * up + h * along_z
+        nx, ny = normals[0, i], normals[1, i]
+        _leave(rays, normals, i, 0.0, shift / rays[E, i] * math.sqrt(nx * nx + ny * ny))
 
 
 @njit(**JIT)
