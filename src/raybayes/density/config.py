@@ -13,6 +13,7 @@ from raybayes.density.embeddings import Convolution, Embedding, Features, Kind, 
 from raybayes.density.ensemble import Density, Ensemble
 from raybayes.density.flow import Flow
 from raybayes.density.layers import Autoregressive, Conditioner, Coupling, Layer, Step
+from raybayes.density.matching import WAVES, Matching
 from raybayes.density.mixing import LU, ActNorm, Mixing, Orthogonal, permutation, rotation
 from raybayes.density.mixture import Mixture
 from raybayes.density.networks import MLP
@@ -185,8 +186,27 @@ class MixtureConfig(_DensityConfig):
         return Mixture(features, embedding, head, dim, self.components)
 
 
+class MatchingConfig(_DensityConfig):
+    """Conditional flow matching: log_prob and draws solve an ordinary differential equation."""
+
+    kind: Literal["flow_matching"] = "flow_matching"
+    widths: tuple[int, ...] = Field((128, 128, 128), min_length=1, description="of the velocity")
+    activation: Activation = "silu"
+    power: float = Field(0.0, gt=-1, description="t ~ t^(1 / (1 + power)); large: uniform")
+
+    def build(self, dim: int, features: Features, seed: int) -> Matching:
+        first, second = jax.random.split(jax.random.key(seed))
+        embedding, context = self.embedding.build(features.mean.size, first)
+        seen = dim + 1 + 2 * WAVES
+        velocity = Conditioner(seen, context, self.widths, dim, self.activation, second)
+        return Matching(features, embedding, velocity, dim, self.power)
+
+
 DensityConfig = Annotated[
-    Annotated[FlowConfig, Tag("flow")] | Annotated[MixtureConfig, Tag("mixture")], _by_kind("flow")
+    Annotated[FlowConfig, Tag("flow")]
+    | Annotated[MixtureConfig, Tag("mixture")]
+    | Annotated[MatchingConfig, Tag("flow_matching")],
+    _by_kind("flow"),
 ]
 
 
@@ -216,6 +236,11 @@ def maf_nsf(**changes: Any) -> FlowConfig:
 def mixture(**changes: Any) -> MixtureConfig:
     """A Gaussian mixture density network."""
     return MixtureConfig(**changes)
+
+
+def flow_matching(**changes: Any) -> MatchingConfig:
+    """Conditional flow matching: cheap to train, dear to sample; train with `averaging`."""
+    return MatchingConfig(**changes)
 
 
 def members(

@@ -74,11 +74,11 @@ class Features(Constants):
     def _raw(self, x: Float[Array, " size"]) -> Float[Array, " size"]:
         if self.kind == "values":
             return x
-        lifted = x + self.shift
-        rooted = 2 * jnp.sqrt(jnp.maximum(lifted, 0))
+        lifted = jnp.maximum(x + self.shift, 1e-30)  # not 0, where the slope is infinite
+        rooted = 2 * jnp.sqrt(lifted)
         if self.kind == "counts":
             return rooted
-        logarithm = jnp.log(jnp.maximum(lifted, 1e-30))
+        logarithm = jnp.log(lifted)
         return jnp.where(self.log > 0, logarithm, jnp.where(self.root > 0, rooted, x))
 
 
