@@ -48,7 +48,7 @@ def estimator(prior, simulations, seed):
     training = Training(
         epochs=epochs, patience=epochs, batch=100, learning_rate=1e-2, weight_decay=0.03
     )
-    return Estimator(prior, density, training, seed)
+    return Estimator(prior, density, training, seed=seed)
 
 
 def c2st(reference, draws):
@@ -97,7 +97,7 @@ def run(name, simulations, file, seed, observations):
         "snpe": snpe,
         "seconds": seconds,
         "epochs": len(fitter.fit_.history),
-        "best_epoch": fitter.fit_.best_epoch + 1,
+        "best_epochs": fitter.fit_.best_epochs,
         "each": [round(float(s), 4) for s in scores],
     }
 
@@ -128,8 +128,8 @@ def main():
             )
             print(
                 f"{name:24} {simulations:11d}  {row['c2st']:.3f} ({row['standard_error']:.3f})"
-                f"   {published}  {row['seconds']:.0f} s, best epoch {row['best_epoch']}"
-                f" of {row['epochs']}",
+                f"   {published}  {row['seconds']:.0f} s, best epochs"
+                f" {row['best_epochs']} of {row['epochs']}",
                 flush=True,
             )
 

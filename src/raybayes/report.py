@@ -142,13 +142,14 @@ def rank_histograms(parameters: list[Parameter], rank: Ints, result: Calibration
     return figure
 
 
-def training_curve(history: tuple[tuple[float, float], ...], best: int) -> Figure:
+def training_curve(history: tuple[tuple[float, float], ...], best: tuple[int, ...]) -> Figure:
     figure, axis = plt.subplots(figsize=(5.5, 3.1), layout="constrained")
     epochs = np.arange(1, len(history) + 1)
     train, valid = np.array(history).T
     axis.plot(epochs, train, color=GREY, label="training")
     axis.plot(epochs, valid, color=BLUE, label="validation")
-    axis.axvline(best + 1, color=ORANGE, lw=0.8, label=f"kept: epoch {best + 1}")
+    for i, epoch in enumerate(best):
+        axis.axvline(epoch, color=ORANGE, lw=0.8, label="kept" if i == 0 else None)
     axis.set(xlabel="epoch", ylabel="-log q(z | x) [nat]")
     axis.legend(frameon=False)
     return figure

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.rml import Beamline, read_rml
-from raybayes.density import DensityConfig, deep
+from raybayes.density import DensityConfig, Pretraining, deep
 from raybayes.diagnostics import Calibration, Ints, calibration, ranks
 from raybayes.errors import InputError
 from raybayes.estimator import Estimator
@@ -54,6 +54,7 @@ class Study(BaseModel):
     tracing: Tracing = Tracing()
     density: DensityConfig = deep(members=2)
     training: Training = Training()
+    pretraining: Pretraining | None = None
 
     @property
     def prior(self) -> Independent:
@@ -228,7 +229,7 @@ class Run:
         # Generalised Anscombe: unit noise in every feature.
         counts = {"features": "counts", "offset": detector.read_noise**2 + 3 / 8}
         density = study.density.model_copy(update=counts)
-        estimator = Estimator(study.prior, density, study.training, study.seed)
+        estimator = Estimator(study.prior, density, study.training, study.pretraining, study.seed)
         posterior = estimator.fit(
             data["theta"],
             data["profile"],

@@ -55,7 +55,7 @@ class State:
 
     Attributes:
         params: the trainable arrays now; mean: their running mean; best: those means with the
-            lowest validation loss.
+            lowest validation loss of each member, `least`, reached after `best_epochs` epochs.
         history: per epoch, (training loss, validation loss), means over the members.
         stopped: why it ended before the last epoch; "" while it runs or when it ran through.
     """
@@ -64,6 +64,8 @@ class State:
     optimiser: Any
     mean: Any
     best: Any
+    least: NDArray[np.float32]
+    best_epochs: NDArray[np.int32]
     history: tuple[tuple[float, float], ...] = ()
     stopped: str = ""
 
@@ -71,50 +73,57 @@ class State:
     def epoch(self) -> int:
         return len(self.history)
 
-    @property
-    def best_epoch(self) -> int:
-        return int(np.nanargmin([valid for _, valid in self.history])) if self.history else -1
-
 
 @dataclass(frozen=True)
 class Fit(Generic[Q]):
-    """A fitted density, an ensemble where there are several members, and its training curve."""
+    """Fitted networks, as one density, and their training curve.
 
-    density: Q | Ensemble[Q]
+    Attributes:
+        best_epochs: after how many epochs each member was at its best, and kept.
+    """
+
+    members: tuple[Q, ...]
     history: tuple[tuple[float, float], ...]
-    best_epoch: int
+    best_epochs: tuple[int, ...]
     stopped: str
+
+    @cached_property
+    def density(self) -> Q | Ensemble[Q]:
+        if len(self.members) == 1:
+            return self.members[0]
+        return Ensemble(stack(self.members), len(self.members))
 
 
 @dataclass(frozen=True)
 class Trainer(Generic[Q]):
     """Pure `init` and `step` over epochs, and the loop around them.
 
-    Members of an ensemble train side by side in one compiled step, each with its own gradient
-    and optimiser; where JAX has several devices they are spread over them.
+    Members of an ensemble train side by side in one compiled step, each with its own batches,
+    gradient and optimiser; where JAX has several devices they are spread over them. The weights
+    of each that did best on its own held-out pairs are kept.
 
     Attributes:
         members: the networks to start from, of one structure.
         draw: epoch -> (z [n, d], x [n, size]); must depend on the epoch alone.
-        held_out: (z, x) for validation.
-        n: rows that `draw` gives.
+        rows: [members, k] of the drawn pairs that each member trains on.
+        held_out: (z [members, h, d], x [members, h, size]) for validation.
     """
 
     members: Sequence[Q]
     config: Training
     draw: Callable[[int], Batch]
+    rows: NDArray[np.int64]
     held_out: Batch
-    n: int
     seed: int = 0
 
     @property
     def batch(self) -> int:
-        return min(self.config.batch, self.n)
+        return min(self.config.batch, self.rows.shape[1])
 
     @property
     def steps(self) -> int:
         """Per epoch."""
-        return self.n // self.batch
+        return self.rows.shape[1] // self.batch
 
     @cached_property
     def optimiser(self) -> optax.GradientTransformation:
@@ -130,31 +139,34 @@ class Trainer(Generic[Q]):
 
     def init(self) -> State:
         params = self._spread(eqx.filter(self._stacked, self._filter))
-        return State(params, jax.vmap(self.optimiser.init)(params), params, params)
+        moments = jax.vmap(self.optimiser.init)(params)
+        none = np.zeros(len(self.members), np.int32)
+        return State(params, moments, params, params, self._validate(params), none)
 
     def step(self, state: State, data: Batch) -> State:
-        """One epoch over `data`, then the validation loss."""
-        z, x = self._batches(state.epoch, data)
-        keys = self._keys(state.epoch)
+        """One epoch over `data`, then the validation losses."""
         carry = (state.params, state.optimiser, state.mean)
-        (params, optimiser, mean), losses = self._epoch(carry, z, x, keys)
+        order, keys = self._order(state.epoch), self._keys(state.epoch)
+        (params, optimiser, mean), losses = self._epoch(carry, *data, order, keys)
         valid = self._validate(mean)
-        history = (*state.history, (float(np.mean(losses)), valid))
+        history = (*state.history, (float(np.mean(losses)), float(np.mean(valid))))
         if not np.isfinite(history[-1]).all():
             stopped = f"the loss was not finite in epoch {len(history)}; the best weights are kept"
             return replace(state, history=history, stopped=stopped)
-        state = replace(state, params=params, optimiser=optimiser, mean=mean, history=history)
-        if state.best_epoch == state.epoch - 1:
-            state = replace(state, best=mean)
-        elif state.epoch - 1 - state.best_epoch >= self.config.patience:
-            why = f"no improvement in {self.config.patience} epochs"
-            state = replace(state, stopped=why)
-        return state
+        better = ~(state.least <= valid)  # also where the start was not finite
+        best = _where(better, mean, state.best)
+        least = np.where(better, valid, state.least)
+        epochs = np.where(better, len(history), state.best_epochs).astype(np.int32)
+        patience = self.config.patience
+        tired = len(history) - epochs.max() >= patience
+        why = f"no improvement in {patience} epochs" if tired else ""
+        return State(params, optimiser, mean, best, least, epochs, history, why)
 
-    def _batches(self, epoch: int, data: Batch) -> tuple[Array32, Array32]:
-        order = np.random.default_rng((self.seed, epoch)).permutation(self.n)
-        order = order[: self.steps * self.batch].reshape(self.steps, self.batch)
-        return data[0][order], data[1][order]
+    def _order(self, epoch: int) -> jax.Array:
+        """[members, steps, batch]: the rows of each member's batches."""
+        rng = np.random.default_rng((self.seed, epoch))
+        order = rng.permuted(self.rows, axis=1)[:, : self.steps * self.batch]
+        return self._spread(order.reshape(len(self.members), self.steps, self.batch))
 
     def _keys(self, epoch: int) -> jax.Array:
         """One per member."""
@@ -188,21 +200,22 @@ class Trainer(Generic[Q]):
 
     @cached_property
     def _losses(self) -> Callable[..., jax.Array]:
-        """[members]: losses on the held-out pairs."""
+        """[members]: mean loss of each on its held-out pairs."""
         arrays, static = self._fixed
 
         @jax.jit
         def losses(params: Any, z: jax.Array, x: jax.Array, keys: jax.Array) -> jax.Array:
-            def one(params: Any, arrays: Any, key: jax.Array) -> jax.Array:
-                return self._loss(params, eqx.combine(arrays, static), z, x, key)
+            def one(params: Any, arrays: Any, *batch: jax.Array) -> jax.Array:
+                return self._loss(params, eqx.combine(arrays, static), *batch)
 
-            return jax.vmap(one)(params, arrays, keys)
+            return jax.vmap(one)(params, arrays, z, x, keys)
 
         return losses
 
-    def _validate(self, params: Any) -> float:
-        """Mean over members and pairs, always with the same random numbers."""
-        return float(np.mean(self._losses(params, *self.held_out, self._keys(self.config.epochs))))
+    def _validate(self, params: Any) -> NDArray[np.float32]:
+        """Always with the same random numbers."""
+        keys = self._keys(self.config.epochs)
+        return np.asarray(self._losses(params, *self._spread(self.held_out), keys))
 
     @cached_property
     def _epoch(self) -> Callable[..., tuple[tuple[Any, Any, Any], jax.Array]]:
@@ -221,13 +234,17 @@ class Trainer(Generic[Q]):
             return (params, moments, mean), loss
 
         @jax.jit
-        def epoch(carry: Any, z: jax.Array, x: jax.Array, keys: jax.Array) -> Any:
-            def one(carry: Any, arrays: Any, key: jax.Array) -> Any:
+        def epoch(carry: Any, z: jax.Array, x: jax.Array, order: jax.Array, keys: jax.Array) -> Any:
+            def one(carry: Any, arrays: Any, order: jax.Array, key: jax.Array) -> Any:
                 fixed = eqx.combine(arrays, static)
-                batches = (z, x, jax.random.split(key, self.steps))
-                return jax.lax.scan(lambda c, batch: step(fixed, c, batch), carry, batches)
 
-            return jax.vmap(one)(carry, arrays, keys)
+                def next_(carry: Any, now: tuple[jax.Array, jax.Array]) -> Any:
+                    rows, key = now
+                    return step(fixed, carry, (z[rows], x[rows], key))
+
+                return jax.lax.scan(next_, carry, (order, jax.random.split(key, self.steps)))
+
+            return jax.vmap(one)(carry, arrays, order, keys)
 
         return epoch
 
@@ -256,17 +273,16 @@ class Trainer(Generic[Q]):
                     _save(checkpoint, identity, state)
                 if self._done(state):
                     break
-        return Fit(self._finished(state), state.history, state.best_epoch, state.stopped)
+        best = tuple(int(epoch) for epoch in state.best_epochs)
+        return Fit(self._finished(state), state.history, best, state.stopped)
 
     def _done(self, state: State) -> bool:
         return bool(state.stopped) or state.epoch >= self.config.epochs
 
-    def _finished(self, state: State) -> Q | Ensemble[Q]:
+    def _finished(self, state: State) -> tuple[Q, ...]:
         best = jax.tree.map(lambda a: jnp.asarray(np.asarray(a)), state.best)  # on one device
-        stacked = cast(Q, eqx.combine(best, self._stacked))
-        if len(self.members) > 1:
-            return Ensemble(stacked, len(self.members))
-        return part(stacked, 0)
+        stacked = eqx.combine(best, self._stacked)
+        return tuple(cast(Q, part(stacked, i)) for i in range(len(self.members)))
 
     def _resume(self, checkpoint: Path | None, identity: str) -> State:
         state = self.init()
@@ -275,10 +291,25 @@ class Trainer(Generic[Q]):
         arrays, header = read_arrays(checkpoint)
         if header["identity"] != identity:
             raise InputError(f"{checkpoint}: made by another study; choose another output folder")
-        parts = tree_of(arrays, (state.params, state.optimiser, state.mean, state.best))
+        *parts, least, best_epochs = tree_of(arrays, _tree(state))
         history = tuple((float(a), float(b)) for a, b in json.loads(str(header["history"])))
         params, optimiser, mean, best = map(self._spread, parts)
-        return State(params, optimiser, mean, best, history, str(header["stopped"]))
+        marks = (np.asarray(least), np.asarray(best_epochs))
+        return State(params, optimiser, mean, best, *marks, history, str(header["stopped"]))
+
+
+def _where(better: NDArray[np.bool_], new: Any, old: Any) -> Any:
+    """Trees with a leading axis of members: the new one where it is better."""
+
+    def choose(a: jax.Array, b: jax.Array) -> jax.Array:
+        return jnp.where(better.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(choose, new, old)
+
+
+def _tree(state: State) -> tuple[Any, ...]:
+    parts = (state.params, state.optimiser, state.mean, state.best)
+    return (*parts, state.least, state.best_epochs)
 
 
 def _save(path: Path, identity: str, state: State) -> None:
@@ -287,5 +318,4 @@ def _save(path: Path, identity: str, state: State) -> None:
         "history": json.dumps(state.history),
         "stopped": state.stopped,
     }
-    tree = (state.params, state.optimiser, state.mean, state.best)
-    write_arrays(path, arrays_of(tree), header)
+    write_arrays(path, arrays_of(_tree(state)), header)

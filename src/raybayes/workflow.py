@@ -60,7 +60,7 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
             ),
             "profile": report.profile_fit(edges, observed, predicted),
             "ranks": report.rank_histograms(shown, checks.rank, checks.calibration),
-            "training": report.training_curve(fit.history, fit.best_epoch),
+            "training": report.training_curve(fit.history, fit.best_epochs),
         }
     )
     content = {
@@ -81,7 +81,8 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
 
 
 def _training_note(fit: Fit) -> str:
-    note = f"{len(fit.history)} epochs; the weights of epoch {fit.best_epoch + 1} were kept."
+    kept = " and ".join(str(epoch) for epoch in fit.best_epochs)
+    note = f"{len(fit.history)} epochs; the weights after epoch {kept} were kept."
     return note + (f" It stopped early: {fit.stopped}." if fit.stopped else "")
 
 

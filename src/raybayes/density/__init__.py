@@ -15,6 +15,7 @@ from raybayes.density.config import (
     skeleton,
 )
 from raybayes.density.ensemble import Density, Ensemble
+from raybayes.density.pretraining import Pretraining
 
 __all__ = [
     "Density",
@@ -23,6 +24,7 @@ __all__ = [
     "FlowConfig",
     "MatchingConfig",
     "MixtureConfig",
+    "Pretraining",
     "cinn",
     "deep",
     "flow_matching",

@@ -17,6 +17,7 @@ from raybayes.density.matching import WAVES, Matching
 from raybayes.density.mixing import LU, ActNorm, Mixing, Orthogonal, permutation, rotation
 from raybayes.density.mixture import Mixture
 from raybayes.density.networks import MLP
+from raybayes.density.standardised import WIDEST, Standardised, regressed, unit
 from raybayes.density.transforms import Affine, AffineSpline, Spline, Transform
 from raybayes.density.trees import stack
 from raybayes.errors import InputError
@@ -113,6 +114,7 @@ class _DensityConfig(_Config):
     features: Kind = Field("auto", description="of x; counts are stabilised by 2 sqrt(x + offset)")
     offset: float = Field(3 / 8, ge=0, description="of counts: 3/8, plus read noise squared")
     embedding: EmbeddingConfig = MLPConfig()
+    regression: bool = Field(True, description="start from the posterior linear in x")
 
 
 class FlowConfig(_DensityConfig):
@@ -130,10 +132,10 @@ class FlowConfig(_DensityConfig):
     bins: int = Field(8, gt=1, description="of a spline")
     bound: float = Field(5.0, gt=0, description="a spline is the identity beyond")
 
-    def build(self, dim: int, features: Features, seed: int) -> Flow:
+    def build(self, dim: int, size: int, seed: int) -> Flow:
         """A new flow on R^dim; its weights and fixed mixings follow from the seed."""
         first, *keys = jax.random.split(jax.random.key(seed), 1 + self.layers)
-        embedding, context = self.embedding.build(features.mean.size, first)
+        embedding, context = self.embedding.build(size, first)
         rng = np.random.default_rng(seed)
         layers = [
             Layer(
@@ -143,7 +145,7 @@ class FlowConfig(_DensityConfig):
             )
             for key in keys
         ]
-        return Flow(features, embedding, stack(layers), dim)
+        return Flow(embedding, stack(layers), dim)
 
     def _step(self, dim: int, context: int, key: Key[Array, ""]) -> Step:
         transform = self._transform()
@@ -178,12 +180,12 @@ class MixtureConfig(_DensityConfig):
     widths: tuple[int, ...] = (128,)
     activation: Activation = "silu"
 
-    def build(self, dim: int, features: Features, seed: int) -> Mixture:
+    def build(self, dim: int, size: int, seed: int) -> Mixture:
         first, second = jax.random.split(jax.random.key(seed))
-        embedding, context = self.embedding.build(features.mean.size, first)
+        embedding, context = self.embedding.build(size, first)
         outputs = Mixture.outputs(dim, self.components)
         head = MLP((context, *self.widths, outputs), self.activation, second)
-        return Mixture(features, embedding, head, dim, self.components)
+        return Mixture(embedding, head, dim, self.components)
 
 
 class MatchingConfig(_DensityConfig):
@@ -194,12 +196,12 @@ class MatchingConfig(_DensityConfig):
     activation: Activation = "silu"
     power: float = Field(0.0, gt=-1, description="t ~ t^(1 / (1 + power)); large: uniform")
 
-    def build(self, dim: int, features: Features, seed: int) -> Matching:
+    def build(self, dim: int, size: int, seed: int) -> Matching:
         first, second = jax.random.split(jax.random.key(seed))
-        embedding, context = self.embedding.build(features.mean.size, first)
+        embedding, context = self.embedding.build(size, first)
         seen = dim + 1 + 2 * WAVES
         velocity = Conditioner(seen, context, self.widths, dim, self.activation, second)
-        return Matching(features, embedding, velocity, dim, self.power)
+        return Matching(embedding, velocity, dim, self.power)
 
 
 DensityConfig = Annotated[
@@ -247,15 +249,22 @@ def members(
     config: DensityConfig, z: Float[np.ndarray, "n d"], x: Float[np.ndarray, "n size"], seed: int
 ) -> list[Density]:
     """New networks of an ensemble, fitted to the scale of some z and x; their seeds differ."""
+    (n, dim), size = z.shape, x.shape[1]
     items = getattr(config.embedding, "items", 1)  # those of a set share one scale
-    rows = x.reshape(len(x) * items, -1) if x.shape[1] % items == 0 else x
+    rows = x.reshape(n * items, -1) if size % items == 0 else x
     one = Features(rows.shape[1], config.features, config.offset).fitted(rows)
-    features = jax.tree.map(lambda a: jnp.tile(a, x.shape[1] // a.size), one)
+    features = jax.tree.map(lambda a: jnp.tile(a, size // a.size), one)
     seeds = np.random.SeedSequence(seed).generate_state(config.members)
-    built = [config.build(z.shape[1], features, int(one)) for one in seeds]
+    built = [config.build(dim, size, int(each)) for each in seeds]
+    f = jax.vmap(features)(jnp.asarray(x, jnp.float32))
+    linear = config.regression and size <= WIDEST
+    regression = regressed(z, np.asarray(f), items) if linear else unit(dim, size)
+    residual = jax.vmap(regression.residual)(jnp.asarray(z, jnp.float32), f)
     return [
-        one.initialised(jnp.asarray(z), jnp.asarray(x)) if isinstance(one, Flow) else one
-        for one in built
+        Standardised(features, regression, each.initialised(residual, f))
+        if isinstance(each, Flow)
+        else Standardised(features, regression, each)
+        for each in built
     ]
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from raybayes.density.embeddings import Embedding, Features
+from raybayes.density.embeddings import Embedding
 from raybayes.density.layers import Layer
 from raybayes.density.trees import part, stack
 
@@ -20,7 +20,6 @@ class Flow(eqx.Module):
             them, so that compile time does not grow with depth.
     """
 
-    features: Features
     embedding: Embedding
     layers: Layer
     dim: int = eqx.field(static=True)
@@ -40,7 +39,7 @@ class Flow(eqx.Module):
 
     def context(self, x: Float[Array, " size"]) -> Float[Array, "layers width"]:
         """What every layer makes of x alone."""
-        c = self.embedding(self.features(x))
+        c = self.embedding(x)
         return eqx.filter_vmap(lambda layer: layer.context(c))(self.layers)
 
     def to_base(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from diffrax import ODETerm, PIDController, SaveAt, Tsit5, diffeqsolve
 from jaxtyping import Array, Float, Key
 
-from raybayes.density.embeddings import Embedding, Features
+from raybayes.density.embeddings import Embedding
 from raybayes.density.layers import Conditioner
 
 LEAST = 1e-4  # width that a point keeps at t = 1
@@ -29,7 +29,6 @@ class Matching(eqx.Module):
             0 puts more weight on late times, where a narrow posterior takes shape.
     """
 
-    features: Features
     embedding: Embedding
     velocity: Conditioner
     dim: int = eqx.field(static=True)
@@ -37,7 +36,7 @@ class Matching(eqx.Module):
 
     def context(self, x: Float[Array, " size"]) -> Float[Array, " width"]:
         """What the network makes of x alone."""
-        return self.velocity.context(self.embedding(self.features(x)))
+        return self.velocity.context(self.embedding(x))
 
     def slope(
         self, t: Float[Array, ""], z: Float[Array, " d"], h: Float[Array, " width"]

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from raybayes.density.embeddings import Embedding, Features
+from raybayes.density.embeddings import Embedding
 from raybayes.density.networks import MLP
 
 
@@ -18,7 +18,6 @@ class Mixture(eqx.Module):
     a positive diagonal, so that log_prob needs no solve.
     """
 
-    features: Features
     embedding: Embedding
     head: MLP
     dim: int = eqx.field(static=True)
@@ -34,7 +33,7 @@ class Mixture(eqx.Module):
     ) -> tuple[Float[Array, " k"], Float[Array, "k d"], Float[Array, "k d d"], Float[Array, "k d"]]:
         """Log-weights, means, factors, and the logs of the factors' diagonals."""
         k, d = self.components, self.dim
-        raw = self.head(self.embedding(self.features(x)))
+        raw = self.head(self.embedding(x))
         logits, means, square = jnp.split(raw, [k, k + k * d])
         square = square.reshape(k, d, d)
         log_diagonal = jnp.diagonal(square, axis1=1, axis2=2)

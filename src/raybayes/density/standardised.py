@@ -1,0 +1,108 @@
+"""Standardisation that is part of the density: features of x, and z less what is linear in them."""
+
+from typing import Generic
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from raybayes.density.embeddings import Features
+from raybayes.density.ensemble import Q
+from raybayes.density.trees import Constants
+
+WIDEST = 2000  # features; beyond, the regression would take longer than it saves
+RIDGES = np.logspace(-9, 4, 53)  # tried, in units of the features' largest variance
+MOST = 0.5  # degrees of freedom per pair
+SMALLEST = 1e-6  # variance of a residual
+
+
+class Regression(Constants):
+    """z = centre + gain f + factor r, so that the residual r has mean 0 and covariance 1."""
+
+    gain: Float[Array, "d size"]
+    centre: Float[Array, " d"]
+    factor: Float[Array, "d d"]  # lower triangular
+    inverse: Float[Array, "d d"]  # of the factor
+    log_det: Float[Array, ""]  # of the factor
+
+    def __init__(
+        self, gain: Float[np.ndarray, "d size"], centre: Float[np.ndarray, " d"],
+        covariance: Float[np.ndarray, "d d"],
+    ) -> None:  # fmt: skip
+        factor = np.linalg.cholesky(covariance + SMALLEST * np.eye(len(centre)))
+        self.gain, self.centre = jnp.asarray(gain, jnp.float32), jnp.asarray(centre, jnp.float32)
+        self.factor = jnp.asarray(factor, jnp.float32)
+        self.inverse = jnp.asarray(np.linalg.inv(factor), jnp.float32)
+        self.log_det = jnp.asarray(np.log(np.diag(factor)).sum(), jnp.float32)
+
+    def residual(self, z: Float[Array, " d"], f: Float[Array, " size"]) -> Float[Array, " d"]:
+        return self.inverse @ (z - self.centre - self.gain @ f)
+
+    def restored(self, r: Float[Array, " d"], f: Float[Array, " size"]) -> Float[Array, " d"]:
+        return self.centre + self.gain @ f + self.factor @ r
+
+
+class Standardised(eqx.Module, Generic[Q]):
+    """q(z | x) = q0(r | f) / |det factor|: a density of the residual given the features.
+
+    A network then starts from the linear Gaussian posterior and learns what is different.
+    """
+
+    features: Features
+    regression: Regression
+    density: Q
+
+    def log_prob(self, z: Float[Array, " d"], x: Float[Array, " size"]) -> Float[Array, ""]:
+        """log q(z | x) in nats."""
+        f = self.features(x)
+        residual = self.regression.residual(z, f)
+        return self.density.log_prob(residual, f) - self.regression.log_det
+
+    def sample(self, x: Float[Array, " size"], key: Key[Array, ""], n: int) -> Float[Array, "n d"]:
+        """n draws of z given one x."""
+        f = self.features(x)
+        return jax.vmap(lambda r: self.regression.restored(r, f))(self.density.sample(f, key, n))
+
+    def loss(
+        self, z: Float[Array, " d"], x: Float[Array, " size"], key: Key[Array, ""]
+    ) -> Float[Array, ""]:
+        """The density's own, plus the constant that is missing where that is -log q0."""
+        f = self.features(x)
+        residual = self.regression.residual(z, f)
+        return self.density.loss(residual, f, key) + self.regression.log_det
+
+
+def unit(dim: int, size: int) -> Regression:
+    """r = z."""
+    return Regression(np.zeros((dim, size)), np.zeros(dim), np.eye(dim) * (1 - SMALLEST))
+
+
+def regressed(
+    z: Float[np.ndarray, "n d"], f: Float[np.ndarray, "n size"], items: int = 1
+) -> Regression:
+    """Ridge regression of z on features, each ridge chosen by generalised cross-validation.
+
+    Golub, Heath and Wahba 1979. The residual covariance is corrected for what was fitted.
+
+    Args:
+        items: the features are so many interchangeable observations; z is regressed on their
+            mean.
+    """
+    n = len(z)
+    f = f.reshape(n, items, -1).mean(axis=1).astype(np.float64)
+    centre = z.mean(axis=0, dtype=np.float64)
+    variances, axes = np.linalg.eigh(f.T @ f / n)
+    variances = np.maximum(variances, 0)
+    along = axes.T @ (f.T @ (z - centre)) / n  # [size, d]
+    inverses = 1 / (variances + RIDGES[:, None] * max(variances.max(), 1e-12))  # [ridge, size]
+    freedom = (variances * inverses).sum(axis=1) / n
+    # With hardly more pairs than degrees of freedom, the criterion would choose to interpolate.
+    inverses, freedom = inverses[freedom < MOST], freedom[freedom < MOST, None]
+    explained = (2 * inverses - variances * inverses**2) @ along**2
+    error = (((z - centre) ** 2).mean(axis=0) - explained) / (1 - freedom) ** 2  # [ridge, d]
+    best = error.argmin(axis=0)
+    gain = (axes @ (inverses[best].T * along)).T
+    rest = (z - centre - f @ gain.T) / (1 - freedom[best, 0])
+    return Regression(np.tile(gain, items) / items, centre, rest.T @ rest / n)
