@@ -378,6 +378,18 @@ def test_save_and_load(trained, tmp_path):
     assert again.prior == BOX and again.made_by == posterior.made_by
 
 
+def test_datatree(trained):
+    _, _, posterior = trained
+    x = np.array([[20.4, 19.5, 21.0], [20, 20, 20]])
+    tree = posterior.to_datatree(x, 30, seed=4)
+    draws = posterior.sample(x, 30, seed=4)
+    assert tree["posterior"]["b"].dims == ("chain", "draw", "observation")
+    np.testing.assert_array_equal(tree["posterior"]["b"].values[0].T, draws[..., 1])
+    np.testing.assert_allclose(tree["sample_stats"]["lp"].values[0].T, posterior.log_prob(draws, x))
+    one = posterior.to_datatree(x[0], 5)
+    assert one["posterior"]["a"].shape == (1, 5) and one["observed_data"]["x"].shape == (3,)
+
+
 def test_resume_ends_in_the_same_weights(tmp_path):
     config, path = DENSITIES["deep"], tmp_path / "checkpoint.safetensors"
     whole = problem(500, config, epochs=6).fit()

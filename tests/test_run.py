@@ -57,6 +57,19 @@ def shards(folder):
     return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 
+def test_run_online(tiny, tmp_path):
+    """Nothing is stored but the network; the same seed gives the same weights."""
+    tiny.write_text(TINY.replace("seed = 3", "seed = 3\nonline = true"))
+    found = []
+    for name in ("a", "b"):
+        out = tmp_path / name
+        result = command("run", tiny, "--out", out, "--json")
+        assert result.exit_code == 0, result.output
+        assert not (out / "simulations").exists() and (out / "report.html").exists()
+        found.append((out / "posterior.safetensors").read_bytes())
+    assert found[0] == found[1]
+
+
 def test_run_and_run_again(tiny, tmp_path):
     out = tmp_path / "out"
     first = command("run", tiny, "--out", out, "--json")

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
@@ -15,6 +16,9 @@ from raybayes.density.trees import arrays_of, tree_of
 from raybayes.errors import InputError
 from raybayes.prior import Independent, Marginal, Prior
 from raybayes.store import read_arrays, write_arrays
+
+if TYPE_CHECKING:
+    from xarray import DataTree
 
 Array = NDArray[np.float64]
 
@@ -101,6 +105,38 @@ class Posterior:
         draws = self.sample(x, n, seed)
         low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=-2)
         return low, high
+
+    def to_datatree(self, x: ArrayLike, n: int = 1000, seed: int = 0) -> "DataTree":
+        """n draws for ArviZ: groups posterior, sample_stats (lp) and observed_data.
+
+        ArviZ 1 takes it as it is, ArviZ 0 through `arviz.from_datatree`. The draws are
+        independent, so they stand as one chain.
+
+        Args:
+            x: [size], or [m, size] for a further dimension "observation".
+
+        Raises:
+            InputError: xarray is not installed.
+        """
+        try:
+            from xarray import Dataset, DataTree
+        except ImportError as error:
+            raise InputError(
+                "this export needs xarray; install it with: pip install 'raybayes[arviz]'"
+            ) from error
+        values = np.asarray(x, np.float64)
+        draws = self.sample(values, n, seed)
+        lp = np.moveaxis(self.log_prob(draws, values), -1, 0)[None]
+        theta = np.moveaxis(draws, -2, 0)[None]
+        batch = ["observation"] * (values.ndim - 1)
+        dims = ("chain", "draw", *batch)
+        posterior = {name: (dims, theta[..., i]) for i, name in enumerate(self.prior.names)}
+        groups = {
+            "posterior": Dataset(posterior, attrs=self.made_by),
+            "sample_stats": Dataset({"lp": (dims, lp)}),
+            "observed_data": Dataset({"x": ((*batch, "bin"), values)}),
+        }
+        return DataTree.from_dict(groups)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write weights and description to one safetensors file; nothing is pickled."""

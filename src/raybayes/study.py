@@ -48,6 +48,7 @@ class Study(BaseModel):
     )
     seed: int = Field(0, ge=0)
     simulations: int = Field(20_000, ge=100)
+    online: bool = Field(False, description="so many simulations anew in every epoch; none stored")
     validation: int = Field(1000, ge=100, description="fresh pairs for checks and report")
     shard: int = Field(1000, gt=0, description="simulations per file")
     detector: Detector = Detector()
@@ -223,30 +224,38 @@ class Run:
         store.fill(self.study.simulations, self.shard, progress)
         return store.read(self.study.simulations)
 
-    def train(self, data: Arrays, progress: Callable[[State], object]) -> tuple[Posterior, Fit]:
-        """Fit the density to the simulations, with the detector's noise fresh in every epoch."""
+    def train(
+        self, data: Arrays | None, progress: Callable[[State], object]
+    ) -> tuple[Posterior, Fit]:
+        """Fit the density, with the detector's noise fresh in every epoch.
+
+        Args:
+            data: simulations; None: they are made while the network trains.
+        """
         study, detector = self.study, self.study.detector
         # Generalised Anscombe: unit noise in every feature.
         counts = {"features": "counts", "offset": detector.read_noise**2 + 3 / 8}
         density = study.density.model_copy(update=counts)
         estimator = Estimator(study.prior, density, study.training, study.pretraining, study.seed)
-        posterior = estimator.fit(
-            data["theta"],
-            data["profile"],
-            detector.observe,
-            progress,
-            self.folder / "training.safetensors",
-            self.made_by,
-        )
+        common = (progress, self.folder / "training.safetensors", self.made_by)
+        if data is None:
+            posterior = estimator.fit_online(self.observe, study.simulations, *common)
+        else:
+            arrays = (data["theta"], data["profile"], detector.observe)
+            posterior = estimator.fit(*arrays, *common)
         posterior.save(self.folder / "posterior.safetensors")
         return posterior, estimator.fit_
+
+    def observe(self, theta: Array, rng: np.random.Generator) -> Array:
+        """Noisy observations x of theta [n, d], with rays of their own."""
+        profiles, _ = self.simulator.profiles(theta, tuple(rng.integers(1 << 32, size=2)))
+        return self.study.detector.observe(profiles, rng)
 
     def check(self, posterior: Posterior) -> Checks:
         """Judge the posterior on fresh pairs that training never saw."""
         study, rng = self.study, np.random.default_rng((self.study.seed, NOISE, CHECK, CHECK))
         theta = study.prior.sample(study.validation, rng)
-        profiles, _ = self.simulator.profiles(theta, (CHECK, 0))
-        x = study.detector.observe(profiles, rng)
+        x = self.observe(theta, rng)
         draws = posterior.sample(x, DRAWS, study.seed)
         rank = ranks(theta, draws)
         result = calibration(rank, DRAWS + 1)

@@ -27,8 +27,10 @@ def run_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> di
     study, beamline = read_study(name)
     run = Run(study, beamline, Path(out))
     run.claim()
-    with tqdm(total=study.simulations, desc="simulate", unit="sim", disable=quiet) as bar:
-        data = run.simulate(bar.update)
+    data = None
+    if not study.online:
+        with tqdm(total=study.simulations, desc="simulate", unit="sim", disable=quiet) as bar:
+            data = run.simulate(bar.update)
     with tqdm(total=study.training.epochs, desc="train", unit="epoch", disable=quiet) as bar:
 
         def progress(state: State) -> None:
