@@ -42,11 +42,16 @@ PUBLISHED = {  # mean C2ST of NPE and SNPE, arXiv 2101.04653, at 1e3 and 1e4 sim
 
 
 def estimator(prior, simulations, seed):
-    """The one configuration, in which only the number of epochs follows the budget."""
-    density = maf_nsf(members=4, bins=16, embedding={"widths": (64, 64)})
+    """The one configuration; epochs, weight decay and what is held out follow the budget."""
+    density = maf_nsf(members=4, bins=16, embedding={"widths": (64, 64)}, start="both")
     epochs = max(80, min(200, round(2e5 / simulations)))
     training = Training(
-        epochs=epochs, patience=epochs, batch=100, learning_rate=1e-2, weight_decay=0.03
+        epochs=epochs,
+        patience=epochs,
+        batch=100,
+        learning_rate=1e-2,
+        weight_decay=300 / simulations,
+        validation=min(0.1, 500 / simulations),
     )
     return Estimator(prior, density, training, seed=seed)
 

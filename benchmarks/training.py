@@ -136,7 +136,7 @@ def measure(limit, python, path):
     row["draws_of_one"] = timed(lambda: posterior.sample(observed[0], 10_000))
     row["draws_of_many"] = timed(lambda: posterior.sample(observed[:2000], 256), 1)
     rows["raybayes nsf"] = row
-    talk = cinn(embedding={"widths": (x.shape[1],)}, regression=False)
+    talk = cinn(embedding={"widths": (x.shape[1],)})
     rows["raybayes cinn, step"] = dict(zip(("step", "gflops"), step_of(talk, unit, x), strict=True))
     large = FlowConfig(layers=8, widths=(256, 256), embedding={"widths": (256, 256)})
     rows["raybayes 8 x 256, step"] = dict(

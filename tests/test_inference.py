@@ -63,7 +63,7 @@ DENSITIES = {
     "mixture": mixture(components=3, widths=(16,), embedding={"widths": (32, 16)}),
     "flow matching": flow_matching(widths=(32, 32), embedding={"widths": (32, 16)}),
     "ensemble": deep(**SMALL, members=3),
-    "no regression": deep(**SMALL, regression=False),
+    "linear start": deep(**SMALL, start="linear"),
 }
 
 
@@ -296,7 +296,7 @@ def exact_posterior(x):
 
 @pytest.fixture(scope="module")
 def trained():
-    config = DENSITIES["no regression"]  # which would be exact here
+    config = DENSITIES["deep"]
     trainer = problem(20_000, config)
     fit = trainer.fit()
     made_by = {"raybayes": "test"}
@@ -313,7 +313,7 @@ def test_linear_gaussian_likelihood(trained):
 
 
 def test_the_start_is_the_linear_gaussian_posterior():
-    trainer = problem(5000, DENSITIES["deep"])
+    trainer = problem(5000, DENSITIES["linear start"])
     z, x = (np.asarray(a[0], np.float64) for a in trainer.held_out)
     mean, covariance = exact_posterior(x)
     exact = -multivariate_normal(np.zeros(2), covariance).logpdf(z - mean).mean()
@@ -424,7 +424,7 @@ def test_a_loss_that_is_not_finite_keeps_the_best():
 
 
 def test_early_stop():
-    trainer = problem(200, DENSITIES["no regression"], epochs=60)
+    trainer = problem(200, DENSITIES["deep"], epochs=60)
     config = trainer.config.model_copy(update={"patience": 2, "learning_rate": 0.05})
     fit = dataclasses.replace(trainer, config=config).fit()
     assert "no improvement in 2 epochs" in fit.stopped and len(fit.history) < 60
@@ -497,7 +497,7 @@ def test_online_fit(tmp_path):
 
     def fitted(**more):
         training = Training(epochs=10, batch=100)
-        estimator = Estimator(BOX, DENSITIES["no regression"], training)
+        estimator = Estimator(BOX, DENSITIES["deep"], training)
         return estimator.fit_online(simulate, 4000, **more)
 
     posterior = fitted()
@@ -527,7 +527,7 @@ def test_an_embedding_trained_before(target, frozen, tmp_path):
     rng = np.random.default_rng(0)
     theta = BOX.sample(4000, rng)
     x = simulated(theta, rng)
-    config = deep(**SMALL, regression=False, members=2)
+    config = deep(**SMALL, members=2)
     plan = Pretraining(target=target, bins=8, epochs=5, frozen=frozen)
     estimator = Estimator(BOX, config, Training(epochs=10, batch=100), plan)
     path = tmp_path / "checkpoint.safetensors"
@@ -543,6 +543,21 @@ def test_an_embedding_trained_before(target, frozen, tmp_path):
     posterior.save(tmp_path / "p.safetensors")
     again = Posterior.load(tmp_path / "p.safetensors")
     assert np.array_equal(again.sample(x[0], 5), posterior.sample(x[0], 5))
+
+
+def test_the_better_start_is_kept():
+    """x linear in z with 10 parameters and few pairs: only the linear start comes near."""
+    rng = np.random.default_rng(3)
+    prior = box([f"t{i}" for i in range(10)], [-1] * 10, [1] * 10)
+    theta = prior.sample(400, rng)
+    x = prior.to_real(theta) + 0.3 * rng.standard_normal(theta.shape)
+    estimator = Estimator(prior, deep(**SMALL, members=2, start="both"), Training(epochs=3))
+    posterior = estimator.fit(theta, x)
+    draws = prior.to_real(posterior.sample(x[0], 4000))
+    gain = 1 / (1 + 0.3**2)
+    np.testing.assert_allclose(draws.mean(axis=0), gain * x[0], atol=0.2)
+    np.testing.assert_allclose(draws.std(axis=0), 0.3 * gain**0.5, rtol=0.25)
+    assert posterior.density.count == 2 and len(estimator.fit_.best_epochs) == 2
 
 
 class Shifted:

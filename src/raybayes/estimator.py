@@ -129,14 +129,20 @@ class Estimator:
         networks: list[Any] = members(self.density, z[:SCALE], x[:SCALE], self.seed)
         identity = (made_by or {}).get("study_hash", "")
 
+        # Networks of another start hold out the same pairs, so that they can be compared.
+        times = len(networks) // len(rows)
+        z_held, x_held = (np.concatenate([part] * times) for part in held_out)
+        parts = (np.concatenate([rows] * times), (z_held, x_held))
+
         def trainer(networks: list[Any], training: Training) -> Trainer:
             again = lambda epoch: draw(epoch) if epoch else first  # noqa: E731
-            return Trainer(networks, training, again, rows, held_out, self.seed)
+            return Trainer(networks, training, again, *parts, self.seed)
 
         if self.pretraining:
             path = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-embedding")
             networks = self._pretrained(self.pretraining, networks, trainer, path, identity)
-        self.fit_ = trainer(networks, self.training).fit(checkpoint, identity, progress)
+        fit = trainer(networks, self.training).fit(checkpoint, identity, progress)
+        self.fit_ = fit.chosen(self.density.members)
         return Posterior(self.prior, self.fit_.density, self.density, x.shape[1], made_by or {})
 
     def _pretrained(

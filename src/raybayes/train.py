@@ -79,13 +79,26 @@ class Fit(Generic[Q]):
     """Fitted networks, as one density, and their training curve.
 
     Attributes:
-        best_epochs: after how many epochs each member was at its best, and kept.
+        best_epochs: after how many epochs each member was at its best, and kept; least: its
+            validation loss then.
     """
 
     members: tuple[Q, ...]
     history: tuple[tuple[float, float], ...]
     best_epochs: tuple[int, ...]
+    least: tuple[float, ...]
     stopped: str
+
+    def chosen(self, among: int) -> "Fit[Q]":
+        """Of members i, i + among, i + 2 among, ... the best, for all i below `among`."""
+        losses = np.reshape(self.least, (-1, among))
+        best = [int(row) * among + i for i, row in enumerate(losses.argmin(axis=0))]
+        return replace(
+            self,
+            members=tuple(self.members[i] for i in best),
+            best_epochs=tuple(self.best_epochs[i] for i in best),
+            least=tuple(self.least[i] for i in best),
+        )
 
     @cached_property
     def density(self) -> Q | Ensemble[Q]:
@@ -273,8 +286,13 @@ class Trainer(Generic[Q]):
                     _save(checkpoint, identity, state)
                 if self._done(state):
                     break
-        best = tuple(int(epoch) for epoch in state.best_epochs)
-        return Fit(self._finished(state), state.history, best, state.stopped)
+        return Fit(
+            self._finished(state),
+            state.history,
+            tuple(map(int, state.best_epochs)),
+            tuple(map(float, state.least)),
+            state.stopped,
+        )
 
     def _done(self, state: State) -> bool:
         return bool(state.stopped) or state.epoch >= self.config.epochs

@@ -17,7 +17,7 @@ from raybayes.density.matching import WAVES, Matching
 from raybayes.density.mixing import LU, ActNorm, Mixing, Orthogonal, permutation, rotation
 from raybayes.density.mixture import Mixture
 from raybayes.density.networks import MLP
-from raybayes.density.standardised import WIDEST, Standardised, regressed, unit
+from raybayes.density.standardised import Standardised, regressed, unit
 from raybayes.density.transforms import Affine, AffineSpline, Spline, Transform
 from raybayes.density.trees import stack
 from raybayes.errors import InputError
@@ -114,7 +114,9 @@ class _DensityConfig(_Config):
     features: Kind = Field("auto", description="of x; counts are stabilised by 2 sqrt(x + offset)")
     offset: float = Field(3 / 8, ge=0, description="of counts: 3/8, plus read noise squared")
     embedding: EmbeddingConfig = MLPConfig()
-    regression: bool = Field(True, description="start from the posterior linear in x")
+    start: Literal["prior", "linear", "both"] = Field(
+        "prior", description="a network starts there, or at the posterior linear in x; the better"
+    )
 
 
 class FlowConfig(_DensityConfig):
@@ -248,27 +250,35 @@ def flow_matching(**changes: Any) -> MatchingConfig:
 def members(
     config: DensityConfig, z: Float[np.ndarray, "n d"], x: Float[np.ndarray, "n size"], seed: int
 ) -> list[Density]:
-    """New networks of an ensemble, fitted to the scale of some z and x; their seeds differ."""
+    """New networks of an ensemble, fitted to the scale of some z and x; their seeds differ.
+
+    Twice as many where both starts are to be tried: first those that start from the prior.
+    """
     (n, dim), size = z.shape, x.shape[1]
     items = getattr(config.embedding, "items", 1)  # those of a set share one scale
     rows = x.reshape(n * items, -1) if size % items == 0 else x
     one = Features(rows.shape[1], config.features, config.offset).fitted(rows)
     features = jax.tree.map(lambda a: jnp.tile(a, size // a.size), one)
-    seeds = np.random.SeedSequence(seed).generate_state(config.members)
-    built = [config.build(dim, size, int(each)) for each in seeds]
     f = jax.vmap(features)(jnp.asarray(x, jnp.float32))
-    linear = config.regression and size <= WIDEST
-    regression = regressed(z, np.asarray(f), items) if linear else unit(dim, size)
-    residual = jax.vmap(regression.residual)(jnp.asarray(z, jnp.float32), f)
-    return [
-        Standardised(features, regression, each.initialised(residual, f))
-        if isinstance(each, Flow)
-        else Standardised(features, regression, each)
-        for each in built
-    ]
+    starts = []
+    if config.start != "linear":
+        starts.append(unit(dim, size))
+    if config.start != "prior":
+        starts.append(regressed(z, np.asarray(f), items))
+    seeds = np.random.SeedSequence(seed).generate_state(config.members)
+    built = []
+    for regression in starts:
+        residual = jax.vmap(regression.residual)(jnp.asarray(z, jnp.float32), f)
+        for each in seeds:
+            density = config.build(dim, size, int(each))
+            if isinstance(density, Flow):
+                density = density.initialised(residual, f)
+            built.append(Standardised(features, regression, density))
+    return list(built)
 
 
 def skeleton(config: DensityConfig, dim: int, size: int) -> Density:
     """A density of the right structure with wrong numbers, to be filled from a file."""
-    built = members(config, np.zeros((2, dim)), np.zeros((2, size)), 0)
+    one_start = config.model_copy(update={"start": "prior"})
+    built = members(one_start, np.zeros((2, dim)), np.zeros((2, size)), 0)
     return built[0] if len(built) == 1 else Ensemble(stack(built), len(built))

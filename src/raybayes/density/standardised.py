@@ -12,7 +12,6 @@ from raybayes.density.embeddings import Features
 from raybayes.density.ensemble import Q
 from raybayes.density.trees import Constants
 
-WIDEST = 2000  # features; beyond, the regression would take longer than it saves
 RIDGES = np.logspace(-9, 4, 53)  # tried, in units of the features' largest variance
 MOST = 0.5  # degrees of freedom per pair
 SMALLEST = 1e-6  # variance of a residual
@@ -47,7 +46,9 @@ class Regression(Constants):
 class Standardised(eqx.Module, Generic[Q]):
     """q(z | x) = q0(r | f) / |det factor|: a density of the residual given the features.
 
-    A network then starts from the linear Gaussian posterior and learns what is different.
+    With a regression, a network starts from the linear Gaussian posterior and learns what is
+    different; that is worth much where pairs are few and x is nearly linear in theta, and it
+    harms where it is not.
     """
 
     features: Features
@@ -75,7 +76,7 @@ class Standardised(eqx.Module, Generic[Q]):
 
 
 def unit(dim: int, size: int) -> Regression:
-    """r = z."""
+    """r = z: the prior, in which z is N(0, I)."""
     return Regression(np.zeros((dim, size)), np.zeros(dim), np.eye(dim) * (1 - SMALLEST))
 
 
