@@ -1,185 +1,85 @@
 """The noise-free profile of a setting from few rays: quasi-random centres, Gaussian splats.
 
-A source point is a sampled centre N(0, (1 - eps^2) s^2) plus a carried part N(0, eps^2 s^2).
-Two more rays per centre give the local Jacobian of the carried part; the slope errors, which
-are tiny, are carried whole, through the Jacobian of the chief ray. So a ray lands as a Gaussian
-whose integral over the bins is exact, and a slit cuts a Gaussian: the ray keeps the fraction
-that passes, and its mean and covariance become those of the truncated law (moment matching),
-in every plane that follows.
+A source point is a sampled centre N(0, (1 - eps^2) s^2) plus a carried part N(0, eps^2 s^2). The
+light that passes an exit slit has an energy that is all but known from its place in the slit, so
+where the source's band is wider than what the slit passes, the energy is carried too: uniform in
+the slit, and from there a box along the line that it draws on the detector.
+
+Each centre is four rays: the corners of a tetrahedron in x, y and energy, one standard deviation
+away. Their mean holds the curvature of the optics, their differences the Jacobian. The slope
+errors, which are tiny, are carried through the Jacobian of the chief ray. So a ray lands as a
+Gaussian, blurred by a box, whose integral over the bins is exact, and a slit cuts a Gaussian: the
+ray keeps the fraction that passes, and its mean and covariance become those of the truncated law
+(moment matching), in every plane that follows.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from raybayes.beamline.emission import SIGMA_X, SIGMA_Y
+from raybayes.beamline.emission import ENERGY, SIGMA_X, SIGMA_Y, SPREAD
 from raybayes.beamline.source import STANDARD, emit
 from raybayes.optics import through
 from raybayes.optics.coating import attenuate
-from raybayes.optics.rows import JIT, KIND, OPENING, OPENING_SHAPE, RAY, RECTANGLE, SCREEN, X, Y
+from raybayes.optics.rows import (
+    JIT,
+    KIND,
+    OPENING,
+    OPENING_SHAPE,
+    RAY,
+    RECTANGLE,
+    SCREEN,
+    E,
+    X,
+    Y,
+)
+from raybayes.simulate.splat import FAR, carry_energy, deposit, truncate
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-BLOCK = 64  # centres; with their two neighbours 192 rays, 16 KiB with scratch
-FAR = 5.0  # standard deviations; less than 6e-7 of a Gaussian lies beyond
-TABLE = 4096
-STEP = 2 * FAR / TABLE
-# The normal distribution function; linear between its points, the error is below 1e-6.
-CDF = np.array([0.5 * math.erfc(-(i * STEP - FAR) / math.sqrt(2.0)) for i in range(TABLE + 2)])
+BLOCK = 64  # centres, 256 rays: 14 KiB, which stay in the first-level cache
+CORNERS = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]])
+NUDGE = 0.01  # of the band: how far the chief ray's energy moves to find the dispersion
+SAMPLED = -1  # no slit carries the energy: every centre has its own
+
+
+class Bins(NamedTuple):
+    """The detector: rms point spread, width of a bin (mm) and number of bins, x and y."""
+
+    psf: Array
+    pitch: Array
+    bins: Ints
+
+
+class Light(NamedTuple):
+    """Stokes vectors at the source [sets, 4, rays], or [sets, 4, 0]; see `optics.coating`."""
+
+    stokes: Array
+    grid: Array
+    factors: Array
+    hc: float
 
 
 @njit(**JIT)
-def cdf(z: float) -> float:
-    """The normal distribution function by table: 6 times faster than erf."""
-    place = min(max((z + FAR) / STEP, 0.0), float(TABLE))
-    i = int(place)
-    return CDF[i] + (place - i) * (CDF[i + 1] - CDF[i])
-
-
-@njit(**JIT)
-def truncate(mean: Array, cov: Array, f: int, half: float) -> float:
-    """Condition a Gaussian [F], [F, F] on |component f| < half; returns the mass that passes.
-
-    Mean and covariance become those of the truncated law: mean += cov[:, f] / v * shift,
-    cov -= cov[:, f] cov[f, :] / v^2 * (v - v'), changed in place.
-    """
-    variance = cov[f, f]
-    sd = math.sqrt(variance)
-    if abs(mean[f]) + FAR * sd < half:
-        return 1.0
-    if abs(mean[f]) - FAR * sd > half or sd == 0.0:
-        return 1.0 if abs(mean[f]) < half else 0.0
-    a, b = (-half - mean[f]) / sd, (half - mean[f]) / sd
-    root = 1.0 / math.sqrt(2.0)
-    # In the upper tail both distribution functions are near 1: use the mirror image there.
-    if a > 0.0:
-        mass = 0.5 * (math.erfc(a * root) - math.erfc(b * root))
-    else:
-        mass = 0.5 * (math.erfc(-b * root) - math.erfc(-a * root))
-    if mass < 1e-12:
-        return 0.0
-    density_a = math.exp(-0.5 * a * a) / math.sqrt(2.0 * math.pi) / mass
-    density_b = math.exp(-0.5 * b * b) / math.sqrt(2.0 * math.pi) / mass
-    shift = density_a - density_b
-    shrink = shift * shift - (a * density_a - b * density_b)
-    size = mean.shape[0]
-    column = cov[:, f].copy()
-    for i in range(size):
-        mean[i] += column[i] / sd * shift
-        for j in range(size):
-            cov[i, j] -= column[i] * column[j] / variance * shrink
-    return mass
-
-
-@njit(**JIT)
-def deposit(out: Array, centre: float, sd: float, pitch: float, weight: float) -> None:
-    """Add weight * N(centre, sd^2), integrated over bins of width pitch around 0, to out."""
-    n = out.shape[0]
-    first = max(0, math.floor((centre - FAR * sd) / pitch + 0.5 * n))
-    last = min(n, math.floor((centre + FAR * sd) / pitch + 0.5 * n) + 1)
-    if first >= last:
-        return
-    below = cdf(((first - 0.5 * n) * pitch - centre) / sd)
-    for b in range(first, last):
-        above = cdf(((b + 1 - 0.5 * n) * pitch - centre) / sd)
-        out[b] += weight * (above - below)
-        below = above
-
-
-@njit(**JIT)
-def slope_covariance(emission: Array, rows: Array, slots: Ints, stops: Ints) -> Array:
-    """[F, F]: how all slope errors together spread the chief ray at the stops (F = 2 each)."""
-    pairs = slots.max() + 1
-    n = 1 + 2 * pairs
-    rays, normals, lost = np.empty((RAY, n)), np.empty((3, n)), np.zeros(n, np.int64)
-    emit(emission, np.zeros((n, STANDARD)), rays)
-    places = np.empty((2 * stops.shape[0], n))
-    stop = 0
-    for k in range(rows.shape[0]):
-        errors = np.zeros((2, n if slots[k] >= 0 else 0))
-        if slots[k] >= 0:
-            errors[0, 1 + 2 * slots[k]] = 1.0
-            errors[1, 2 + 2 * slots[k]] = 1.0
-        through(rows[k], rays, lost, k + 1, errors, normals)
-        if stop < stops.shape[0] and stops[stop] == k:
-            places[2 * stop], places[2 * stop + 1] = rays[X], rays[Y]
-            stop += 1
-    jacobian = places[:, 1:] - places[:, :1]
-    return jacobian @ jacobian.T
-
-
-@njit(**JIT)
-def neighbours(emission: Array, eps: float, samples: Array, rays: Array) -> None:
-    """[n] samples -> 3 n rays: the centres, then each moved by eps sigma in x, then in y."""
-    n = samples.shape[0]
-    emit(emission, samples, rays[:, :n])
-    shrink = math.sqrt(1.0 - eps * eps)
-    for i in range(n):
-        rays[X, i] -= (1.0 - shrink) * emission[SIGMA_X] * samples[i, 0]
-        rays[Y, i] -= (1.0 - shrink) * emission[SIGMA_Y] * samples[i, 1]
-    for c in range(RAY):
-        for i in range(n):
-            rays[c, i + n] = rays[c, i + 2 * n] = rays[c, i]
-    for i in range(n):
-        rays[X, i + n] += eps * emission[SIGMA_X]
-        rays[Y, i + 2 * n] += eps * emission[SIGMA_Y]
-
-
-@njit(**JIT)
-def covariance(places: Array, i: int, n: int, f: int, g: int) -> float:
-    """Of the carried source size in places f and g, from the two neighbours of centre i."""
-    in_x = (places[f, i + n] - places[f, i]) * (places[g, i + n] - places[g, i])
-    in_y = (places[f, i + 2 * n] - places[f, i]) * (places[g, i + 2 * n] - places[g, i])
-    return in_x + in_y
-
-
-@njit(**JIT)
-def splat(
-    places: Array,
-    i: int,
-    n: int,
-    halves: Array,
-    slope_cov: Array,
-    psf: Array,
-    pitch: Array,
-    profile: Array,
-    bins: int,
-    weight: float,
-    mean: Array,
-    cov: Array,
-) -> float:
-    """Land centre i of a block: cut its Gaussian at every slit, then add it to the profiles.
-
-    weight: the intensity that the ray has kept. Returns what passes the slits of it; mean [F]
-    and cov [F, F] are scratch.
-    """
-    size = places.shape[0]
-    for f in range(size - 2):  # most of a monochromator's rays end here: no matrix for those
-        sd = math.sqrt(slope_cov[f, f] + covariance(places, i, n, f, f))
-        if abs(places[f, i]) - FAR * sd > halves[f]:
-            return 0.0
-    for f in range(size):
-        mean[f] = places[f, i]
-        for g in range(f + 1):
-            cov[f, g] = cov[g, f] = slope_cov[f, g] + covariance(places, i, n, f, g)
-    for f in range(size - 2):
-        weight *= truncate(mean, cov, f, halves[f])
-        if weight == 0.0:
-            return 0.0
-    for axis in range(2):
-        f = size - 2 + axis
-        sd = math.sqrt(max(cov[f, f], 0.0) + psf[axis] * psf[axis])
-        part = profile[:bins] if axis == 0 else profile[bins:]
-        deposit(part, mean[f], max(sd, 1e-9), pitch[axis], weight)
-    return weight
+def stops_of(rows: Array) -> Ints:
+    """Elements whose hits count: slits with an opening, and the last one. rows: [elements, .]."""
+    last = rows.shape[0] - 1
+    return np.array(
+        [
+            k
+            for k in range(last + 1)
+            if k == last or (rows[k, KIND] == SCREEN and np.isfinite(rows[k, OPENING]))
+        ]
+    )
 
 
 @njit(**JIT)
 def soften(rows: Array, stops: Ints) -> tuple[Array, Array]:
-    """The table without the openings that `splat` cuts softly; their half sizes [2 stops]."""
+    """The table without the openings that are cut softly; their half sizes [F], F = 2 stops."""
     hard = rows.copy()
     halves = np.full(2 * stops.shape[0], np.inf)
     for stop in range(stops.shape[0]):
@@ -191,12 +91,154 @@ def soften(rows: Array, stops: Ints) -> tuple[Array, Array]:
 
 
 @njit(**JIT)
-def thrice(light: Array, start: int, n: int) -> Array:
-    """[4, 3 n] Stokes vectors of n centres and their neighbours; [4, 0] of no light."""
-    stokes = np.empty((4, 3 * n if light.shape[1] > 0 else 0))
-    for i in range(stokes.shape[1]):
-        stokes[:, i] = light[:, start + i % n]
-    return stokes
+def chief_ray(emission: Array, rows: Array, slots: Ints, stops: Ints) -> tuple[Array, Array, Array]:
+    """Of the ray along the axis: places at the stops [F], their change with the energy [F] per
+    eV, and their covariance [F, F] by all slope errors together."""
+    pairs = slots.max() + 1
+    n = 2 + 2 * pairs
+    rays, normals, lost = np.empty((RAY, n)), np.empty((3, n)), np.zeros(n, np.int64)
+    emit(emission, np.zeros((n, STANDARD)), rays)
+    nudge = NUDGE * emission[SPREAD]
+    rays[E, n - 1] += nudge
+    places = np.empty((2 * stops.shape[0], n))
+    stop = 0
+    for k in range(rows.shape[0]):
+        errors = np.zeros((2, n if slots[k] >= 0 else 0))
+        if slots[k] >= 0:
+            errors[0, 1 + 2 * slots[k]] = 1.0
+            errors[1, 2 + 2 * slots[k]] = 1.0
+        through(rows[k], rays, lost, k + 1, errors, normals)
+        if stop < stops.shape[0] and stops[stop] == k:
+            places[2 * stop], places[2 * stop + 1] = rays[X], rays[Y]
+            stop += 1
+    chief = places[:, 0].copy()
+    jacobian = places[:, 1 : n - 1] - places[:, :1]
+    dispersion = (places[:, n - 1] - chief) / nudge if nudge > 0.0 else np.zeros_like(chief)
+    return chief, dispersion, jacobian @ jacobian.T
+
+
+@njit(**JIT)
+def tetrahedra(emission: Array, eps: float, step: float, samples: Array, rays: Array) -> None:
+    """[n] samples -> 4 n rays, corner after corner: eps sigma away in x and y, `step` eV in E."""
+    n = samples.shape[0]
+    emit(emission, samples, rays[:, :n])
+    shrink = math.sqrt(1.0 - eps * eps)
+    for i in range(n):
+        rays[X, i] -= (1.0 - shrink) * emission[SIGMA_X] * samples[i, 0]
+        rays[Y, i] -= (1.0 - shrink) * emission[SIGMA_Y] * samples[i, 1]
+    for corner in range(3, -1, -1):  # the first last: it holds the centres
+        start = corner * n
+        for c in range(RAY):
+            for i in range(n):
+                rays[c, start + i] = rays[c, i]
+        for i in range(n):
+            rays[X, start + i] += CORNERS[corner, 0] * eps * emission[SIGMA_X]
+            rays[Y, start + i] += CORNERS[corner, 1] * eps * emission[SIGMA_Y]
+            rays[E, start + i] += CORNERS[corner, 2] * step
+
+
+@njit(**JIT)
+def gather(places: Array, i: int, n: int, mean: Array, jacobian: Array) -> None:
+    """Mean [F] and Jacobian [F, 3] (x, y, energy, per standard deviation) of tetrahedron i."""
+    for f in range(places.shape[0]):
+        a, b = places[f, i], places[f, i + n]
+        c, d = places[f, i + 2 * n], places[f, i + 3 * n]
+        mean[f] = 0.25 * (a + b + c + d)
+        jacobian[f, 0] = 0.25 * (a + b - c - d)
+        jacobian[f, 1] = 0.25 * (a - b + c - d)
+        jacobian[f, 2] = 0.25 * (a - b - c + d)
+
+
+@njit(**JIT)
+def _misses(mean: Array, jacobian: Array, slope_cov: Array, halves: Array) -> bool:
+    """Whether a slit stops all of a Gaussian: most of a monochromator's sampled rays end so."""
+    for f in range(mean.shape[0] - 2):
+        variance = slope_cov[f, f] + jacobian[f, 0] ** 2 + jacobian[f, 1] ** 2
+        if abs(mean[f]) - FAR * math.sqrt(variance) > halves[f]:
+            return True
+    return False
+
+
+@njit(**JIT)
+def cut(
+    mean: Array, jacobian: Array, cov: Array, halves: Array, slit: int, band: tuple[float, float]
+) -> float:
+    """Cut a splat at every slit; returns what passes, mean and cov become those of what passes.
+
+    mean [F], jacobian [F, 3]: of the splat; its last column becomes the half width of the box.
+    cov [F, F]: comes as that of the slope errors. slit: the component that energy is carried
+    through; band: the ends of the source's band, in steps of the energy.
+    """
+    if slit == SAMPLED and _misses(mean, jacobian, cov, halves):
+        return 0.0
+    size, box = mean.shape[0], jacobian[:, 2]
+    for f in range(size):
+        for g in range(size):
+            cov[f, g] += jacobian[f, 0] * jacobian[g, 0] + jacobian[f, 1] * jacobian[g, 1]
+    if slit == SAMPLED:
+        box[:] = 0.0
+        mass = 1.0
+    else:
+        mass = carry_energy(mean, cov, box, slit, halves[slit], band[0], band[1])
+    for f in range(size - 2):
+        if f != slit and mass > 0.0:
+            mass *= truncate(mean, cov, f, halves[f])
+    return mass
+
+
+@njit(**JIT)
+def land(mean: Array, cov: Array, box: Array, bins: Bins, profile: Array, weight: float) -> None:
+    """Add a splat that was cut to the profile, x and y."""
+    across, first = bins.bins[0], mean.shape[0] - 2
+    for axis in range(2):
+        f = first + axis
+        sd = math.sqrt(max(cov[f, f], 0.0) + bins.psf[axis] ** 2)
+        part = profile[:across] if axis == 0 else profile[across:]
+        deposit(part, mean[f], max(sd, 1e-9), box[f], bins.pitch[axis], weight)
+
+
+@njit(**JIT)
+def intensity(stokes: Array, lost: Ints, places: Array, i: int, n: int) -> float:
+    """What the four rays of tetrahedron i have kept on average; 0 where one has no place."""
+    kept = 0.0
+    for ray in range(i, 4 * n, n):
+        if not math.isfinite(places[-1, ray]):
+            return 0.0
+        if lost[ray] == 0:
+            kept += 0.25 * (stokes[0, ray] if stokes.shape[1] > 0 else 1.0)
+    return kept
+
+
+@njit(**JIT)
+def tune(emission: Array, place: float, dispersion: float, half: float) -> tuple[Array, float]:
+    """The source at the energy that takes the chief ray through the middle of a slit.
+
+    place (mm) and dispersion (mm/eV) are the chief ray's in the slit of half width `half`.
+    Returns the source, and the rms energy that the slit passes, eV: one step of the tetrahedra.
+    """
+    source = emission.copy()
+    source[ENERGY] -= place / dispersion
+    source[SPREAD] = 0.0
+    return source, half / abs(dispersion) / math.sqrt(3.0)
+
+
+@njit(**JIT)
+def follow(rows: Array, rays: Array, lost: Ints, stops: Ints, kept: Array, light: Light) -> Array:
+    """Take a block of rays down the beamline; their places at the stops [F, n].
+
+    kept: [4, n], the Stokes vectors of the rays, changed in place; or [4, 0].
+    """
+    n = rays.shape[1]
+    normals, perfect, places = np.empty((3, n)), np.empty((2, 0)), np.empty((2 * len(stops), n))
+    stop = 0
+    for k in range(rows.shape[0]):
+        through(rows[k], rays, lost, k + 1, perfect, normals)
+        if kept.shape[1] > 0:
+            attenuate(rows[k], light.grid, light.factors, light.hc, rays, normals, kept)
+        if stops[stop] == k:
+            places[2 * stop], places[2 * stop + 1] = rays[X], rays[Y]
+            stop += 1
+    return places
 
 
 @njit(**JIT)
@@ -204,50 +246,46 @@ def one_profile(
     emission: Array,
     rows: Array,
     slots: Ints,
-    stops: Ints,
+    slit: int,
     samples: Array,
     eps: float,
-    psf: Array,
-    pitch: Array,
-    bins: int,
+    bins: Bins,
     profile: Array,
-    light: Array,
-    grid: Array,
-    factors: Array,
-    hc: float,
+    stokes: Array,
+    light: Light,
 ) -> float:
-    """Fill one profile; returns the transmission.
-
-    light: [4, rays], Stokes vectors at the source, or [4, 0] where nothing takes intensity.
-    """
+    """Fill one profile; returns the transmission. stokes: [4, rays] or [4, 0], at the source."""
+    stops = stops_of(rows)
     hard, halves = soften(rows, stops)
-    spread = slope_covariance(emission, hard, slots, stops)
-    perfect = np.empty((2, 0))
-    mean, cov = np.empty(halves.shape[0]), np.empty((halves.shape[0], halves.shape[0]))
+    size, total = halves.shape[0], samples.shape[0]
+    chief, dispersion, spread = chief_ray(emission, hard, slots, stops)
+    source, step, band = emission, 0.0, (0.0, 0.0)
+    if slit != SAMPLED:
+        source, step = tune(emission, chief[slit], dispersion[slit], halves[slit])
+        middle, half = emission[ENERGY] - source[ENERGY], 0.5 * emission[SPREAD]
+        band = ((middle - half) / step, (middle + half) / step)
+    mean, jacobian, cov = np.empty(size), np.empty((size, 3)), np.empty((size, size))
     transmission = 0.0
-    for start in range(0, samples.shape[0], BLOCK):
-        n = min(BLOCK, samples.shape[0] - start)
+    for start in range(0, total, BLOCK):
+        n = min(BLOCK, total - start)
         # New arrays, not slices of larger ones: only contiguous rows vectorise in `through`.
-        rays, normals = np.empty((RAY, 3 * n)), np.empty((3, 3 * n))
-        places, lost = np.empty((halves.shape[0], 3 * n)), np.zeros(3 * n, np.int64)
-        neighbours(emission, eps, samples[start : start + n], rays)
-        stokes = thrice(light, start, n)
-        stop = 0
-        for k in range(rows.shape[0]):
-            through(hard[k], rays, lost, k + 1, perfect, normals)
-            if stokes.shape[1] > 0:
-                attenuate(hard[k], grid, factors, hc, rays, normals, stokes)
-            if stops[stop] == k:
-                places[2 * stop], places[2 * stop + 1] = rays[X], rays[Y]
-                stop += 1
+        rays, lost = np.empty((RAY, 4 * n)), np.zeros(4 * n, np.int64)
+        tetrahedra(source, eps, step, samples[start : start + n], rays)
+        kept = np.empty((4, 4 * n if stokes.shape[1] > 0 else 0))
+        for i in range(kept.shape[1]):
+            kept[:, i] = stokes[:, start + i % n]
+        places = follow(hard, rays, lost, stops, kept, light)
         for i in range(n):
-            if lost[i] == 0 and lost[i + n] == 0 and lost[i + 2 * n] == 0:
-                kept = stokes[0, i] if stokes.shape[1] > 0 else 1.0
-                transmission += splat(
-                    places, i, n, halves, spread, psf, pitch, profile, bins, kept, mean, cov
-                )
-    profile /= samples.shape[0]
-    return transmission / samples.shape[0]
+            weight = intensity(kept, lost, places, i, n)
+            if weight > 0.0:
+                gather(places, i, n, mean, jacobian)
+                cov[:] = spread
+                weight *= cut(mean, jacobian, cov, halves, slit, band)
+            if weight > 0.0:
+                land(mean, cov, jacobian[:, 2], bins, profile, weight)
+                transmission += weight
+    profile /= total
+    return transmission / total
 
 
 @njit(parallel=True, **JIT)
@@ -255,47 +293,30 @@ def expected_profiles(
     emission: Array,
     rows: Array,
     slots: Ints,
+    slit: int,
     samples: Array,
     pick: Ints,
     eps: float,
-    psf: Array,
-    pitch: Array,
-    bins: Ints,
+    bins: Bins,
     profiles: Array,
     transmission: Array,
-    light: Array,
-    grid: Array,
-    factors: Array,
-    hc: float,
+    light: Light,
 ) -> None:
     """Fill profiles [n, bins] and transmission [n], one setting per iteration.
 
     samples: [sets, rays, STANDARD]; pick [n]: which of the sets each setting uses.
-    light: [sets, 4, rays] Stokes vectors at the source, or [sets, 4, 0]; grid, factors, hc:
-    optical constants, see `optics.coating`.
+    slit: the component of the stops that energy is carried through, or SAMPLED.
     """
-    count = rows.shape[1]
-    stops = np.array(
-        [
-            k
-            for k in range(count)
-            if k == count - 1 or (rows[0, k, KIND] == SCREEN and np.isfinite(rows[0, k, OPENING]))
-        ]
-    )
     for s in prange(rows.shape[0]):
         transmission[s] = one_profile(
             emission[s],
             rows[s],
             slots,
-            stops,
+            slit,
             samples[pick[s]],
             eps,
-            psf,
-            pitch,
-            bins[0],
+            bins,
             profiles[s],
-            light[pick[s]],
-            grid,
-            factors,
-            hc,
+            light.stokes[pick[s]],
+            light,
         )

@@ -24,13 +24,22 @@ from raybayes.beamline.trace import slope_slots, trace_compiled
 from raybayes.errors import InputError
 from raybayes.optics.rows import ORDERS
 from raybayes.simulate.detector import Detector
-from raybayes.simulate.expected import expected_profiles
+from raybayes.simulate.expected import (
+    SAMPLED,
+    Bins,
+    Light,
+    chief_ray,
+    expected_profiles,
+    soften,
+    stops_of,
+)
 
 Array = NDArray[np.float64]
 
 PILOT = 16  # settings, of PILOT_RAYS rays each, that tell which energies arrive at all
 PILOT_RAYS = 16384
 MARGIN = 1.1  # on the pilot's band
+ALONE = 0.1  # how much of what the narrowest slit cuts another may cut, for energy to be carried
 SETS = 64  # independent scrambles of the Sobol points, dealt out to settings at random
 COMPILE_AT_ONCE = 1024  # settings whose tables are in memory together
 
@@ -45,8 +54,8 @@ class Tracing(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     mode: Literal["expected", "counting"] = "expected"
-    rays: int = Field(1024, gt=0)
-    splat: float = Field(0.5, gt=0, lt=1, description="carried part of the source's size")
+    rays: int = Field(512, gt=0)
+    splat: float = Field(0.55, gt=0, le=1, description="carried part of the source's size")
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,26 @@ class Simulator:
         return min(1.0, MARGIN * reach) if reach > 0 else 1.0
 
     @cached_property
+    def slit(self) -> int:
+        """The component of the stops (x, y of each) that energy is carried through, or SAMPLED.
+
+        One slit must cut the energies inside the source's band, and no other may.
+        """
+        if self.band == 1:
+            return SAMPLED
+        compiled = compile_beamline(self.beamline, self.names, np.mean(self.support, axis=0)[None])
+        rows, emission = compiled.rows[0], compiled.emission[0]
+        stops = stops_of(rows)
+        hard, halves = soften(rows, stops)
+        _, dispersion, _ = chief_ray(emission, hard, slope_slots(compiled.rows), stops)
+        # How many times the source's band is wider than what passes each slit.
+        cuts = np.abs(dispersion[:-2]) * emission[SPREAD] / (2 * halves[:-2])
+        if cuts.size == 0 or 1 / cuts.max() > self.band:
+            return SAMPLED
+        *others, largest = np.sort(cuts)
+        return int(cuts.argmax()) if max(others) < ALONE * largest else SAMPLED
+
+    @cached_property
     def samples(self) -> Array:
         """[SETS, rays, STANDARD]: independent scrambles of the same Sobol points."""
         return self._sets[0]
@@ -106,7 +135,7 @@ class Simulator:
             for i in range(SETS)
         ]
         samples = np.stack([standard(self.beamline, points) for points in sets])
-        samples[..., 4] *= self.band
+        samples[..., 4] *= self.band if self.slit == SAMPLED else 0.0
         return samples, np.stack([polarisation(self.beamline, points) for points in sets])
 
     def profiles(
@@ -160,24 +189,32 @@ class Simulator:
             )
         profiles, transmission = np.zeros((len(theta), self.detector.size)), np.zeros(len(theta))
         picks = np.random.default_rng(key).integers(SETS, size=len(theta))
+        samples, stokes = self._sets
         expected_profiles(
             compiled.emission,
             compiled.rows,
             slope_slots(compiled.rows),
-            self.samples,
+            self.slit,
+            samples,
             picks if key else np.zeros(len(theta), np.int64),
             self.tracing.splat,
-            np.asarray(self.detector.psf),
-            np.asarray(self.detector.pitch),
-            np.asarray(self.detector.bins),
+            Bins(
+                *(
+                    np.asarray(a)
+                    for a in (self.detector.psf, self.detector.pitch, self.detector.bins)
+                )
+            ),
             profiles,
             transmission,
-            self._sets[1] if compiled.coated else np.empty((SETS, 4, 0)),
-            compiled.media.grid,
-            compiled.media.factors,
-            compiled.hc,
+            Light(
+                stokes if compiled.coated else np.empty((SETS, 4, 0)),
+                compiled.media.grid,
+                compiled.media.factors,
+                compiled.hc,
+            ),
         )
-        return profiles * self.band, transmission * self.band
+        share = self.band if self.slit == SAMPLED else 1.0
+        return profiles * share, transmission * share
 
     def _counted(self, theta: Array, key: tuple[int, ...]) -> tuple[Array, Array]:
         compiled = compile_beamline(self.beamline, self.names, theta)
