@@ -129,6 +129,23 @@ def profile_fit(edges: tuple[Array, Array], x: Array, predicted: Array) -> Figur
     return figure
 
 
+def image_fit(edges: tuple[Array, Array], x: Array, predicted: Array) -> Figure:
+    """Observed counts [rows, columns] beside the mean of the posterior predictive, one scale."""
+    axes: Any
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.4), layout="constrained", sharey=True)
+    ends = [1000 * edge[i] for edge in edges for i in (0, -1)]  # um
+    mean = predicted.mean(axis=0)
+    for axis, image, title in zip(axes, (x, mean), ("observed", "predicted, mean"), strict=True):
+        shown = axis.imshow(
+            image, origin="lower", extent=ends, aspect="auto", cmap="viridis",
+            vmin=mean.min(), vmax=max(x.max(), mean.max()),
+        )  # fmt: skip
+        axis.set(xlabel="horizontal position [µm]", title=title)
+    axes[0].set_ylabel("vertical position [µm]")
+    figure.colorbar(shown, ax=axes, label="counts per pixel")
+    return figure
+
+
 def rank_histograms(parameters: list[Parameter], rank: Ints, result: Calibration) -> Figure:
     """Ranks of the truth; the grey band holds 99 % of the bars of a calibrated posterior."""
     figure, axes = _grid(len(parameters), 3, (3.1, 2.1))

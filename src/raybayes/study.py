@@ -62,7 +62,7 @@ class Study(BaseModel):
         return Independent(tuple(self.parameters), tuple(self.parameters.values()))
 
 
-SHIPPED = ("ue112",)
+SHIPPED = ("ue112", "ue112-image")
 
 
 def read_study(name: str | os.PathLike[str]) -> tuple[Study, Beamline]:

@@ -5,13 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from raybayes import report
 from raybayes.beamline.schema import OBJECTS, Number
 from raybayes.posterior import Posterior
+from raybayes.simulate.detector import Detector
 from raybayes.study import Checks, Run, read_study, summary
 from raybayes.train import Fit, State
+
+Array = NDArray[np.float64]
 
 CORNER = 1500  # draws shown
 PREDICTED = 100  # draws simulated again
@@ -54,19 +59,23 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
     low, high = np.quantile(predicted, [0.05, 0.95], axis=0)
     observed = checks.x[SHOWN]
     edges = (study.detector.edges(0), study.detector.edges(1))
+    detector = study.detector
+    read = (detector.profiles(observed), detector.profiles(predicted))
     images = report.drawn(
         lambda: {
             "recovery": report.recovery(shown, checks.theta, checks.draws),
             "corner": report.corner(
                 shown, study.prior.sample(CORNER, rng), draws, checks.theta[SHOWN]
             ),
-            "profile": report.profile_fit(edges, observed, predicted),
+            "profile": report.profile_fit(edges, *read),
+            **_image(detector, edges, observed, predicted),
             "ranks": report.rank_histograms(shown, checks.rank, checks.calibration),
             "training": report.training_curve(fit.history, fit.best_epochs),
         }
     )
     content = {
         "study": study.name,
+        "reads": detector.reads.removesuffix("s"),
         "beamline": run.beamline.path.rpartition("/")[2],
         "simulations": study.simulations,
         "validation": study.validation,
@@ -80,6 +89,18 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
         "made_by": posterior.made_by,
     }
     return report.write_page(run.folder, images, content)
+
+
+def _image(
+    detector: Detector, edges: tuple[Array, Array], observed: Array, predicted: Array
+) -> dict[str, Figure]:
+    """The image itself, where the detector reads one."""
+    if detector.reads == "profiles":
+        return {}
+    shape = detector.bins[::-1]
+    return {
+        "image": report.image_fit(edges, observed.reshape(shape), predicted.reshape(-1, *shape))
+    }
 
 
 def _training_note(fit: Fit) -> str:
@@ -123,7 +144,8 @@ def sentences(run: Run, checks: Checks) -> list[str]:
     told = checks.shrinkage < report.LEARNED
     said = []
     if told.any():
-        said.append(f"The profile tells {_list(names[told])}.")
+        what = run.study.detector.reads.removesuffix("s")
+        said.append(f"The {what} tells {_list(names[told])}.")
     if (~told).any():
         shares = ", ".join(f"{s:.0%}" for s in checks.shrinkage[~told])
         said.append(

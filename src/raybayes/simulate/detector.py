@@ -1,6 +1,7 @@
 """The detector: two exposures, one for each profile, with a known likelihood."""
 
 import math
+from typing import Literal
 
 import numpy as np
 from numba import njit, prange
@@ -17,12 +18,14 @@ SIGMAS = 8.0  # how far the Gaussian of the read noise is summed
 class Detector(BaseModel):
     """A horizontal and a vertical profile of the beam at the last element, one after the other.
 
-    A bin's reading is Poisson(expected) + Gaussian read noise, where expected =
+    Or, in one exposure, its image: the observation is then the rows from below, each from left
+    to right. A bin's reading is Poisson(expected) + Gaussian read noise, where expected =
     photons * (fraction of the source's photons that fall in the bin) + background.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    reads: Literal["profiles", "image"] = "profiles"
     bins: tuple[int, int] = Field((100, 100), description="horizontal, vertical")
     pitch: tuple[float, float] = Field((0.010, 0.0025), description="width of a bin, mm")
     psf: tuple[float, float] = Field((0.003, 0.003), description="rms point spread, mm")
@@ -33,12 +36,29 @@ class Detector(BaseModel):
     @property
     def size(self) -> int:
         """The length of an observation x."""
-        return sum(self.bins)
+        return math.prod(self.bins) if self.reads == "image" else sum(self.bins)
 
     def edges(self, axis: int) -> Array:
         """Of the bins, mm; axis 0 is horizontal, 1 vertical; centred on the optical axis."""
         n = self.bins[axis]
         return np.asarray((np.arange(n + 1) - n / 2) * self.pitch[axis], np.float64)
+
+    def counts(self, places: Array, weight: Array) -> Array:
+        """Rays at places [2, n] (mm) of weight [n], summed in the bins: [size]."""
+        edges = [self.edges(axis) for axis in (0, 1)]
+        if self.reads == "image":
+            (x, y), bins = places, [edges[1], edges[0]]
+            return np.histogram2d(y, x, bins, weights=weight)[0].ravel()
+        pairs = zip(places, edges, strict=True)
+        return np.concatenate([np.histogram(p, e, weights=weight)[0] for p, e in pairs])
+
+    def profiles(self, x: ArrayLike) -> Array:
+        """Of observations [..., size]: the profiles along x and y [..., sum of bins], counts."""
+        values = np.asarray(x, np.float64)
+        if self.reads == "profiles":
+            return values
+        image = values.reshape(*values.shape[:-1], *self.bins[::-1])
+        return np.concatenate([image.sum(axis=-2), image.sum(axis=-1)], axis=-1)
 
     def expected(self, profile: ArrayLike) -> Array:
         """Fractions [..., bins] -> expected counts [..., bins]."""

@@ -36,7 +36,7 @@ from raybayes.optics.rows import (
     X,
     Y,
 )
-from raybayes.simulate.splat import FAR, carry_energy, deposit, truncate
+from raybayes.simulate.splat import FAR, carry_energy, deposit, deposit_image, truncate
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -48,11 +48,15 @@ SAMPLED = -1  # no slit carries the energy: every centre has its own
 
 
 class Bins(NamedTuple):
-    """The detector: rms point spread, width of a bin (mm) and number of bins, x and y."""
+    """The detector: rms point spread, width of a bin (mm) and number of bins, x and y.
+
+    image: whether it reads all bins of the plane, or one profile along x and one along y.
+    """
 
     psf: Array
     pitch: Array
     bins: Ints
+    image: bool
 
 
 class Light(NamedTuple):
@@ -188,13 +192,20 @@ def cut(
 
 @njit(**JIT)
 def land(mean: Array, cov: Array, box: Array, bins: Bins, profile: Array, weight: float) -> None:
-    """Add a splat that was cut to the profile, x and y."""
+    """Add a splat that was cut to the image, or to the profiles along x and y."""
     across, first = bins.bins[0], mean.shape[0] - 2
+    if bins.image:
+        x, y = first, first + 1
+        spread = (cov[x, x] + bins.psf[0] ** 2, cov[x, y], cov[y, y] + bins.psf[1] ** 2)
+        spread = (max(spread[0], 1e-18), spread[1], max(spread[2], 1e-18))
+        image = profile.reshape(bins.bins[1], across)
+        deposit_image(image, mean[x], mean[y], spread, (box[x], box[y]), bins.pitch, weight)
+        return
     for axis in range(2):
         f = first + axis
         sd = math.sqrt(max(cov[f, f], 0.0) + bins.psf[axis] ** 2)
         part = profile[:across] if axis == 0 else profile[across:]
-        deposit(part, mean[f], max(sd, 1e-9), box[f], bins.pitch[axis], weight)
+        deposit(part, mean[f], max(sd, 1e-9), abs(box[f]), bins.pitch[axis], weight)
 
 
 @njit(**JIT)

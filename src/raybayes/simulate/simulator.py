@@ -199,10 +199,10 @@ class Simulator:
             picks if key else np.zeros(len(theta), np.int64),
             self.tracing.splat,
             Bins(
-                *(
-                    np.asarray(a)
-                    for a in (self.detector.psf, self.detector.pitch, self.detector.bins)
-                )
+                np.asarray(self.detector.psf),
+                np.asarray(self.detector.pitch),
+                np.asarray(self.detector.bins),
+                self.detector.reads == "image",
             ),
             profiles,
             transmission,
@@ -219,17 +219,12 @@ class Simulator:
     def _counted(self, theta: Array, key: tuple[int, ...]) -> tuple[Array, Array]:
         compiled = compile_beamline(self.beamline, self.names, theta)
         profiles, transmission = np.empty((len(theta), self.detector.size)), np.empty(len(theta))
-        edges = [self.detector.edges(axis) for axis in (0, 1)]
         for i in range(len(theta)):
             rays = trace_compiled(
                 self.beamline, compiled, i, self.tracing.rays, None, (*key, i), "random"
             )
             blur = np.random.default_rng((*key, i)).standard_normal((2, len(rays.x)))
             places = np.stack((rays.x, rays.y)) + np.asarray(self.detector.psf)[:, None] * blur
-            counts = [
-                np.histogram(p, e, weights=rays.weight)[0]
-                for p, e in zip(places, edges, strict=True)
-            ]
-            profiles[i] = np.concatenate(counts) / self.tracing.rays
+            profiles[i] = self.detector.counts(places, rays.weight) / self.tracing.rays
             transmission[i] = rays.transmission
         return profiles, transmission

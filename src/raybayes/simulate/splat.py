@@ -89,7 +89,8 @@ def carry_energy(
     mean [F], cov [F, F]: places at energy 0; slope [F]: how they move with the energy. Where
     the band is wider than what the slit passes, the place in the slit is uniform whatever the
     other variables are. Changed in place: mean is at the middle of the slit, cov is what is left
-    when the place in the slit is known, slope is the half width of the box in each component.
+    when the place in the slit is known, slope is the half width of the box in each component,
+    with the sign of its change along the slit.
 
     Returns the share of the band that passes.
     """
@@ -106,8 +107,7 @@ def carry_energy(
             if i != f and j != f:
                 cov[i, j] += slope[i] * (slope[j] * cov[f, f] - cov[j, f]) - slope[j] * cov[i, f]
     cov[f, :] = cov[:, f] = 0.0
-    for i in range(size):
-        slope[i] = 0.5 * (top - bottom) * abs(slope[i])
+    slope *= 0.5 * (top - bottom)
     return share
 
 
@@ -138,3 +138,40 @@ def deposit(out: Array, centre: float, sd: float, box: float, pitch: float, weig
             edges[k] = ramp(z + w) - ramp(z - w)
     for k in range(last - first):
         out[first + k] += weight * (edges[k + 1] - edges[k])
+
+
+@njit(**JIT)
+def deposit_image(
+    out: Array, x: float, y: float, cov: tuple[float, float, float], box: tuple[float, float],
+    pitch: Array, weight: float,
+) -> None:  # fmt: skip
+    """Add a splat, as `deposit` does, to an image [rows along y, columns along x].
+
+    cov: xx, xy, yy of the Gaussian, mm^2; box: its half widths in x and y, with signs. The sum
+    over columns is exact. In each row x is a Gaussian with the mean and the variance that a
+    Gaussian of the same covariance as Gaussian and box together has there.
+    """
+    n = out.shape[0]
+    rows = np.zeros(n)
+    deposit(rows, y, math.sqrt(cov[2]), abs(box[1]), pitch[1], weight)
+    xx, yy = cov[0] + box[0] ** 2 / 3.0, cov[2] + box[1] ** 2 / 3.0
+    xy = cov[1] + box[0] * box[1] / 3.0
+    sd, slope = math.sqrt(yy), xy / yy
+    rest = max(xx - slope * xy, 1e-18)
+    for row in range(n):
+        if rows[row] <= 0.0:
+            continue
+        a = ((row - 0.5 * n) * pitch[1] - y) / sd
+        b = a + pitch[1] / sd
+        mass = cdf(b) - cdf(a)
+        if mass > 1e-3:
+            at_a = math.exp(-0.5 * a * a) / math.sqrt(2.0 * math.pi) / mass
+            at_b = math.exp(-0.5 * b * b) / math.sqrt(2.0 * math.pi) / mass
+            middle = at_a - at_b
+            width = max(1.0 + a * at_a - b * at_b - middle * middle, 0.0)
+        else:  # the tail lies at the nearer edge
+            middle, width = a if a > 0.0 else b, 0.0
+        deposit(
+            out[row], x + slope * sd * middle, math.sqrt(rest + slope * slope * yy * width),
+            0.0, pitch[0], rows[row],
+        )  # fmt: skip
