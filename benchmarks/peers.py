@@ -3,7 +3,7 @@
     ./run python benchmarks/peers.py --xrt PYTHON --shadow4 PYTHON --rayx PYTHON
 
 PYTHON is the interpreter of an environment that has the peer: `python -m venv ENV`, then
-`ENV/bin/pip install xrt colorama scipy`, or `shadow4`, or `rayx`. A peer without one is skipped.
+`ENV/bin/pip install xrt colorama matplotlib scipy`, or `shadow4`, or `rayx`. A peer without one is skipped.
 
 It prints, all in CPU seconds of one run and one thread:
 - seconds per million rays, and milliseconds per misaligned setting of 10,000 rays. Ours draws its
@@ -38,7 +38,7 @@ from raybayes.optics.rows import KIND, OPENING, SURFACE, TOROID, WAVELENGTH_SHIF
 from raybayes.simulate.simulator import Simulator, Tracing
 
 RAYS, SETTINGS, FEW, REPEATS, MANY = 200_000, 8, 10_000, 10, 1024
-INSTALL = {"xrt": "xrt colorama scipy", "shadow4": "shadow4", "rayx": "rayx"}
+INSTALL = {"xrt": "xrt colorama matplotlib scipy", "shadow4": "shadow4", "rayx": "rayx"}
 ERROR = 0.005  # of the peak
 OURS = (256, 384, 512, 1024)  # rays
 DRAWS = 24
