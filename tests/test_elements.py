@@ -1,5 +1,7 @@
 """Every element and every source against what optics says of it; one case for each type."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from beamlines import ARMS, ELEMENTS, PARALLEL, POINT, RADIUS, SOURCES, P, Q, emitting, small
@@ -10,6 +12,7 @@ from raybayes.beamline.geometry import HC, PLACERS, compile_beamline
 from raybayes.beamline.rml import read_rml, write_rml
 from raybayes.beamline.source import LAWS
 from raybayes.beamline.trace import trace
+from raybayes.beamline.undulator_file import file_angles
 from raybayes.errors import InputError
 from raybayes.optics.coating import bragg
 from raybayes.optics.rows import KIND, QUADRIC, SURFACE
@@ -331,8 +334,15 @@ def undulator_file(tmp_path):
     with pytest.raises(InputError, match=r"bad\.dat: not a WAVE file"):
         (tmp_path / "bad.dat").write_text("1\nx y z")
         at_source("Undulator File", undulatorFile=str(tmp_path / "bad.dat"))
-    with pytest.raises(InputError, match="the file is not there"):
-        at_source("Undulator File")
+    # Without its file: an error that names it, or the central cone for who allows warnings.
+    lost = {"undulatorFile": "lost.dat", "undulatorPeriodLength": 5, "undulatorPeriodNumber": 40}
+    with pytest.raises(InputError, match=r"undulatorFile': the file 'lost\.dat' is not there"):
+        at_source("Undulator File", **lost)
+    lenient = replace(emitting("Undulator File", **lost), lenient=True)
+    with pytest.warns(UserWarning, match="'lost.dat' is not there; its radiation is replaced"):
+        angles = file_angles(lenient, np.random.default_rng(0).random((10_000, 2)))
+    cone = np.sqrt(HC / 600.0 * 1e-9 / (2 * 2.0))  # sqrt(lambda / 2 L), L = 5 cm x 40
+    assert angles.std() == pytest.approx(cone, rel=0.02)
 
 
 EMITTED = {
@@ -347,7 +357,6 @@ EMITTED = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:.*is not there")
 @pytest.mark.parametrize("type_", EMITTED)
 def test_source(type_, tmp_path):
     EMITTED[type_](*([tmp_path] if type_ == "Undulator File" else []))

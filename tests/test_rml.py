@@ -180,6 +180,17 @@ def test_what_must_be_zero_is_named(id_):
     assert f"parameter '{id_}': 0.5 is not modelled" in sentence
 
 
+@pytest.mark.parametrize("id_", MODELLED)
+def test_choices_that_are_not_modelled_are_named(id_):
+    type_, kind = next((t, p[id_]) for t, p in OBJECTS.items() if id_ in p)
+    others = sorted(set(kind.words) - MODELLED[id_])
+    for value in others:
+        gates = {"slopeError": Param("0", {}), "reflectivityType": Param("1", {})}
+        params = gates | {id_: Param(str(value), {"enabled": "T"})}
+        (sentence,) = not_modelled((Element("A", type_, params),), "x.rml")
+        assert f"parameter {id_!r}: {value} ({kind.words[value]}) is not modelled" in sentence
+
+
 def test_not_modelled_is_an_error_or_a_warning(tmp_path):
     path = tmp_path / "profile.rml"
     path.write_text(edited('(id="profileKind"[^>]*)>2<', r"\1>1<"))

@@ -20,8 +20,11 @@ Array = NDArray[np.float64]
 def file_angles(beamline: Beamline, u: Array) -> Array:
     """[n, 2] points of the unit square -> [n, 2] horizontal and vertical angles, rad.
 
-    Without the file, with a warning: the central cone of an undulator of that period and number
-    of periods, of which the file is a computation.
+    Without the file, where the user lets what is not modelled pass with a warning: the central
+    cone of an undulator of that period and number of periods, of which the file is a computation.
+
+    Raises:
+        InputError: the file is missing or is no WAVE file.
     """
     path = find_file(beamline, "undulatorFile")
     if path is None:
@@ -48,17 +51,18 @@ def file_angles(beamline: Beamline, u: Array) -> Array:
 def _central_cone(beamline: Beamline, u: Array) -> Array:
     source = beamline.source
     name = source.params["undulatorFile"].text if "undulatorFile" in source.params else ""
-    warnings.warn(
-        f"{beamline.path}: {source.type} {source.name!r}: the file {name!r} is not there; its "
-        "radiation is replaced by the central cone of the undulator's period and length",
-        stacklevel=2,
-    )
+    missing = f"the file {name!r} is not there"
     length = np.asarray(
         source.number("undulatorPeriodLength") * 1e-2 * source.number("undulatorPeriodNumber")
     )
     energy = np.asarray(source.number("photonEnergy"))
-    if length <= 0 or energy <= 0:
-        raise _error(beamline, "undulatorFile", "the file is not there; put it beside the RML file")
+    if not beamline.lenient or length <= 0 or energy <= 0:
+        raise _error(beamline, "undulatorFile", f"{missing}; put it beside the RML file")
+    warnings.warn(
+        f"{beamline.path}: {source.type} {source.name!r}: {missing}; its radiation is replaced by "
+        "the central cone of the undulator's period and length",
+        stacklevel=2,
+    )
     _, angle = diffraction_limit(HC / energy * 1e-9, length, accurate=False)
     return np.asarray(angle * ndtri(u))
 
