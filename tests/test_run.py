@@ -70,6 +70,57 @@ def test_run_online(tiny, tmp_path):
     assert found[0] == found[1]
 
 
+SIGN = """
+name = "sign"
+beamline = "ue112_pgm1.rml"
+simulations = 4000
+shard = 2000
+validation = 100
+[parameters]
+"M4.rotationYerror" = [-2.0, 2.0]
+"M4.rotationZerror" = [-0.5, 0.5]
+[detector]
+photons = 2e4
+{detector}
+[tracing]
+rays = 128
+[density]
+transform = "spline"
+layers = 4
+widths = [32]
+embedding = {embedding}
+[training]
+epochs = 15
+"""
+READS = {
+    "profiles": ("", "{widths = [64, 32]}", (2, "profile")),
+    "image": (
+        'reads = "image"\nbins = [24, 24]\npitch = [0.04, 0.01]',
+        '{kind = "convolution", shape = [1, 24, 24], channels = [8, 16], width = 32}',
+        (1, "image"),
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reads", READS)
+def test_modes_of_a_trained_posterior(reads, tmp_path):
+    """The sign of M4's yaw: left open by two profiles, told by an image."""
+    detector, embedding, (modes, word) = READS[reads]
+    study = tmp_path / "sign.toml"
+    study.write_text(SIGN.format(detector=detector, embedding=embedding))
+    out = tmp_path / "out"
+    result = command("run", study, "--out", out, "--json")
+    assert result.exit_code == 0, result.output
+    assert f"What the {word} tells" in (out / "report.html").read_text()
+    assert (out / "image.png").exists() == (reads == "image")
+    run = Run(*read_study(study), out)
+    x = run.observe(np.array([[1.2, 0.1]] * 20), np.random.default_rng(1))
+    draws = Posterior.load(out / "posterior.safetensors").sample(x, 500)
+    wrong = (draws[..., 0] < 0).mean()
+    assert wrong > 0.2 if modes == 2 else wrong < 0.02
+
+
 def test_run_and_run_again(tiny, tmp_path):
     out = tmp_path / "out"
     first = command("run", tiny, "--out", out, "--json")

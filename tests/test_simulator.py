@@ -13,7 +13,7 @@ from raybayes.errors import InputError
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.expected import SAMPLED
 from raybayes.simulate.simulator import Simulator, Tracing
-from raybayes.simulate.splat import NARROW, carry_energy, deposit, truncate
+from raybayes.simulate.splat import NARROW, carry_energy, deposit, deposit_image, truncate
 from raybayes.study import read_study
 
 STUDY, BEAMLINE = read_study("ue112")
@@ -198,3 +198,61 @@ def test_expected_profiles_need_a_gaussian_source():
     simulator = Simulator(small("Plane Mirror", source=POINT), [], ((), ()), Detector())
     with pytest.raises(InputError, match='trace in mode "counting"'):
         simulator.profiles(np.empty((1, 0)))
+
+
+# --- images ------------------------------------------------------------------------------------
+
+IMAGE = STUDY.detector.model_copy(
+    update={"reads": "image", "bins": (40, 40), "pitch": (0.025, 0.00625)}
+)
+YAW = PRIOR.names.index("M4.rotationYerror")
+
+
+def imager(detector=IMAGE, **tracing):
+    support = (PRIOR.low, PRIOR.high)
+    return Simulator(BEAMLINE, PRIOR.names, support, detector, Tracing(**tracing), 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theta", [CENTRE, TILTED], ids=["nominal", "misaligned"])
+def test_image_agrees_with_counted_rays(theta):
+    rays = 2_000_000
+    counted, _ = imager(mode="counting", rays=rays).profiles(theta[None], 1)
+    expected, _ = imager(rays=8192).profiles(theta[None], 1)
+    noise = np.sqrt(counted / rays)
+    assert (np.abs(counted - expected) < 0.02 * counted.max() + 4 * noise).all()
+
+
+def test_an_images_sums_are_the_profiles():
+    same_bins = IMAGE.model_copy(update={"reads": "profiles"})
+    image, _ = imager().profiles(TILTED[None], None)
+    profiles, _ = imager(same_bins).profiles(TILTED[None], None)
+    np.testing.assert_allclose(IMAGE.profiles(image), profiles, atol=1e-3 * profiles.max())
+
+
+def test_a_slanted_splat_keeps_its_covariance():
+    image, pitch = np.zeros((400, 300)), np.array([0.01, 0.01])
+    deposit_image(image, 0.1, -0.2, (0.04, 0.03, 0.05), (0.02, 0.05), pitch, 2.0)
+    x, y = ((np.arange(n) + 0.5 - n / 2) * 0.01 for n in (300, 400))
+    y, x = np.meshgrid(y, x, indexing="ij")
+    mean = [(image * a).sum() / image.sum() for a in (x, y)]
+    moments = [(image * (a - mean[i]) * (b - mean[j])).sum() / image.sum()
+               for a, i, b, j in [(x, 0, x, 0), (x, 0, y, 1), (y, 1, y, 1)]]  # fmt: skip
+    assert image.sum() == pytest.approx(2, rel=3e-4) and mean == pytest.approx([0.1, -0.2])
+    exact = [0.04 + 0.02**2 / 3, 0.03 + 0.02 * 0.05 / 3, 0.05 + 0.05**2 / 3]
+    assert moments == pytest.approx(exact, rel=3e-3)
+
+
+@pytest.mark.parametrize("detector, modes", [(STUDY.detector, 2), (IMAGE, 1)])
+def test_an_image_tells_the_sign_of_the_yaw(detector, modes):
+    """Exact posterior over M4's yaw alone: two modes from two profiles, one from an image."""
+    simulator, yaws = imager(detector), np.linspace(-2, 2, 161)
+    theta = np.tile(CENTRE, (161, 1))
+    theta[:, YAW] = yaws
+    profiles, _ = simulator.profiles(theta, None)
+    x = detector.observe(profiles[np.abs(yaws - 1).argmin()], np.random.default_rng(0))
+    log_p = detector.log_likelihood(x, profiles)
+    p = np.exp(log_p - log_p.max())
+    assert [((p[yaws > 0]).sum() / p.sum() > 0.02), (p[yaws < 0]).sum() / p.sum() > 0.02] == [
+        True, modes == 2,
+    ]  # fmt: skip
