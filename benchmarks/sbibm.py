@@ -14,18 +14,15 @@ import argparse
 import json
 import os
 import time
-import warnings
 
 os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={os.cpu_count()}")
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import KFold, cross_val_score
-from sklearn.neural_network import MLPClassifier
 
 from raybayes import Estimator, Training
 from raybayes.density import maf_nsf
+from raybayes.diagnostics import c2st
 from raybayes.tasks import TASKS
 
 DRAWS = 10_000
@@ -56,19 +53,6 @@ def estimator(prior, simulations, seed):
     return Estimator(prior, density, training, seed=seed)
 
 
-def c2st(reference, draws):
-    """Cross-validated accuracy of a classifier between two samples."""
-    mean, sd = reference.mean(axis=0), reference.std(axis=0, ddof=1)
-    data = np.concatenate([(reference - mean) / sd, (draws - mean) / sd])
-    target = np.repeat([0, 1], [len(reference), len(draws)])
-    units = 10 * reference.shape[1]
-    classifier = MLPClassifier((units, units), max_iter=10_000, random_state=1)
-    folds = KFold(5, shuffle=True, random_state=1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return cross_val_score(classifier, data, target, cv=folds).mean()
-
-
 def references(task, file, rng):
     """Observations [10, size] and draws of their posteriors [10, DRAWS, d]."""
     if file:
@@ -91,7 +75,8 @@ def run(name, simulations, file, seed, observations):
     seconds = time.perf_counter() - start
     draws = posterior.sample(observed[:observations].reshape(-1, x.shape[1]), DRAWS, seed)
     pairs = zip(exact[:observations], draws, strict=True)
-    scores = Parallel(os.cpu_count())(delayed(c2st)(a, b) for a, b in pairs)
+    tests = Parallel(os.cpu_count())(delayed(c2st)(a, b) for a, b in pairs)
+    scores = [test.accuracy for test in tests]
     npe, snpe = PUBLISHED.get(name, {}).get(simulations, (None, None))
     return {
         "task": name,

@@ -1,7 +1,8 @@
 """The posterior p(theta | x): a density behind the prior's bijection, usable alone."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import TypeAdapter
 
-from raybayes.density import Density, DensityConfig, skeleton
-from raybayes.density.trees import arrays_of, tree_of
+from raybayes.density import Density, DensityConfig, Ensemble, skeleton
+from raybayes.density.trees import arrays_of, part, tree_of
 from raybayes.errors import InputError
+from raybayes.importance import Refined, importance
 from raybayes.prior import Independent, Marginal, Prior
 from raybayes.store import read_arrays, write_arrays
 
@@ -137,6 +139,39 @@ class Posterior:
             "observed_data": Dataset({"x": ((*batch, "bin"), values)}),
         }
         return DataTree.from_dict(groups)
+
+    def refine(
+        self,
+        x: ArrayLike,
+        log_likelihood: Callable[[Array], Array],
+        n: int = 10_000,
+        seed: int = 0,
+    ) -> Refined:
+        """Correct this posterior at one observation by the simulator's exact likelihood.
+
+        Args:
+            x: [size].
+            log_likelihood: theta [n, d] -> log p(x | theta) [n]; see `Simulator.log_likelihood`.
+
+        Returns:
+            weighted draws, their effective size, Pareto k, and the evidence.
+        """
+        theta = self.sample(x, n, seed)
+        if theta.ndim != 2:
+            raise InputError("refine takes one observation at a time; give x of one axis")
+        log_p = np.asarray(log_likelihood(theta)) + self.prior.log_prob(theta)
+        return importance(theta, log_p, self.log_prob(theta, x))
+
+    @property
+    def members(self) -> "tuple[Posterior, ...]":
+        """The networks of an ensemble, each a posterior by itself."""
+        if not isinstance(self.density, Ensemble):
+            return (self,)
+        alone = self.config.model_copy(update={"members": 1})
+        return tuple(
+            replace(self, density=part(self.density.members, i), config=alone)
+            for i in range(self.density.count)
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write weights and description to one safetensors file; nothing is pickled."""

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from raybayes.diagnostics import Calibration, Ints
+from raybayes.diagnostics.figures import BLUE, GREY, ORANGE
 from raybayes.store import write_whole
 
 Array = NDArray[np.float64]
 
-BLUE, ORANGE, GREY = "#2166ac", "#d95f02", "#8c8c8c"
 STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,

@@ -1,6 +1,6 @@
 """theta -> expected profile: the simulator of one beamline, its parameters and its detector."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -162,6 +162,14 @@ class Simulator:
             for i in range(0, max(len(values), 1), COMPILE_AT_ONCE)
         ]
         return np.concatenate([p for p, _ in parts]), np.concatenate([t for _, t in parts])
+
+    def log_likelihood(self, x: ArrayLike) -> Callable[[Array], Array]:
+        """The exact log p(x | theta) of one observation [bins], as a function [n, d] -> [n].
+
+        All theta share the same rays, so it is smooth; `replace(simulator, tracing=...)` with more
+        rays makes it finer.
+        """
+        return lambda theta: self.detector.log_likelihood(x, self.profiles(theta, None)[0])
 
     def _stream(self, key: int | tuple[int, ...] | None, start: int) -> tuple[int, ...]:
         """What seeds the random choices of one part; empty where there are none."""

@@ -1,0 +1,126 @@
+"""Importance sampling: draws of q become draws of p, and say how far to trust that.
+
+Pareto smoothing and its diagnostic: Vehtari et al., arXiv 1507.02646; a trained posterior
+corrected by the exact likelihood: Dax et al., arXiv 2210.05686.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import logsumexp
+
+from raybayes.errors import InputError
+
+Array = NDArray[np.float64]
+
+TRUSTED = 0.7  # Pareto k above which no number of draws makes the weights' mean reliable
+LEAST = 100  # weights that make a tail
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Weighted draws of the exact posterior.
+
+    Attributes:
+        theta: [n, d], draws of the proposal.
+        log_weight: [n], smoothed; their exponentials sum to 1.
+        pareto_k: shape of the weights' tail; above 0.7 the proposal was too narrow.
+        log_evidence: log p(x), in nats.
+        standard_error: of the log evidence, as far as the weights know.
+    """
+
+    theta: Array
+    log_weight: Array
+    pareto_k: float
+    log_evidence: float
+    standard_error: float
+
+    @property
+    def weight(self) -> Array:
+        """[n], summing to 1."""
+        return np.exp(self.log_weight)
+
+    @property
+    def ess(self) -> float:
+        """Effective sample size: as many independent exact draws tell as much of a mean."""
+        return float(np.exp(-logsumexp(2 * self.log_weight)))
+
+    @property
+    def trusted(self) -> bool:
+        return self.pareto_k <= TRUSTED
+
+    @property
+    def sentence(self) -> str:
+        """How far to trust it, in words."""
+        n = len(self.theta)
+        worth = f"worth {self.ess:.0f} of {n} draws"
+        if self.trusted:
+            return (
+                f"Corrected by the exact likelihood: worth {worth} (Pareto k {self.pareto_k:.2f})."
+            )
+        return (
+            f"The network's posterior is too narrow here to be corrected by weights (Pareto k "
+            f"{self.pareto_k:.2f} > {TRUSTED}, {worth}): train longer or take more than {n} "
+            "draws, or sample the exact posterior with reference_posterior."
+        )
+
+    def sample(self, n: int, seed: int = 0) -> Array:
+        """[n, d] draws of equal weight; many are twins where n is not well below `ess`."""
+        picked = np.random.default_rng(seed).choice(len(self.theta), n, p=self.weight)
+        return self.theta[picked]
+
+    def mean(self) -> Array:
+        """[d], of the exact posterior."""
+        return self.weight @ self.theta
+
+    def sd(self) -> Array:
+        """[d]."""
+        return np.sqrt(self.weight @ (self.theta - self.mean()) ** 2)
+
+
+def importance(theta: ArrayLike, log_p: ArrayLike, log_q: ArrayLike) -> Refined:
+    """Weigh draws of q by p / q, with the largest weights smoothed.
+
+    Args:
+        theta: [n, d] draws of q.
+        log_p: [n], log p(x | theta) p(theta); -inf where it cannot be.
+        log_q: [n], log of the normalised density they were drawn from.
+
+    Raises:
+        InputError: a NaN, too few draws, or no draw that p allows.
+    """
+    points, above, below = (np.asarray(a, np.float64) for a in (theta, log_p, log_q))
+    n = len(points)
+    if points.ndim != 2 or not above.shape == below.shape == (n,):
+        raise InputError(
+            f"theta {points.shape}, log p {above.shape} and log q {below.shape} must be [n, d], "
+            "[n] and [n]"
+        )
+    log_w = above - below
+    if np.isnan(log_w).any() or (log_w == np.inf).any():
+        raise InputError("a weight is NaN or infinite; look for it in log p and log q")
+    allowed = np.isfinite(log_w)
+    if allowed.sum() < LEAST:
+        raise InputError(
+            f"{allowed.sum()} of {n} draws could have made this observation; importance sampling "
+            f"needs {LEAST}: give more draws, or sample with reference_posterior"
+        )
+    log_total = logsumexp(log_w)
+    ess = np.exp(2 * log_total - logsumexp(2 * log_w))
+    smoothed = np.full(n, -np.inf)
+    smoothed[allowed], pareto_k = _smoothed(log_w[allowed])
+    error = np.sqrt(max(1 / ess - 1 / n, 0))  # of the mean weight over itself
+    return Refined(points, smoothed, pareto_k, float(log_total - np.log(n)), float(error))
+
+
+def _smoothed(log_w: Array) -> tuple[Array, float]:
+    """Normalised log weights, their tail replaced by a generalised Pareto's quantiles; its k."""
+    from arviz_stats.base.array import array_stats
+
+    plain = log_w - logsumexp(log_w)
+    if np.ptp(log_w) < 1e-6:  # q is p: there is no tail
+        return plain, -np.inf
+    with np.errstate(all="ignore"):  # where all of the tail but the largest underflows
+        smoothed, k = array_stats.psislw(-log_w)
+    return (smoothed, float(k)) if np.isfinite(k) else (plain, np.inf)

@@ -1,0 +1,237 @@
+"""Posteriors against the exact likelihood: refined draws, the reference sampler, and each other."""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from exact import Gaussian
+from scipy.stats import multivariate_normal, norm, poisson
+
+from raybayes.density import deep
+from raybayes.diagnostics import c2st
+from raybayes.errors import InputError
+from raybayes.estimator import Estimator
+from raybayes.importance import importance
+from raybayes.posterior import Posterior
+from raybayes.prior import Independent, Normal, box
+from raybayes.reference import reference_posterior
+from raybayes.simulate.detector import Detector
+from raybayes.simulate.likelihoods import (
+    counting_log_likelihood,
+    image_log_likelihood,
+    image_marginals,
+    separable_image,
+)
+from raybayes.simulate.simulator import Simulator, Tracing
+from raybayes.study import read_study
+from raybayes.train import Training
+
+# --- a linear Gaussian task ---------------------------------------------------------------------
+
+A = np.array([[1.0, 0.3, 0.0], [0.0, 1.0, -0.4], [0.2, 0.0, 1.0], [0.5, 0.5, 0.5]])
+NOISE = 0.4
+PRIOR = Independent(("a", "b", "c"), (Normal(mean=1, sd=2),) * 3)
+COVARIANCE = np.linalg.inv(np.eye(3) / 4 + A.T @ A / NOISE**2)
+X = np.array([1.5, 0.2, 2.0, 1.0])
+MEAN = COVARIANCE @ (np.ones(3) / 4 + A.T @ X / NOISE**2)
+EVIDENCE = multivariate_normal(A @ np.ones(3), 4 * A @ A.T + NOISE**2 * np.eye(4)).logpdf(X)
+
+
+def log_likelihood(theta):
+    return norm.logpdf(X, theta @ A.T, NOISE).sum(axis=-1)
+
+
+def gaussian_posterior(scale=1.0, shift=0.0):
+    """The exact posterior, or one made wrong."""
+    root = scale * np.linalg.cholesky(COVARIANCE) / 2
+    mean = (MEAN - 1) / 2 + shift * root.diagonal()
+    density = Gaussian(jnp.asarray(mean, jnp.float32), jnp.asarray(root, jnp.float32))
+    return Posterior(PRIOR, density, deep(), 4, {})
+
+
+WORTH = {"right": (1.0, 0.0, 0.9), "too wide": (1.4, 0.0, 0.3), "shifted": (1.1, 0.4, 0.3)}
+
+
+@pytest.mark.parametrize("case", WORTH)
+def test_refined_draws_follow_the_exact_posterior(case):
+    scale, shift, worth = WORTH[case]
+    refined = gaussian_posterior(scale, shift).refine(X, log_likelihood, 8000)
+    assert refined.trusted and refined.ess > worth * 8000
+    error = 5 * np.sqrt(np.diag(COVARIANCE) / refined.ess)
+    np.testing.assert_array_less(np.abs(refined.mean() - MEAN), error)
+    np.testing.assert_allclose(refined.sd(), np.sqrt(np.diag(COVARIANCE)), rtol=0.06)
+    np.testing.assert_allclose(np.cov(refined.sample(8000).T), COVARIANCE, atol=0.02)
+    assert refined.standard_error < 0.03
+    assert refined.log_evidence == pytest.approx(EVIDENCE, abs=4 * refined.standard_error + 1e-3)
+    assert refined.sentence.startswith("Corrected by the exact likelihood: worth ")
+
+
+def test_standard_error_of_the_evidence_is_its_scatter():
+    many = [gaussian_posterior(1.3).refine(X, log_likelihood, 500, seed) for seed in range(60)]
+    scatter = np.std([r.log_evidence for r in many])
+    assert np.mean([r.standard_error for r in many]) == pytest.approx(scatter, rel=0.35)
+
+
+def test_a_network_too_narrow_is_not_corrected_in_silence():
+    refined = gaussian_posterior(0.3).refine(X, log_likelihood, 4000)
+    assert not refined.trusted and "too narrow here to be corrected" in refined.sentence
+    assert "reference_posterior" in refined.sentence and "> 0.7" in refined.sentence
+
+
+def test_far_off_is_said_too():
+    refined = gaussian_posterior(1.0, 60.0).refine(X, log_likelihood, 2000)
+    assert not refined.trusted and refined.ess < 20
+
+
+def test_equal_weights_have_no_tail():
+    refined = importance(np.zeros((200, 1)), np.full(200, -3.0), np.full(200, -1.0))
+    assert refined.ess == pytest.approx(200) and refined.log_evidence == pytest.approx(-2)
+    assert refined.trusted and refined.standard_error < 1e-6
+
+
+def test_draws_that_cannot_be_weigh_nothing():
+    rng = np.random.default_rng(0)
+    theta = rng.uniform(-1, 1, (4000, 1))
+    inside = np.where(theta[:, 0] > 0, norm.logpdf(theta[:, 0], 0.5, 0.4), -np.inf)
+    refined = importance(theta, inside, np.full(4000, -np.log(2)))
+    mass = norm.cdf(1.0, 0.5, 0.4) - norm.cdf(0.0, 0.5, 0.4)
+    assert refined.log_evidence == pytest.approx(np.log(mass), abs=4 * refined.standard_error)
+    assert (refined.sample(1000) > 0).all()
+
+
+WEIGHTS = {
+    "shapes": ((np.zeros((200, 1)), np.zeros(200), np.zeros(3)), "must be"),
+    "NaN": ((np.zeros((200, 1)), np.full(200, np.nan), np.zeros(200)), "a weight is NaN"),
+    "none": ((np.zeros((200, 1)), np.full(200, -np.inf), np.zeros(200)), "0 of 200 draws could"),
+    "few": ((np.zeros((20, 1)), np.zeros(20), np.zeros(20)), "needs 100"),
+}
+
+
+@pytest.mark.parametrize("case", WEIGHTS)
+def test_bad_weights(case):
+    arguments, message = WEIGHTS[case]
+    with pytest.raises(InputError, match=message):
+        importance(*arguments)
+
+
+def test_refine_takes_one_observation():
+    with pytest.raises(InputError, match="one observation at a time"):
+        gaussian_posterior().refine(np.stack([X, X]), log_likelihood)
+
+
+def test_reference_posterior_is_exact():
+    reference = reference_posterior(PRIOR, log_likelihood, 1000, live=300)
+    assert reference.converged and min(reference.ess) >= 500 and reference.evaluations > 2000
+    np.testing.assert_allclose(reference.log_evidence, EVIDENCE, atol=0.15)
+    np.testing.assert_allclose(reference.draws.mean(axis=0), MEAN, atol=0.06)
+    np.testing.assert_allclose(np.cov(reference.draws.T), COVARIANCE, atol=0.02)
+
+
+def test_reference_posterior_of_one_parameter_and_two_modes():
+    prior = box(["a"], [-3], [3])
+    both = reference_posterior(
+        prior, lambda t: norm.logpdf(np.abs(t[:, 0]), 1.5, 0.4), 500, live=200
+    )
+    assert both.draws.shape == (500, 1) and (both.draws > 0).mean() == pytest.approx(0.5, abs=0.1)
+    np.testing.assert_allclose(both.log_evidence, np.log(2 / 6), atol=0.15)
+
+
+def test_reference_says_when_it_did_not_finish():
+    stopped = reference_posterior(PRIOR, log_likelihood, 500, live=200, limit=600)
+    assert not stopped.finished and not stopped.converged
+
+
+BAD = {
+    "NaN": (lambda: reference_posterior(PRIOR, lambda t: np.full(len(t), np.nan)), "of them NaN"),
+    "shape": (lambda: reference_posterior(PRIOR, lambda t: t), r"one number for each"),
+    "none": (lambda: reference_posterior(PRIOR, log_likelihood, 1), "ask for at least 4"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_references(case):
+    call, message = BAD[case]
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+# --- a beamline ---------------------------------------------------------------------------------
+
+STUDY, BEAMLINE = read_study("ue112")
+TWO = box(["M4.rotationXerror", "M4.rotationZerror"], [-0.06, -0.5], [0.06, 0.5])
+SIMULATOR = Simulator(BEAMLINE, TWO.names, (TWO.low, TWO.high), STUDY.detector, Tracing(rays=64))
+
+
+def test_refined_and_reference_agree_on_a_beamline():
+    """A network of seconds, corrected, and nested sampling that never saw it: one posterior."""
+    rng = np.random.default_rng(3)
+    theta = TWO.sample(3000, rng)
+    profiles = SIMULATOR.profiles(theta, None)[0]
+    counts = {"features": "counts", "offset": STUDY.detector.read_noise**2 + 3 / 8}
+    density = deep(layers=4, widths=(32,)).model_copy(update=counts)
+    estimator = Estimator(TWO, density, Training(epochs=12, patience=12))
+    posterior = estimator.fit(theta, profiles, STUDY.detector.observe)
+    truth = np.array([[0.02, -0.2]])
+    x = STUDY.detector.observe(SIMULATOR.profiles(truth, None)[0], rng)[0]
+    log_likelihood = SIMULATOR.log_likelihood(x)
+    refined = posterior.refine(x, log_likelihood, 8000)
+    assert refined.trusted, refined.sentence
+    reference = reference_posterior(TWO, log_likelihood, 1000, live=200)
+    assert reference.finished
+    drawn = refined.sample(1000)
+    assert c2st(reference.draws, drawn).accuracy < 0.55
+    assert refined.log_evidence == pytest.approx(np.mean(reference.log_evidence), abs=0.15)
+    assert (np.abs(drawn.mean(axis=0) - truth[0]) < 4 * drawn.std(axis=0)).all()
+
+
+# --- other likelihoods --------------------------------------------------------------------------
+
+
+def spot(bins, tilt):
+    """A tilted Gaussian spot of 60 % of the light."""
+    across, along = np.meshgrid(*(np.linspace(-3, 3, n) for n in bins), indexing="ij")
+    law = multivariate_normal([0, 0.5], [[1, tilt], [tilt, 1]])
+    image = law.pdf(np.stack([across, along], axis=-1))
+    return 0.6 * image / image.sum()
+
+
+def test_marginals_of_one_image_have_the_stated_moments():
+    detector = Detector(bins=(6, 5), photons=300.0, background=2.0, read_noise=1.5)
+    image, rng = spot((6, 5), 0.7), np.random.default_rng(0)
+    pixels = rng.poisson(300 * image + 2, (40_000, 6, 5)) + 1.5 * rng.standard_normal(
+        (40_000, 6, 5)
+    )
+    x = np.concatenate([pixels.sum(axis=2), pixels.sum(axis=1)], axis=1)
+    mean, covariance = image_marginals(detector, image)
+    np.testing.assert_allclose(x.mean(axis=0), mean, atol=5 * np.sqrt(covariance.max() / 40_000))
+    np.testing.assert_allclose(np.cov(x.T), covariance, atol=0.03 * covariance.max())
+    # The density of what both profiles say together: 11 numbers, of which 10 are free.
+    sd = np.linalg.svd(covariance, compute_uv=False)[:-1]
+    constant = -5 * np.log(2 * np.pi) - 0.5 * np.log(sd).sum()
+    chi2 = -2 * (image_log_likelihood(x, detector, image) - constant)
+    assert chi2.mean() == pytest.approx(10, rel=0.02) and chi2.var() == pytest.approx(20, rel=0.1)
+
+
+def test_separable_image_has_the_profiles():
+    detector = Detector(bins=(6, 5))
+    image = spot((6, 5), 0.0)
+    profile = np.concatenate([image.sum(axis=1), image.sum(axis=0)])
+    np.testing.assert_allclose(separable_image(detector, profile), image, atol=1e-12)
+    with pytest.raises(InputError, match=r"the detector's is \(6, 5\)"):
+        image_marginals(detector, image.T)
+
+
+def test_counting_is_multinomial():
+    """Bin by bin: the first is binomial, the next binomial among what is left."""
+    profile, counts, rays = np.array([0.2, 0.5]), np.array([3, 4]), 10
+    exact = np.log(math.comb(10, 3) * math.comb(7, 4) * 0.2**3 * 0.5**4 * 0.3**3)
+    assert counting_log_likelihood(counts, profile, rays) == pytest.approx(exact)
+    both = counting_log_likelihood(np.stack([counts, counts]), np.stack([profile, profile]), rays)
+    np.testing.assert_allclose(both, exact)
+    # Of many rays in many bins it is nearly Poisson's, which counts rays as if each were free.
+    few = np.full(200, 1e-4)
+    near = poisson.logpmf(1, 1.0) * 200
+    assert counting_log_likelihood(np.ones(200), few, 10_000) == pytest.approx(near, abs=3)
+    with pytest.raises(InputError, match="no more than 10 in all"):
+        counting_log_likelihood([6, 6], profile, 10)
