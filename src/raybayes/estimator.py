@@ -1,7 +1,7 @@
 """From pairs (theta, x) to a posterior: the estimator, which knows no simulator."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from raybayes.density import DensityConfig, Pretraining, deep, members
+from raybayes.density.atomic import Atomic, with_atoms
 from raybayes.density.pretraining import with_embedding
 from raybayes.errors import InputError
 from raybayes.posterior import Posterior
@@ -51,6 +52,8 @@ class Estimator:
         progress: Callable[[State], object] = lambda state: None,
         checkpoint: Path | None = None,
         made_by: dict[str, str] | None = None,
+        start: Posterior | None = None,
+        atoms: int = 1,
     ) -> Posterior:
         """Fit to n pairs, of which `training.validation` are held out.
 
@@ -60,6 +63,9 @@ class Estimator:
             noise: (noise-free x, generator) -> x. Drawn afresh in every epoch, which is worth
                 more than many times the simulations.
             checkpoint: a file to save to now and then, and to go on from.
+            start: whose weights to begin with; of the same prior and architecture.
+            atoms: more than 1: theta may come from any proposal, by the loss of SNPE-C; see
+                `raybayes.sequential`.
 
         Raises:
             InputError: shapes that do not fit together, or values that are not finite.
@@ -77,10 +83,16 @@ class Estimator:
             return np.asarray(noise(rows, rng) if noise else rows, np.float32)
 
         held_out = (z[held], np.stack([observe(clean[some], epochs, 0) for some in held]))
-        return self._train(
-            lambda epoch: (z, observe(clean, epoch)),
-            rows, held_out, progress, checkpoint, made_by,
-        )  # fmt: skip
+        networks = self._networks(z, observe(clean[:SCALE], epochs, 1), start)
+
+        draw: Draw = lambda epoch: (z, observe(clean, epoch))  # noqa: E731
+        if atoms > 1:
+            networks = [Atomic(network) for network in networks]
+            draw, held_out = self._atomic(draw, held_out, atoms, values, held)
+        fit = self._train(networks, draw, rows, held_out, progress, checkpoint, made_by)
+        if atoms > 1:
+            fit = replace(fit, members=tuple(member.density for member in fit.members))
+        return self._posterior(fit, clean.shape[1], made_by)
 
     def fit_online(
         self,
@@ -113,37 +125,68 @@ class Estimator:
         z, x = draw(self.training.epochs, max(FEWEST, h))
         held_out = (np.stack([z] * count), np.stack([x] * count))
         rows = np.tile(np.arange(simulations), (count, 1))
-        return self._train(draw, rows, held_out, progress, checkpoint, made_by)
+        first = draw(0)
+        networks = self._networks(*first, None)
+
+        def again(epoch: int) -> tuple[Array32, Array32]:
+            return draw(epoch) if epoch else first
+
+        fit = self._train(networks, again, rows, held_out, progress, checkpoint, made_by)
+        return self._posterior(fit, x.shape[1], made_by)
+
+    def _networks(self, z: Array32, x: Array32, start: Posterior | None) -> list[Any]:
+        """New ones, or copies of another posterior's."""
+        if start is None:
+            return list(members(self.density, z[:SCALE], x[:SCALE], self.seed))
+        return [each.density for each in start.members]
+
+    def _atomic(
+        self, draw: Draw, held_out: tuple[Array32, Array32], atoms: int, theta: NDArray,
+        held: NDArray[np.int64],
+    ) -> tuple[Draw, tuple[Array32, Array32]]:  # fmt: skip
+        """Data whose every z comes with `atoms - 1` others, fresh in every epoch."""
+        log_p = self.prior.log_prob(theta) - self.prior.log_det_to_real(theta)
+        atoms = min(atoms, held.shape[1])
+
+        def among(z: Array32, log_p: NDArray, *stream: int) -> Array32:
+            return with_atoms(z, log_p, atoms, np.random.default_rng((self.seed, *stream)))
+
+        def drawn(epoch: int) -> tuple[Array32, Array32]:
+            z, x = draw(epoch)
+            return among(z, log_p, epoch, 1), x
+
+        z, x = held_out
+        last = (self.training.epochs, 1)
+        compared = [among(a, log_p[some], *last) for a, some in zip(z, held, strict=True)]
+        return drawn, (np.stack(compared), x)
+
+    def _posterior(self, fit: Fit, size: int, made_by: dict[str, str] | None) -> Posterior:
+        self.fit_ = fit.chosen(self.density.members)
+        return Posterior(self.prior, self.fit_.density, self.density, size, made_by or {})
 
     def _train(
         self,
+        networks: list[Any],
         draw: Draw,
         rows: NDArray[np.int64],
         held_out: tuple[Array32, Array32],
         progress: Callable[[State], object],
         checkpoint: Path | None,
         made_by: dict[str, str] | None,
-    ) -> Posterior:
-        first = draw(0)
-        z, x = first
-        networks: list[Any] = members(self.density, z[:SCALE], x[:SCALE], self.seed)
+    ) -> Fit:
         identity = (made_by or {}).get("study_hash", "")
-
         # Networks of another start hold out the same pairs, so that they can be compared.
         times = len(networks) // len(rows)
         z_held, x_held = (np.concatenate([part] * times) for part in held_out)
         parts = (np.concatenate([rows] * times), (z_held, x_held))
 
         def trainer(networks: list[Any], training: Training) -> Trainer:
-            again = lambda epoch: draw(epoch) if epoch else first  # noqa: E731
-            return Trainer(networks, training, again, *parts, self.seed)
+            return Trainer(networks, training, draw, *parts, self.seed)
 
-        if self.pretraining:
+        if self.pretraining and not isinstance(networks[0], Atomic):
             path = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-embedding")
             networks = self._pretrained(self.pretraining, networks, trainer, path, identity)
-        fit = trainer(networks, self.training).fit(checkpoint, identity, progress)
-        self.fit_ = fit.chosen(self.density.members)
-        return Posterior(self.prior, self.fit_.density, self.density, x.shape[1], made_by or {})
+        return trainer(networks, self.training).fit(checkpoint, identity, progress)
 
     def _pretrained(
         self,

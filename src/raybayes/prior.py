@@ -242,3 +242,46 @@ def box(names: Sequence[str], low: Sequence[float], high: Sequence[float]) -> In
     return Independent(
         tuple(names), tuple(Uniform(low=a, high=b) for a, b in zip(low, high, strict=True))
     )
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A prior whose z is theta itself, standardised: a density in it may leak out of the support.
+
+    That is how sequential methods were published; what leaks is measured by
+    `raybayes.sequential.leakage`. Better leave the bijection on.
+    """
+
+    prior: Independent
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.prior.names
+
+    @property
+    def dim(self) -> int:
+        return self.prior.dim
+
+    @property
+    def sd(self) -> Array:
+        return self.prior.sd
+
+    @property
+    def _centre(self) -> Array:
+        return (self.prior.low + self.prior.high) / 2
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        return self.prior.sample(n, rng)
+
+    def log_prob(self, theta: ArrayLike) -> Array:
+        return self.prior.log_prob(theta)
+
+    def to_real(self, theta: ArrayLike) -> Array:
+        return (np.asarray(theta, np.float64) - self._centre) / self.sd
+
+    def from_real(self, z: ArrayLike) -> Array:
+        """May lie outside the support."""
+        return self._centre + self.sd * np.asarray(z, np.float64)
+
+    def log_det_to_real(self, theta: ArrayLike) -> Array:
+        return np.full(np.shape(theta)[:-1], -np.log(self.sd).sum())

@@ -1,0 +1,174 @@
+"""Rounds of propose, simulate, fit, for one observation x_o; `init` and `step` are pure.
+
+SNPE-C with atoms: Greenberg, Nonnenmacher and Macke, arXiv 1905.07488; truncated proposals
+(TSNPE): Deistler, Goncalves and Macke, arXiv 2210.04815. Any density of the engine serves in
+either. What differs between the methods is a proposal and a number of atoms.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from raybayes.errors import InputError
+from raybayes.estimator import Estimator
+from raybayes.posterior import Posterior
+
+Array = NDArray[np.float64]
+Proposal = Callable[[Posterior, Array, int, np.random.Generator], Array]
+Draw = Callable[[Array, np.random.Generator], Array]
+
+PROPOSED = 1 << 14  # draws looked at together
+LEAST = 1e-4  # share of a proposal that must be kept
+OWN = 10_000  # draws that tell the level of a truncation
+CANDIDATES = 64  # for one draw, where the prior is too wide to be cut
+
+
+@dataclass(frozen=True)
+class Method:
+    """How theta of a later round are proposed, and how the network learns from them.
+
+    Attributes:
+        atoms: 1: plain likelihood, right where proposals are the prior, cut or whole.
+    """
+
+    name: str
+    propose: Proposal
+    atoms: int = 1
+
+
+@dataclass(frozen=True)
+class State:
+    """All pairs so far, and what was made of them.
+
+    Attributes:
+        theta, x: [n, d] and [n, size] of all rounds; x without noise where noise is added later.
+        posterior: after the last round; None before the first.
+    """
+
+    theta: Array
+    x: Array
+    rounds: int = 0
+    posterior: Posterior | None = None
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """One observation's posterior, by simulations that are proposed where it matters.
+
+    Attributes:
+        estimator: which density, and how it is trained in every round; later rounds go on from
+            the weights of the last.
+        x_o: [size], the observation.
+        simulate: (theta [n, d], generator) -> x [n, size].
+        noise: (x, generator) -> noisy x, drawn afresh in every epoch; None: x has its noise.
+    """
+
+    estimator: Estimator
+    x_o: Array
+    simulate: Draw
+    method: Method
+    noise: Draw | None = None
+
+    def init(self) -> State:
+        return State(np.empty((0, self.estimator.prior.dim)), np.empty((0, len(self.x_o))))
+
+    def pairs(self, state: State, n: int) -> tuple[Array, Array]:
+        """The n pairs of the next round; of the seed, the round and the last posterior alone."""
+        rng = np.random.default_rng((self.estimator.seed, state.rounds))
+        if state.posterior is None:
+            theta = self.estimator.prior.sample(n, rng)
+        else:
+            theta = self.method.propose(state.posterior, self.x_o, n, rng)
+        return theta, self.simulate(theta, rng)
+
+    def fit(self, state: State, theta: Array, x: Array, checkpoint: Path | None = None) -> State:
+        """The state with one round more, its network fitted to all rounds' pairs."""
+        every = np.concatenate([state.theta, theta]), np.concatenate([state.x, x])
+        first = state.posterior is None
+        posterior = replace(self.estimator, seed=self.estimator.seed + state.rounds).fit(
+            *every,
+            self.noise,
+            checkpoint=checkpoint,
+            start=state.posterior,
+            atoms=1 if first else self.method.atoms,
+        )
+        return State(*every, state.rounds + 1, posterior)
+
+    def step(self, state: State, n: int) -> State:
+        """One round of n simulations."""
+        return self.fit(state, *self.pairs(state, n))
+
+
+def snpe_c(atoms: int = 10) -> Method:
+    """Proposals are the last posterior, cut to the prior (1905.07488)."""
+    if atoms < 2:
+        raise InputError(f"atoms = {atoms}: SNPE-C compares at least two")
+    return Method("snpe-c", _inside, atoms)
+
+
+def tsnpe(quantile: float = LEAST) -> Method:
+    """Proposals are the prior, cut to where the last posterior is (2210.04815, alg. 1).
+
+    Args:
+        quantile: share of the posterior's own draws that the cut may lose.
+    """
+
+    def propose(posterior: Posterior, x_o: Array, n: int, rng: np.random.Generator) -> Array:
+        own = posterior.sample(x_o, OWN, int(rng.integers(1 << 31)))
+        level = np.quantile(posterior.log_prob(own, x_o), quantile)
+
+        def kept() -> Array:
+            theta = posterior.prior.sample(PROPOSED, rng)
+            return theta[posterior.log_prob(theta, x_o) > level]
+
+        found = kept()
+        if len(found) * CANDIDATES < PROPOSED:
+            return _resampled(posterior, x_o, level, n, rng)
+        return _gathered(kept, found, n)
+
+    return Method("tsnpe", propose)
+
+
+def leakage(posterior: Posterior, x: ArrayLike, n: int = 10_000, seed: int = 0) -> float:
+    """Share of the posterior's draws outside the prior; 0 but for a density that is `raw`."""
+    inside = np.isfinite(posterior.prior.log_prob(posterior.sample(x, n, seed)))
+    return float(1 - inside.mean())
+
+
+def _inside(posterior: Posterior, x_o: Array, n: int, rng: np.random.Generator) -> Array:
+    """n draws of the posterior inside the prior."""
+
+    def kept() -> Array:
+        theta = posterior.sample(x_o, PROPOSED, int(rng.integers(1 << 31)))
+        return theta[np.isfinite(posterior.prior.log_prob(theta))]
+
+    return _gathered(kept, kept(), n)
+
+
+def _gathered(more: Callable[[], Array], found: Array, n: int) -> Array:
+    """n rows, from as many calls as it takes."""
+    tries = 1
+    while len(found) < n:
+        if len(found) < LEAST * PROPOSED * tries:
+            raise InputError(
+                f"of {PROPOSED * tries} proposals {len(found)} lie inside the prior: the network "
+                "leaks; train it behind the prior's bijection, not raw"
+            )
+        found, tries = np.concatenate([found, more()]), tries + 1
+    return found[:n]
+
+
+def _resampled(
+    posterior: Posterior, x_o: Array, level: float, n: int, rng: np.random.Generator
+) -> Array:
+    """The cut prior by sampling importance resampling of the posterior (2210.04815, sec. A.2)."""
+    theta = posterior.sample(x_o, n * CANDIDATES, int(rng.integers(1 << 31)))
+    log_q = posterior.log_prob(theta, x_o)
+    log_w = np.where(log_q > level, posterior.prior.log_prob(theta) - log_q, -np.inf)
+    groups = theta.reshape(n, CANDIDATES, -1)
+    gumbel = rng.gumbel(size=log_w.shape)  # the largest of log w + Gumbel is a draw of weight w
+    best = (log_w + gumbel).reshape(n, CANDIDATES).argmax(axis=1)
+    return groups[np.arange(n), best]

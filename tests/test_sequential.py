@@ -1,0 +1,143 @@
+"""Rounds for one observation: against an exact posterior, with every method and kind of density."""
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from raybayes.density import cinn, nsf
+from raybayes.density.atomic import Atomic, with_atoms
+from raybayes.errors import InputError
+from raybayes.estimator import Estimator
+from raybayes.prior import Independent, Normal, Raw, box
+from raybayes.sequential import Method, Sequential, leakage, snpe_c, tsnpe
+from raybayes.train import Training
+
+PRIOR = Independent(("a", "b"), (Normal(mean=0, sd=2), Normal(mean=1, sd=1)))
+NOISE = 0.3
+A = np.array([[1.0, 0.5], [0.0, 1.0], [1.0, -1.0]])
+X = np.array([1.5, 1.2, -0.4])
+PRECISION = np.diag([1 / 4, 1.0]) + A.T @ A / NOISE**2
+COVARIANCE = np.linalg.inv(PRECISION)
+MEAN = COVARIANCE @ (np.array([0.0, 1.0]) + A.T @ X / NOISE**2)
+
+SMALL = {"layers": 3, "widths": (32,), "embedding": {"widths": (32, 16)}}
+DENSITIES = {"cinn": cinn(**SMALL), "nsf": nsf(**SMALL)}
+METHODS = {"snpe-c": snpe_c(), "tsnpe": tsnpe()}
+TRAINING = Training(epochs=50, patience=50, batch=64, learning_rate=5e-3, validation=0.1)
+
+
+def simulate(theta, rng):
+    return theta @ A.T + NOISE * rng.standard_normal((len(theta), 3))
+
+
+def sequential(density, method, prior=PRIOR, training=TRAINING, noise=None):
+    return Sequential(Estimator(prior, density, training), X, simulate, method, noise)
+
+
+def after(rounds, task, n):
+    state = task.init()
+    for _ in range(rounds):
+        state = task.step(state, n)
+    return state
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("density", DENSITIES)
+def test_rounds_reach_the_exact_posterior(density, method):
+    """The proposal's law must not show in the posterior."""
+    state = after(2, sequential(DENSITIES[density], METHODS[method]), 600)
+    assert state.rounds == 2 and state.theta.shape == (1200, 2) and state.x.shape == (1200, 3)
+    later = state.theta[600:]
+    assert (later.std(axis=0) < 0.6 * PRIOR.sd).all()  # where it matters
+    draws = state.posterior.sample(X, 4000)
+    sd = np.sqrt(np.diag(COVARIANCE))
+    np.testing.assert_allclose(draws.mean(axis=0), MEAN, atol=0.4 * sd.max())
+    low, high = np.quantile(draws, [0.16, 0.84], axis=0)
+    np.testing.assert_allclose((high - low) / 2, sd, rtol=0.3)
+    exact = multivariate_normal(MEAN, COVARIANCE).rvs(4000, random_state=1)
+    gap = multivariate_normal(MEAN, COVARIANCE).logpdf(exact) - state.posterior.log_prob(exact, X)
+    assert gap.mean() < 0.15  # nats
+
+
+@pytest.mark.slow
+def test_proposals_without_correction_would_be_wrong():
+    """What the atoms are for: plain likelihood on SNPE-C's proposals counts the data twice."""
+    naive = Method("naive", snpe_c().propose, atoms=1)
+    sds = [
+        after(2, sequential(DENSITIES["cinn"], m), 600).posterior.sample(X, 4000).std(axis=0)
+        for m in (naive, snpe_c())
+    ]
+    assert sds[0].mean() < 0.85 * sds[1].mean()
+
+
+def test_a_step_depends_on_the_state_alone():
+    """So rounds can be kept, and gone on with, bit by bit."""
+    task = sequential(DENSITIES["cinn"], snpe_c(), training=Training(epochs=3))
+    state = task.step(task.init(), 100)
+    again = task.step(task.init(), 100)
+    np.testing.assert_array_equal(state.theta, again.theta)
+    one, two = (task.step(s, 100).posterior.sample(X, 5) for s in (state, again))
+    np.testing.assert_array_equal(one, two)
+
+
+EDGE = box(["a", "b"], [-1, 0], [1.6, 1.3])  # the posterior leans on two edges
+
+
+def test_only_a_raw_density_leaks():
+    training = Training(epochs=8, patience=8, learning_rate=5e-3)
+    outside = {}
+    for name, prior in {"raw": Raw(EDGE), "behind": EDGE}.items():
+        task = sequential(DENSITIES["cinn"], snpe_c(), prior, training)
+        state = after(2, task, 300)
+        assert np.isfinite(EDGE.log_prob(state.theta)).all()  # proposals never leave the prior
+        outside[name] = leakage(state.posterior, X)
+    assert outside["behind"] == 0 and 0.01 < outside["raw"] < 1
+
+
+def test_noise_is_fresh_in_every_epoch():
+    def noise(x, rng):
+        return x + NOISE * rng.standard_normal(x.shape)
+
+    task = Sequential(
+        Estimator(PRIOR, DENSITIES["cinn"], TRAINING), X, lambda t, rng: t @ A.T, tsnpe(), noise
+    )
+    state = after(2, task, 400)
+    np.testing.assert_array_equal(state.x, state.theta @ A.T)
+    sd = np.sqrt(np.diag(COVARIANCE))
+    np.testing.assert_allclose(state.posterior.sample(X, 4000).std(axis=0), sd, rtol=0.25)
+
+
+def test_atoms_hold_their_own_pair_first():
+    z, log_p = np.arange(12.0).reshape(6, 2), np.arange(6.0)
+    atoms = with_atoms(z, log_p, 4, np.random.default_rng(0))
+    np.testing.assert_array_equal(atoms[:, 0], np.column_stack([z, log_p]))
+    assert not (atoms[:, 1:, 0] == z[:, None, 0]).any() and set(atoms[..., 2].flat) == set(range(6))
+
+
+def test_atomic_loss_is_least_for_the_posterior():
+    """The exact posterior beats one made wrong, under a proposal that is not the prior."""
+    import jax
+    import jax.numpy as jnp
+
+    class Exact:
+        def __init__(self, scale):
+            self.scale = scale
+
+        def log_prob(self, z, x):
+            precision = jnp.asarray(PRECISION) / self.scale**2
+            mean = jnp.asarray(COVARIANCE) @ (jnp.array([0, 1.0]) + A.T @ x / NOISE**2)
+            return -0.5 * (z - mean) @ precision @ (z - mean)
+
+    rng = np.random.default_rng(0)
+    theta = MEAN + 0.5 * rng.standard_normal((2000, 2))
+    x = simulate(theta, rng).astype(np.float32)
+    atoms = with_atoms(theta, PRIOR.log_prob(theta), 10, rng)
+    keys = jax.random.split(jax.random.key(0), 2000)
+    loss = {s: jax.vmap(Atomic(Exact(s)).loss)(atoms, x, keys).mean() for s in (0.6, 1.0, 1.6)}
+    assert loss[1.0] < loss[0.6] and loss[1.0] < loss[1.6]
+
+
+def test_bad_input():
+    with pytest.raises(InputError, match="compares at least two"):
+        snpe_c(1)
