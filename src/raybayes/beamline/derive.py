@@ -6,6 +6,7 @@ from dataclasses import replace
 from raybayes.beamline.geometry import compile_beamline, hc_of
 from raybayes.beamline.rml import Beamline, Element, Param
 from raybayes.beamline.schema import ALIGNMENT
+from raybayes.errors import InputError
 
 WORLD_AXES = ("worldXdirection", "worldYdirection", "worldZdirection")
 
@@ -27,6 +28,20 @@ def with_values(beamline: Beamline, values: Mapping[str, float]) -> Beamline:
             changes = _alignment_on(element) | changes
         beamline = beamline.with_params(element.name, changes)
     return refresh(beamline)
+
+
+def with_screen(beamline: Beamline, name: str) -> Beamline:
+    """A copy that ends in an image plane where this element stands; what follows it is gone.
+
+    Raises:
+        InputError: no such element, or the source.
+    """
+    place = beamline.elements.index(beamline[name])
+    if place == 0:
+        raise InputError(f"{beamline.path}: a screen cannot stand in the source {name!r}")
+    distance = Param(number_text(beamline[name].number("distancePreceding")), {"enabled": "T"})
+    plane = Element(f"screen at {name}", "ImagePlane", {"distanceImagePlane": distance})
+    return replace(beamline, elements=(*beamline.elements[:place], plane), hc=hc_of(beamline))
 
 
 def _alignment_on(element: Element) -> dict[str, Param]:

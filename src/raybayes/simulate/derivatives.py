@@ -89,18 +89,23 @@ class Information:
         return int((self.gains > 1).sum())
 
 
-def information(simulator: Simulator, theta: ArrayLike) -> Information:
+def information(
+    simulator: Simulator, theta: ArrayLike, steps: ArrayLike | None = None
+) -> Information:
     """Cross-fitted Fisher information at theta [d], in mode "expected".
 
     I = sum over the bins of dmu dmu^T / (mu + read noise^2), with dmu from independent rays.
+
+    Args:
+        steps: [k, d], for k observations, each with the parameters moved by a known step; None:
+            one observation, where they stand.
     """
-    detector = simulator.detector
-    other = replace(simulator, seed=simulator.seed + 1)
-    one, two = (detector.photons * profile_jacobian(s, theta) for s in (simulator, other))
-    mean = detector.expected(simulator.profiles(np.asarray(theta)[None], None)[0][0])
-    weight = 1 / (mean + detector.read_noise**2)
-    cross = one.T @ (weight[:, None] * two)
-    fisher = (cross + cross.T) / 2
+    at = np.asarray(theta, np.float64)
+    moved = np.zeros((1, len(at))) if steps is None else np.asarray(steps, np.float64)
+    return _learned(simulator, np.sum([_fisher(simulator, at + step) for step in moved], axis=0))
+
+
+def _learned(simulator: Simulator, fisher: Array) -> Information:
     scale = _ranges(simulator) / np.sqrt(12)
     gains, vectors = np.linalg.eigh(scale[:, None] * fisher * scale)
     gains = np.maximum(gains, 0)  # what is below zero is noise
@@ -112,6 +117,58 @@ def information(simulator: Simulator, theta: ArrayLike) -> Information:
         gains[::-1],
         vectors.T[::-1],
     )
+
+
+def _fisher(simulator: Simulator, theta: Array) -> Array:
+    """[d, d] of one observation."""
+    detector = simulator.detector
+    other = replace(simulator, seed=simulator.seed + 1)
+    one, two = (detector.photons * profile_jacobian(s, theta) for s in (simulator, other))
+    mean = detector.expected(simulator.profiles(theta[None], None)[0][0])
+    weight = 1 / (mean + detector.read_noise**2)
+    cross = one.T @ (weight[:, None] * two)
+    return (cross + cross.T) / 2
+
+
+@dataclass(frozen=True)
+class Step:
+    """A second observation with one parameter moved by a known step, and what it would tell.
+
+    Attributes:
+        size: of the step, in the parameter's unit; 0: the same observation again.
+        sd: [d], posterior over prior standard deviation from both observations together.
+        nats: what the second observation adds, in the linear approximation.
+    """
+
+    name: str
+    size: float
+    sd: Array
+    nats: float
+
+
+def next_steps(simulator: Simulator, theta: ArrayLike, reach: float = 0.5) -> list[Step]:
+    """What to measure next at theta [d]: the most telling step first.
+
+    Each parameter is moved by `reach` of its range, towards the side with more room, so that
+    the second observation is one that the simulator knows.
+    """
+    at = np.asarray(theta, np.float64)
+    low, high = np.asarray(simulator.support, np.float64)
+    side = np.where(at < (low + high) / 2, 1.0, -1.0)
+    alone = _fisher(simulator, at)
+    before = np.log1p(_learned(simulator, alone).gains).sum()
+    steps = [("", 0.0, np.zeros(len(at)))]
+    for j, name in enumerate(simulator.names):
+        move = np.zeros(len(at))
+        move[j] = side[j] * reach * (high - low)[j]
+        steps.append((name, float(move[j]), move))
+    found = []
+    for name, size, move in steps:
+        again = _fisher(simulator, at + move) if name else alone
+        both = _learned(simulator, alone + again)
+        nats = 0.5 * float(np.log1p(both.gains).sum() - before)
+        found.append(Step(name, size, both.sd, nats))
+    return sorted(found, key=lambda step: -step.nats)
 
 
 def _ranges(simulator: Simulator) -> Array:

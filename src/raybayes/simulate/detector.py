@@ -81,7 +81,7 @@ class Detector(BaseModel):
         """
         x, mean = np.broadcast_arrays(np.asarray(x, np.float64), self.expected(profile))
         shape = x.shape[:-1]
-        flat_x, flat_mean = (np.ascontiguousarray(a.reshape(-1, a.shape[-1])) for a in (x, mean))
+        flat_x, flat_mean = (a.reshape(-1, a.shape[-1]).copy() for a in (x, mean))
         return _poisson_gauss(flat_x, flat_mean, self.read_noise).reshape(shape)
 
 

@@ -1,0 +1,165 @@
+"""UE112 PGM-1: how far is each posterior from the exact one? C2ST, mean over observations.
+
+    ./run python benchmarks/ue112_posterior.py                       # everything: hours
+    ./run python benchmarks/ue112_posterior.py --observations 5 --simulations 20000 --sequential 2
+
+The exact posterior of each observation is sampled with the exact likelihood (nested sampling, two
+runs that must agree). A classifier (sbibm's) tells 2,000 of its draws from 2,000 of each posterior:
+0.5 means that it cannot. Amortised networks are trained once per number of simulations, or online
+(no simulation seen twice); "refined" is the same network's draws, weighed by the exact likelihood
+and Pareto-smoothed. SNPE-C trains anew for every observation, in ROUNDS rounds of equal size.
+"""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={os.cpu_count()}")
+
+import numpy as np
+
+from raybayes import Estimator, Training, read_study, reference_posterior
+from raybayes.density import deep, flow_matching, nsf
+from raybayes.diagnostics import c2st
+from raybayes.errors import InputError
+from raybayes.sequential import Sequential, snpe_c
+from raybayes.simulate.simulator import Simulator
+
+DRAWS = 2000
+ROUNDS = 4
+ONLINE = 20_000  # simulations in each of the online epochs
+DENSITIES = {"cINN": deep, "NSF": nsf, "flow matching": flow_matching}
+SEQUENTIAL = ("cINN", "NSF")
+
+
+class Problem:
+    """The study ue112, and exact posteriors of observations that no network has seen."""
+
+    def __init__(self, observations, cache):
+        self.study, beamline = read_study("ue112")
+        self.prior, self.detector = self.study.prior, self.study.detector
+        ends = (self.prior.low, self.prior.high)
+        self.simulator = Simulator(
+            beamline, self.prior.names, ends, self.detector, self.study.tracing
+        )
+        rng = np.random.default_rng(20)
+        theta = self.prior.sample(observations, rng)
+        self.x = self.detector.observe(self.simulator.profiles(theta, None)[0], rng)
+        self.exact = [self._exact(i, cache) for i in range(observations)]
+
+    def _exact(self, i, cache):
+        path = cache / f"exact-{i:02d}.npy"
+        if not path.exists():
+            likelihood = self.simulator.log_likelihood(self.x[i])
+            found = reference_posterior(self.prior, likelihood, DRAWS, seed=i)
+            if not found.converged:
+                print(f"observation {i}: R-hat {found.r_hat.max():.3f}: its two runs differ")
+            cache.mkdir(parents=True, exist_ok=True)
+            np.save(path, np.random.default_rng(i).permutation(found.draws))
+        return np.load(path, allow_pickle=False)
+
+    def simulate(self, theta, rng):
+        """Expected profiles, with rays of their own."""
+        return self.simulator.profiles(theta, tuple(rng.integers(1 << 32, size=2)))[0]
+
+    def noisy(self, theta, rng):
+        return self.detector.observe(self.simulate(theta, rng), rng)
+
+    def estimator(self, name, epochs, members=1):
+        counts = {"features": "counts", "offset": self.detector.read_noise**2 + 3 / 8}
+        averaging = 0.999 if name == "flow matching" else 0.0
+        training = Training(epochs=epochs, patience=epochs, averaging=averaging)
+        return Estimator(self.prior, DENSITIES[name](members=members, **counts), training, seed=2)
+
+    def scores(self, posteriors):
+        """C2ST of each observation, from its posterior's draws; None: there are no draws."""
+        return [
+            c2st(exact, draws).accuracy
+            for exact, draws in zip(self.exact, posteriors, strict=False)
+            if draws is not None
+        ]
+
+
+def amortised(problem, name, simulations, passes):
+    """The network's draws and the refined ones, per observation; with their effective sizes."""
+    rng = np.random.default_rng(3)
+    if simulations == "online":
+        epochs = max(1, passes // ONLINE)
+        posterior = problem.estimator(name, epochs).fit_online(problem.noisy, ONLINE)
+    else:
+        theta = problem.prior.sample(simulations, rng)
+        profiles = problem.simulate(theta, rng)
+        epochs = max(1, min(60, passes // simulations))
+        posterior = problem.estimator(name, epochs).fit(theta, profiles, problem.detector.observe)
+    draws = list(posterior.sample(problem.x, DRAWS, 1))
+    refined = [refine(problem, posterior, x) for x in problem.x]
+    return draws, refined
+
+
+def refine(problem, posterior, x):
+    """DRAWS draws by the exact likelihood, or None where the weights cannot be trusted."""
+    try:
+        found = posterior.refine(x, problem.simulator.log_likelihood(x), 10 * DRAWS)
+    except InputError:
+        return None
+    return found.sample(DRAWS) if found.trusted else None
+
+
+def sequential(problem, name, simulations, x_o, passes):
+    epochs = max(1, min(30, 2 * passes // (simulations * (ROUNDS + 1))))
+    task = Sequential(
+        problem.estimator(name, epochs), x_o, problem.simulate, snpe_c(), problem.detector.observe
+    )
+    state = task.init()
+    for _ in range(ROUNDS):
+        state = task.step(state, simulations // ROUNDS)
+    return state.posterior.sample(x_o, DRAWS, 1)
+
+
+def rows(problem, budgets, count, passes):
+    """One row after the other: what, simulations, scores, seconds."""
+    for name in DENSITIES:
+        for simulations in (*budgets, "online"):
+            start = time.perf_counter()
+            draws, refined = amortised(problem, name, simulations, passes)
+            seconds = time.perf_counter() - start
+            yield name, simulations, problem.scores(draws), seconds
+            yield f"{name}, refined", simulations, problem.scores(refined), seconds
+    for name in SEQUENTIAL if count else ():
+        for simulations in budgets:
+            start = time.perf_counter()
+            draws = [sequential(problem, name, simulations, x, passes) for x in problem.x[:count]]
+            yield f"SNPE-C, {name}", simulations, problem.scores(draws), time.perf_counter() - start
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--observations", type=int, default=20)
+    parser.add_argument("--sequential", type=int, default=20, help="observations of SNPE-C")
+    parser.add_argument("--simulations", type=int, action="append", help="default: 5000, 20000")
+    parser.add_argument("--passes", type=int, default=1_000_000, help="pairs shown to a network")
+    parser.add_argument("--cache", type=Path, default=Path("out/ue112-exact"))
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    a = parser.parse_args()
+    problem = Problem(a.observations, a.cache)
+    if not a.json:
+        print("posterior               simulations  C2ST (s.e.) of observations       seconds")
+    budgets = a.simulations or (5000, 20_000)
+    for what, simulations, scores, seconds in rows(problem, budgets, a.sequential, a.passes):
+        mean = float(np.mean(scores)) if scores else float("nan")
+        error = float(np.std(scores, ddof=1) / np.sqrt(len(scores))) if len(scores) > 1 else 0.0
+        if a.json:
+            row = {"posterior": what, "simulations": simulations, "c2st": mean, "each": scores}
+            print(json.dumps(row | {"standard_error": error, "seconds": seconds}), flush=True)
+            continue
+        print(
+            f"{what:24} {simulations!s:>10}  {mean:.3f} ({error:.3f}) of {len(scores):2d}"
+            f"  {seconds:20.0f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
