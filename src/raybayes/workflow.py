@@ -9,12 +9,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from raybayes import report
+from raybayes import report, trusted
 from raybayes.beamline.schema import OBJECTS, Number
 from raybayes.posterior import Posterior
 from raybayes.simulate.detector import Detector
 from raybayes.study import Checks, Run, read_study, summary
 from raybayes.train import Fit, State
+from raybayes.trust import Judge, Pairs
 
 Array = NDArray[np.float64]
 
@@ -61,6 +62,8 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
     edges = (study.detector.edges(0), study.detector.edges(1))
     detector = study.detector
     read = (detector.profiles(observed), detector.profiles(predicted))
+    judge = _judge(run, posterior, checks)
+    verdict = judge and judge.at(observed)
     images = report.drawn(
         lambda: {
             "recovery": report.recovery(shown, checks.theta, checks.draws),
@@ -71,6 +74,7 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
             **_image(detector, edges, observed, predicted),
             "ranks": report.rank_histograms(shown, checks.rank, checks.calibration),
             "training": report.training_curve(fit.history, fit.best_epochs),
+            **(trusted.figures(judge, verdict, shown) if judge and verdict else {}),
         }
     )
     content = {
@@ -86,9 +90,18 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
         "all_uniform": bool(checks.calibration.uniform().all()),
         "levels": checks.calibration.levels,
         "training_note": _training_note(fit),
+        "trust": trusted.content(judge, verdict, shown) if judge and verdict else None,
         "made_by": posterior.made_by,
     }
     return report.write_page(run.folder, images, content)
+
+
+def _judge(run: Run, posterior: Posterior, checks: Checks) -> Judge | None:
+    """None where the likelihood is not exact: rays that are counted have a noise of their own."""
+    if run.study.tracing.mode == "counting":
+        return None
+    pairs = Pairs(checks.theta, checks.x, checks.draws)
+    return Judge(posterior, run.simulator, pairs, run.study.seed)
 
 
 def _image(
