@@ -57,7 +57,7 @@ class Refined:
         worth = f"worth {self.ess:.0f} of {n} draws"
         if self.trusted:
             return (
-                f"Corrected by the exact likelihood: worth {worth} (Pareto k {self.pareto_k:.2f})."
+                f"Corrected by the exact likelihood: {worth} (Pareto k {self.pareto_k:.2f})."
             )
         return (
             f"The network's posterior is too narrow here to be corrected by weights (Pareto k "

@@ -41,12 +41,12 @@ from raybayes.simulate.simulator import Simulator
 Array = NDArray[np.float64]
 
 LEVEL = 0.68  # of the intervals that are repaired
-PAIRS, DRAWS = 300, 63  # simulated again for the log-likelihood as a test quantity
+PAIRS, DRAWS = 200, 31  # simulated again for the log-likelihood as a test quantity
 REFINED = 4000  # draws weighed by the exact likelihood at the observation
-NULL, NULL_DRAWS = 150, 400  # observations whose evidence makes the null, draws for each
+NULL, NULL_DRAWS = 100, 200  # observations whose evidence makes the null, draws for each
 PREDICTED = 200  # draws simulated again
-COMPARED = 1000  # draws of each sample that a classifier looks at
-TRIALS = 40  # of L-C2ST's null
+COMPARED = 600  # draws of each sample that a classifier looks at
+TRIALS = 20  # of L-C2ST's null
 
 
 @dataclass(frozen=True)
