@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,7 @@ from raybayes.beamline.trace import slope_slots, trace_compiled
 from raybayes.errors import InputError
 from raybayes.optics.rows import ORDERS
 from raybayes.simulate.detector import Detector
+from raybayes.simulate.engines.protocol import Capabilities
 from raybayes.simulate.expected import (
     SAMPLED,
     Bins,
@@ -73,6 +74,7 @@ class Simulator:
     detector: Detector
     tracing: Tracing = field(default_factory=lambda: Tracing())
     seed: int = 0
+    capabilities: ClassVar[Capabilities] = Capabilities(seeded=True, batched=True)
 
     @cached_property
     def band(self) -> float:
