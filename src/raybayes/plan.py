@@ -125,6 +125,16 @@ class Plan(BaseModel):
         )
 
 
+def is_all(name: str | os.PathLike[str]) -> bool:
+    """Whether the study has no keys but those of its plan."""
+    try:
+        return set(tomllib.loads(study_path(name).read_text(encoding="utf-8"))) <= set(
+            Plan.model_fields
+        )
+    except (OSError, ValueError):
+        return True  # reading the plan says what is wrong
+
+
 def study_path(name: str | os.PathLike[str]) -> Path:
     if str(name) in SHIPPED:
         return Path(str(resources.files("raybayes") / "data" / f"{name}.toml"))

@@ -97,7 +97,9 @@ def simulate(
 
 def _check_all(study: str) -> None:
     """Of keys that a campaign does not need, too; where JAX is missing they wait."""
-    if find_spec("jax") is not None:
+    from raybayes.plan import is_all
+
+    if not is_all(study) and find_spec("jax") is not None:
         from raybayes.study import read_study
 
         read_study(study)

@@ -44,6 +44,7 @@ def run_on_dask(
         InputError: Dask is missing, no scheduler answers, or it went away; or a shard's own.
     """
     distributed = needs("distributed")
+    _quiet()
     campaign.store.open()
     todo = campaign.store.missing(shards)
     try:
@@ -60,6 +61,13 @@ def run_on_dask(
         raise InputError(
             f"one shard killed worker after worker ({error}); do they have the memory?"
         ) from error
+
+
+def _quiet() -> None:
+    """What goes wrong is said once, as an InputError, and not in every log of Dask's client."""
+    for name in [*logging.root.manager.loggerDict, "distributed"]:
+        if name.startswith("distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _follow(

@@ -47,7 +47,9 @@ class Function:
 
     def check(self) -> "Function":
         """Import it now, not in hours."""
-        return self if callable(self._function) else self
+        if not callable(self._function):
+            raise InputError(f"engine.function {self.name}: is not a function")
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: self.__dict__[name] for name in ("scene", "name", "batched", "seeded")}

@@ -1,5 +1,6 @@
 """Other programs: run with a time limit, and nothing left over when it ends."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -49,10 +50,8 @@ def run(command: Sequence[str], folder: Path, timeout: float) -> str:
 
 def end(process: "subprocess.Popen[str]") -> None:
     """Kill it and whatever it started."""
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             stream.close()
