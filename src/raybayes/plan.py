@@ -4,11 +4,13 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from raybayes.beamline.rml import Beamline, read_rml
@@ -21,6 +23,8 @@ from raybayes.simulate.engines.protocol import Engine, Scene
 from raybayes.simulate.failures import Failures
 from raybayes.simulate.simulator import Tracing
 from raybayes.store import Store
+
+Array = NDArray[np.float64]
 
 SHIPPED = ("ue112", "ue112-image", "ue112-wellposed", "ue112-rigid-m4")
 PACKAGES = ("raybayes", "numpy", "scipy", "numba")
@@ -87,6 +91,22 @@ class Plan(BaseModel):
     def scene(self, beamline: Beamline) -> Scene:
         prior = self.prior
         return Scene(beamline, prior.names, (prior.low, prior.high), self.detector, self.seed)
+
+    def at(self, values: Iterable[str]) -> Array:
+        """Theta [d] from texts NAME=VALUE; the middle of the prior where none is given."""
+        prior = self.prior
+        theta = dict(zip(prior.names, (prior.low + prior.high) / 2, strict=True))
+        for text in values:
+            name, _, value = text.rpartition("=")
+            if name not in theta:
+                raise InputError(
+                    f"{text}: give NAME=VALUE with one of the study's parameters {', '.join(theta)}"
+                )
+            try:
+                theta[name] = float(value)
+            except ValueError:
+                raise InputError(f"{text}: {value!r} is not a number") from None
+        return np.array(list(theta.values()))
 
     def build_engine(self, beamline: Beamline) -> Engine:
         """What simulates; a missing package or program is an InputError here."""

@@ -233,8 +233,7 @@ class Simulator:
             rays = trace_compiled(
                 self.beamline, compiled, i, self.tracing.rays, None, (*key, i), "random"
             )
-            blur = np.random.default_rng((*key, i)).standard_normal((2, len(rays.x)))
-            places = np.stack((rays.x, rays.y)) + np.asarray(self.detector.psf)[:, None] * blur
-            profiles[i] = self.detector.counts(places, rays.weight) / self.tracing.rays
+            places, rng = np.stack((rays.x, rays.y)), np.random.default_rng((*key, i))
+            profiles[i] = self.detector.counted(places, rays.weight, self.tracing.rays, rng)
             transmission[i] = rays.transmission
         return profiles, transmission

@@ -78,7 +78,7 @@ class RayxConfig(_Config):
     def build(self, scene: Scene, tracing: Tracing) -> Engine:
         from raybayes.simulate.engines.rayx import Rayx
 
-        return Rayx(scene, self.rays)
+        return Rayx(scene, self.rays).check()
 
 
 class XrtConfig(_Config):
@@ -91,7 +91,7 @@ class XrtConfig(_Config):
     def build(self, scene: Scene, tracing: Tracing) -> Engine:
         from raybayes.simulate.engines.xrt import Xrt
 
-        return Xrt(scene, self.rays)
+        return Xrt(scene, self.rays).check()
 
 
 class RayUIConfig(_Config):
