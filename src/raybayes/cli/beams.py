@@ -1,11 +1,13 @@
 """raybayes trace and show: one setting of a beamline, in numbers and pictures."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raybayes.cli.frame import app, one_sentence, warnings_as_sentences
+from raybayes.cli.frame import app, one_sentence, say, warnings_as_sentences
+from raybayes.errors import InputError
 
 if TYPE_CHECKING:
     from raybayes.beamline.rml import Beamline
@@ -63,3 +65,49 @@ def _pictures(beamline: "Beamline", rays: "Rays", spot: Path | None, layout: Pat
         save(spot_diagram(rays), spot)
     if layout is not None:
         save(layout_picture(beamline), layout)
+
+
+@app.command()
+def show(
+    study: Annotated[str, typer.Argument(help="A study, or a beamline's RML file.")],
+    picture: Annotated[Path, typer.Option("--picture", help="Where it goes (PNG).")],
+    theta: Annotated[
+        list[str] | None, typer.Option("--theta", metavar="NAME=VALUE", help="Set a parameter.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Draw a beamline, with what is misaligned in red, and say where its elements stand."""
+    with one_sentence(), warnings_as_sentences():
+        from raybayes.beamline.derive import with_values
+        from raybayes.beamline.geometry import compile_beamline
+        from raybayes.beamline.pictures import layout_picture, misalignments, save
+        from raybayes.beamline.rml import read_rml
+        from raybayes.plan import Plan
+
+        is_file = study.lower().endswith(".rml")
+        beamline = read_rml(study) if is_file else Plan.read(study)[1]
+        beamline = with_values(beamline, _values(theta or ()))
+        save(layout_picture(beamline), picture)
+        paths, off = compile_beamline(beamline).paths[0], misalignments(beamline)
+        elements = [
+            {"name": e.name, "type": e.type, "mm": float(mm), "misaligned": off.get(e.name, "")}
+            for e, mm in zip(beamline.elements, paths, strict=True)
+        ]
+        lines = (
+            f"{e['name']:10} {e['type']:16} {e['mm']:10.1f} mm  {e['misaligned']}".rstrip()
+            for e in elements
+        )
+        say({"picture": str(picture), "elements": elements}, as_json, lines)
+
+
+def _values(texts: Iterable[str]) -> dict[str, float]:
+    values = {}
+    for text in texts:
+        name, _, value = text.rpartition("=")
+        try:
+            values[name] = float(value)
+        except ValueError:
+            raise InputError(
+                f"--theta {text}: give NAME=VALUE, as M4.rotationXerror=0.02"
+            ) from None
+    return values

@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 
 class Template(string.Template):
-    """${M4.rotationXerror}: a name of a parameter, or seed. A $ alone is a $."""
+    """${M4.rotationXerror}: a name of a parameter, or seed. A $ alone stays."""
 
     braceidpattern = r"[^${}]+"
     idpattern = r"(?!)"
@@ -70,7 +70,7 @@ class Command:
         with tempfile.TemporaryDirectory(prefix="raybayes-") as name:
             folder = Path(name)
             files = {"{input}": folder / "input", "{output}": folder / "output"}
-            text = Template(self.text).substitute(values, seed=seed)
+            text = Template(self.text).safe_substitute(values, seed=seed)
             files["{input}"].write_text(text, encoding="utf-8")
             run(
                 [_replaced(w, {**files, "{seed}": seed}) for w in self.command],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-FINE = 4096  # of our rays: 0.1 % of the peak
+FINE = Tracing(rays=16384, splat=0.2)
 TOLERANCE = 0.01  # of the peak, rms over the bins, beside what counting rays explains
 LUCK = 1.3  # how many times the expected noise of counting may be
 AXES = ("horizontal", "vertical")
@@ -78,7 +78,7 @@ def compare(
 def _traced(
     config: EngineConfig, scene: Scene, theta: Array, rays: int, before: list[Traced]
 ) -> Traced:
-    engine = config.build(scene, Tracing(rays=FINE))
+    engine = config.build(scene, FINE)
     start = time.process_time()
     profiles, transmission = engine.profiles(theta[None], (0,))
     seconds = time.process_time() - start

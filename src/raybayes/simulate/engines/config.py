@@ -110,7 +110,7 @@ class RayUIConfig(_Config):
     def build(self, scene: Scene, tracing: Tracing) -> Engine:
         from raybayes.simulate.engines.rayui import RayUI
 
-        return RayUI(scene, self.rays, self.path, self.hide, self.timeout)
+        return RayUI(scene, self.rays, self.path, self.hide, self.timeout).check()
 
 
 EngineConfig = Annotated[

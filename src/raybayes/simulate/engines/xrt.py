@@ -105,6 +105,7 @@ class Xrt:
                 alive &= _inside(row, at)
                 continue
             beam, local = self._reflected(element, row, frame, (places, directions, energy), rng)
+            local[1] -= row[CUTOUT + 2]  # where the blank's centre is
             alive &= (np.abs(local) <= row[CUTOUT : CUTOUT + 2, None]).all(axis=0) & beam[2]
             places, directions = beam[:2]
         alive &= np.isfinite(at).all(axis=0)
