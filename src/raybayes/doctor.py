@@ -27,7 +27,7 @@ RAYS = 20_000
 PITCH = 0.01  # mrad
 EXIT = 1200.0  # mm, from M4 to the image
 CLOSE_BEAM = 0.01  # of the closed form
-PAIRS, EPOCHS = 4000, 30
+PAIRS, EPOCHS = 2000, 20
 NOISE = 0.5  # sd, beside the prior's 1
 CLOSE_POSTERIOR = 0.1  # of the prior's sd
 
@@ -92,7 +92,7 @@ def _beam_follows_the_mirror() -> list[tuple[str, float, float, float]]:
 
 
 def _posterior_of_a_normal() -> list[tuple[str, float, float, float]]:
-    """theta ~ N(0, 1), x = theta + N(0, s^2): the posterior is N(x / (1 + s^2), s^2 / (1 + s^2))."""
+    """theta ~ N(0, 1), x = theta + N(0, s^2): the posterior is N(x, s^2) / (1 + s^2)."""
     rng = np.random.default_rng(0)
     prior = Independent(("theta",), (Normal(mean=0, sd=1),))
     theta = prior.sample(PAIRS, rng)

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from raybayes.beamline.rml import Beamline
     from raybayes.drafts import Varied
 
+# Beginnings of parameters that a person rarely varies; they may, but are not listed.
+RARELY = ("cylindrical", "density", "gradient", "multilayer", "number", "pimpale", "reflectivity")
+RARELY += ("roughness", "source", "stop", "thermal", "thickness", "total", "vls")
+
 
 @app.command()
 def new(
@@ -53,9 +57,13 @@ def _asked(beamline: "Beamline") -> list["Varied"]:
     from raybayes.drafts import Varied, unit_of
 
     for element in beamline.elements:
-        numbers = [id_ for id_, kind in OBJECTS[element.type].items() if isinstance(kind, Number)]
-        present = [id_ for id_ in numbers if id_ in element.params]
-        typer.echo(f"{element.name} ({element.type}): {', '.join(present)}")
+        kinds = OBJECTS[element.type]
+        shown = [
+            id_
+            for id_ in element.params
+            if isinstance(kinds.get(id_), Number) and not id_.startswith(RARELY)
+        ]
+        typer.echo(f"{element.name} ({element.type}): {', '.join(shown)}")
     varied: list[Varied] = []
     while True:
         name = typer.prompt("A parameter that varies (ELEMENT.PARAMETER, or Enter to end)", "")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from raybayes.errors import InputError
 
@@ -48,11 +49,12 @@ def run(command: Sequence[str], folder: Path, timeout: float) -> str:
     return output
 
 
-def end(process: "subprocess.Popen[str]") -> None:
+def end(process: "subprocess.Popen[Any]") -> None:
     """Kill it and whatever it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
-            stream.close()
+            with contextlib.suppress(BrokenPipeError):  # words that it never read
+                stream.close()
     process.wait()

@@ -3,6 +3,7 @@
 RAY-UI computes the geometry from the parameters, misalignment too, and draws its own rays.
 """
 
+import atexit
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from raybayes.beamline.derive import with_values
 from raybayes.beamline.rml import Beamline, Param, write_rml
 from raybayes.errors import InputError
+from raybayes.simulate.engines.programs import end
 from raybayes.simulate.engines.protocol import Capabilities, Key, Scene, needs
 
 Array = NDArray[np.float64]
@@ -82,10 +84,13 @@ class RayUI:
     def _started(self) -> Iterator[Any]:
         """RAY-UI, running; killed with all its children in the end."""
         runner = self._runner().run()
+        atexit.unregister(runner.kill)  # raypyng registers one for every setting
+        process = runner._process
         try:
             yield needs("raypyng.runner").RayUIAPI(runner)
         finally:
             runner.kill()
+            end(process)
 
 
 def _limited(base: Any, timeout: float) -> Any:
