@@ -184,8 +184,15 @@ class Run:
             raise InputError(f"{len(outcome.reasons)} of {len(theta)} simulations failed: {reason}")
         return self.study.detector.observe(outcome.profile, rng)
 
+    def expected(self, theta: Array, key: tuple[int, ...]) -> Array:
+        """Expected profiles of those theta [n, d] that do not fail, [<= n, bins]."""
+        outcome = self._simulated(theta, key)
+        return outcome.profile[outcome.good]
+
     def _outcome(self, theta: Array, rng: np.random.Generator) -> Outcome:
-        key = tuple(int(k) for k in rng.integers(1 << 32, size=2))
+        return self._simulated(theta, tuple(int(k) for k in rng.integers(1 << 32, size=2)))
+
+    def _simulated(self, theta: Array, key: tuple[int, ...]) -> Outcome:
         study = self.study
         return simulate_all(self.engine, theta, key, study.detector.size, study.failures)
 

@@ -58,7 +58,7 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
     study, shown = run.study, report_parameters(run)
     rng = np.random.default_rng((study.seed, PREDICTED))
     draws = posterior.sample(checks.x[SHOWN], CORNER, study.seed + 1)
-    profiles, _ = run.simulator.profiles(draws[:PREDICTED], (PREDICTED, 0))
+    profiles = run.expected(draws[:PREDICTED], (PREDICTED, 0))
     predicted = study.detector.observe(profiles, rng)
     low, high = np.quantile(predicted, [0.05, 0.95], axis=0)
     observed = checks.x[SHOWN]
