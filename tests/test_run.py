@@ -145,7 +145,7 @@ def test_run_and_run_again(tiny, tmp_path):
 
 def test_every_shard_says_what_made_it(tiny, tmp_path):
     run = Run(*read_study(tiny), tmp_path)
-    run.store.fill(100, run.shard)
+    run.campaign.run(range(2))
     arrays, header = read_arrays(run.store.path(1))
     assert arrays["theta"].shape == (50, 2) and arrays["profile"].shape == (50, 200)
     assert header["seed"] == 3 and header["shard"] == 1
@@ -192,9 +192,11 @@ def test_no_partial_file_replaces_a_whole_one(tmp_path, monkeypatch):
 
 def test_store_refuses_another_study(tmp_path):
     data = {"theta": np.zeros((2, 1))}
-    Store(tmp_path, {"study": "a"}, 2).fill(2, lambda index, count: data)
+    Store(tmp_path, {"study": "a"}, 2).fill([0], lambda index, count: (data, {}))
     with pytest.raises(InputError, match="belongs to study a, not to b"):
         Store(tmp_path, {"study": "b"}, 2).read(2)
+    with pytest.raises(InputError, match="belongs to study a, not to b"):
+        Store(tmp_path, {"study": "b"}, 2).open()
 
 
 STUDIES = {

@@ -4,12 +4,16 @@ A shard is one safetensors file, written beside its place, fsynced and renamed, 
 exists is whole: a killed run leaves at most a temporary file, which the next one sweeps away.
 """
 
+import itertools
 import json
 import os
+import socket
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +23,9 @@ from safetensors.numpy import save
 from raybayes.errors import InputError
 
 Arrays = dict[str, NDArray[np.float64]]
+Simulate = Callable[[int, int], tuple[Arrays, Mapping[str, object]]]
 PARTIAL = ".partial-"
+STALE = 3600.0  # s: a half-written file of another machine that is older has no living writer
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
@@ -27,7 +33,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     path = Path(path)
     temporary = ""
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{PARTIAL}{_writer()}-")
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
@@ -38,6 +44,32 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     except OSError as error:
         Path(temporary).unlink(missing_ok=True) if temporary else None
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _writer(pid: int | None = None) -> str:
+    """Machine and process, as they stand in the name of a half-written file."""
+    return f"{socket.gethostname()}-{os.getpid() if pid is None else pid}"
+
+
+def _abandoned(partial: Path) -> bool:
+    """Whether nobody writes this file any more: its process is gone, or it is old."""
+    machine, _, pid = partial.name.removeprefix(PARTIAL).rpartition("-")[0].rpartition("-")
+    try:
+        if machine == socket.gethostname() and pid.isdigit() and not _alive(int(pid)):
+            return True
+        return time.time() - partial.stat().st_mtime > STALE
+    except FileNotFoundError:
+        return False
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def _umask() -> int:
@@ -74,6 +106,15 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray], dict[str, object]]:
         raise InputError(f"{path}: not a whole raybayes file ({error})") from error
 
 
+def read_header(path: Path) -> dict[str, Any]:
+    """The header alone of a file of `write_arrays`; raises as `read_arrays`."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return json.loads((file.metadata() or {})["raybayes"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: not a whole raybayes file ({error})") from error
+
+
 @dataclass(frozen=True)
 class Store:
     """Shards of simulations in a folder.
@@ -91,50 +132,88 @@ class Store:
     def path(self, index: int) -> Path:
         return self.folder / f"shard-{index:06d}.safetensors"
 
+    def shards(self, n: int) -> range:
+        """Those that hold the first n simulations."""
+        return range(-(-n // self.shard_size))
+
     def open(self) -> None:
-        """Make the folder, sweep away what a killed run left half-written."""
+        """Make the folder, sweep away what killed writers left half-written.
+
+        Raises:
+            InputError: it cannot be made, or its shards are those of another study.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{self.folder}: cannot be made ({error.strerror})") from error
         for partial in self.folder.glob(f"{PARTIAL}*"):
-            partial.unlink(missing_ok=True)
+            if _abandoned(partial):
+                partial.unlink(missing_ok=True)
+        for present in itertools.islice(self.folder.glob("shard-*.safetensors"), 1):
+            self._check(present, read_header(present))
+
+    def missing(self, shards: Iterable[int]) -> list[int]:
+        """Of these shards, those that are not there."""
+        there = set(os.listdir(self.folder)) if self.folder.exists() else set()
+        return [index for index in shards if self.path(index).name not in there]
+
+    def add(self, index: int, simulate: Simulate) -> tuple[dict[str, Any], bool]:
+        """Make one shard, unless it is there: its header, and whether it was written now."""
+        path = self.path(index)
+        if not path.exists():
+            arrays, notes = simulate(index, self.shard_size)
+            if not path.exists():  # another writer may have made the same one meanwhile
+                header = {**self.header, **notes, "shard": index}
+                write_arrays(path, arrays, header)
+                return header, True
+        return read_header(path), False
 
     def fill(
         self,
-        n: int,
-        simulate: Callable[[int, int], Arrays],
-        progress: Callable[[int], object] = lambda done: None,
+        shards: Iterable[int],
+        simulate: Simulate,
+        progress: Callable[[dict[str, Any]], object] = lambda header: None,
     ) -> int:
-        """Write the shards that n simulations need and that are not there yet.
+        """Write those of the shards that are not there yet.
+
+        Any number of writers may fill the same folder: one that comes second with a shard goes
+        on in the middle of what is left, so that they meet no more.
 
         Args:
-            simulate: (shard index, count) -> arrays with `count` rows; must depend on
-                nothing else.
-            progress: called with the number of simulations that each shard adds.
+            simulate: (shard index, count) -> arrays and notes for the header; must depend on
+                nothing else. Arrays have `count` rows, less those that failed.
+            progress: called with the header of each shard that was missing.
 
         Returns:
-            how many simulations were made now.
+            how many shards were written now.
         """
         self.open()
-        made = 0
-        for index in range(-(-n // self.shard_size)):
-            if not self.path(index).exists():
-                arrays = simulate(index, self.shard_size)
-                write_arrays(self.path(index), arrays, {**self.header, "shard": index})
-                made += self.shard_size
-            progress(self.shard_size)
-        return made
+        todo, written = self.missing(shards), 0
+        while todo:
+            index, *todo = todo
+            header, mine = self.add(index, simulate)
+            progress(header)
+            written += mine
+            if not mine:
+                todo = todo[len(todo) // 2 :] + todo[: len(todo) // 2]
+        return written
+
+    def headers(self, n: int) -> Iterator[dict[str, Any]]:
+        """Of the shards that hold the first n simulations."""
+        return (read_header(self.path(index)) for index in self.shards(n))
 
     def read(self, n: int) -> Arrays:
-        """The first n simulations, in order of their shards."""
+        """The first n simulations, less those that failed, in order of their shards."""
         parts: list[Arrays] = []
-        for index in range(-(-n // self.shard_size)):
+        for index in self.shards(n):
             arrays, header = read_arrays(self.path(index))
-            if header.get("study") != self.header["study"]:
-                raise InputError(
-                    f"{self.path(index)}: belongs to study {header.get('study')}, not to "
-                    f"{self.header['study']}; choose another output folder"
-                )
+            self._check(self.path(index), header)
             parts.append(arrays)
         return {name: np.concatenate([p[name] for p in parts])[:n] for name in parts[0]}
+
+    def _check(self, path: Path, header: Mapping[str, object]) -> None:
+        if header.get("study") != self.header["study"]:
+            raise InputError(
+                f"{path}: belongs to study {header.get('study')}, not to "
+                f"{self.header['study']}; choose another output folder"
+            )

@@ -1,30 +1,30 @@
 """A study is one TOML file = one run: simulate, train, check. The room that knows all others."""
 
-import hashlib
 import json
 import os
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
-from raybayes.beamline.geometry import compile_beamline
-from raybayes.beamline.rml import Beamline, read_rml
+from raybayes.beamline.rml import Beamline
 from raybayes.density import DensityConfig, Pretraining, deep
 from raybayes.diagnostics import Calibration, Ints, calibration, ranks
 from raybayes.errors import InputError
 from raybayes.estimator import Estimator
+from raybayes.plan import Plan
 from raybayes.posterior import Posterior
-from raybayes.prior import Independent, Marginal
-from raybayes.simulate.detector import Detector
-from raybayes.simulate.simulator import Simulator, Tracing
+from raybayes.simulate.campaign import Campaign
+from raybayes.simulate.engines.config import TracerConfig
+from raybayes.simulate.engines.protocol import Engine
+from raybayes.simulate.failures import Outcome, simulate_all
+from raybayes.simulate.simulator import Simulator
 from raybayes.store import Arrays, Store, write_whole
 from raybayes.train import Fit, State, Training
 
@@ -35,83 +35,21 @@ NOISE, CHECK = 1, 2  # streams of random numbers beside the shards'
 PACKAGES = ("raybayes", "numpy", "scipy", "numba", "jax", "equinox", "optax", "safetensors")
 
 
-class Study(BaseModel):
-    """The whole of a run. Relative paths are relative to the study's own file."""
+class Study(Plan):
+    """The whole of a run: the plan of its simulations, and what is learned from them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(min_length=1)
-    beamline: str = Field(description="an RML file; 'ue112_pgm1.rml' is shipped")
-    parameters: dict[str, Marginal] = Field(
-        description="ELEMENT.PARAMETER = [low, high] or {kind = ..., ...}, in RAY-UI's units",
-        min_length=1,
-    )
-    seed: int = Field(0, ge=0)
-    simulations: int = Field(20_000, ge=100)
     online: bool = Field(False, description="so many simulations anew in every epoch; none stored")
     validation: int = Field(1000, ge=100, description="fresh pairs for checks and report")
-    shard: int = Field(1000, gt=0, description="simulations per file")
-    detector: Detector = Detector()
-    tracing: Tracing = Tracing()
     density: DensityConfig = deep(members=2)
     training: Training = Training()
     pretraining: Pretraining | None = None
 
-    @property
-    def prior(self) -> Independent:
-        return Independent(tuple(self.parameters), tuple(self.parameters.values()))
-
-
-SHIPPED = ("ue112", "ue112-image")
-
 
 def read_study(name: str | os.PathLike[str]) -> tuple[Study, Beamline]:
-    """Read a shipped study by its name or any study by its path, and its beamline.
-
-    Raises:
-        InputError: no such file, a key or value that a study does not have (with the key), a
-            reversed prior, or a parameter that the beamline does not have.
-    """
-    path = _study_path(name)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        shipped = ", ".join(SHIPPED)
-        raise InputError(
-            f"{path}: cannot be read as a study ({getattr(error, 'strerror', error)}); "
-            f"give a TOML file or one of: {shipped}"
-        ) from error
-    try:
-        study = Study(**tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from error
-    except ValidationError as error:
-        raise InputError(f"{path}: {_explain(error)}") from error
-    beamline = read_rml(_beamline_path(study.beamline, path.parent))
-    prior = study.prior
-    compile_beamline(beamline, prior.names, [prior.low, prior.high])  # refuses now, not in hours
-    return study, beamline
-
-
-def _study_path(name: str | os.PathLike[str]) -> Path:
-    if str(name) in SHIPPED:
-        return Path(str(resources.files("raybayes") / "data" / f"{name}.toml"))
-    return Path(name)
-
-
-def _beamline_path(name: str, folder: Path) -> Path:
-    beside = folder / name
-    if not beside.exists() and not Path(name).is_absolute():
-        shipped = Path(str(resources.files("raybayes") / "data" / name))
-        return shipped if shipped.exists() else beside
-    return beside
-
-
-def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"key {key!r}: {first['msg']}, found {first['input']!r}{more}"
+    """Read a shipped study by its name or any study by its path; see `Plan.read`."""
+    return Study.read(name)
 
 
 @dataclass(frozen=True)
@@ -153,15 +91,15 @@ class Run:
             self.study.seed,
         )
 
+    @cached_property
+    def engine(self) -> Engine:
+        """What simulates: our tracer, unless the study names another."""
+        tracer = isinstance(self.study.engine, TracerConfig)
+        return self.simulator if tracer else self.study.build_engine(self.beamline)
+
     def identity(self, *parts: str) -> str:
         """Hash of what determines a result: the named parts of the study, and the beamline."""
-        chosen = self.study.model_dump(mode="json", include=set(parts) or None)
-        beamline = [
-            (e.name, e.type, sorted((k, str(p.text)) for k, p in e.params.items()))
-            for e in self.beamline.elements
-        ]
-        text = json.dumps([chosen, beamline], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return self.study.identity(self.beamline, *parts)
 
     @property
     def made_by(self) -> dict[str, str]:
@@ -193,36 +131,29 @@ class Run:
             raise InputError(
                 f"{self.folder}: cannot be used as an output folder ({error})"
             ) from error
-        if any(self.folder.iterdir()):
+        if any(path.name != "simulations" for path in self.folder.iterdir()):
             raise InputError(
                 f"{self.folder}: is not empty and was not made by raybayes; choose another folder"
             )
         content = {"hash": self.identity(), "study": self.study.model_dump(mode="json")}
         write_whole(mark, (json.dumps(content, indent=1) + "\n").encode())
 
+    @cached_property
+    def campaign(self) -> Campaign:
+        return self.study.campaign(self.beamline, self.folder, self.engine)
+
     @property
     def store(self) -> Store:
-        """Of simulations; its hash leaves out what does not change them."""
-        header = {
-            "study": self.identity("parameters", "seed", "detector", "tracing", "shard"),
-            "seed": self.study.seed,
-            "names": list(self.study.prior.names),
-            "units": {"theta": "RAY-UI's", "profile": "fraction of emitted photons per bin"},
-            "made_by": {name: metadata.version(name) for name in PACKAGES[:4]},
-        }
-        return Store(self.folder / "simulations", header, self.study.shard)
+        return self.campaign.store
 
-    def shard(self, index: int, count: int) -> Arrays:
-        """One shard: theta from the prior and the expected profiles; from its index alone."""
-        theta = self.study.prior.sample(count, np.random.default_rng((self.study.seed, index)))
-        profile, transmission = self.simulator.profiles(theta, (0, index))
-        return {"theta": theta, "profile": profile, "transmission": transmission}
+    def simulate(self, progress: Callable[[dict], object] = lambda header: None) -> Arrays:
+        """All simulations of the study: made, or read where they are there already.
 
-    def simulate(self, progress: Callable[[int], object] = lambda done: None) -> Arrays:
-        """All simulations of the study: made, or read where they are there already."""
-        store = self.store
-        store.fill(self.study.simulations, self.shard, progress)
-        return store.read(self.study.simulations)
+        Args:
+            progress: called with the header of each shard that is made.
+        """
+        self.campaign.run(self.store.shards(self.study.simulations), progress)
+        return self.store.read(self.study.simulations)
 
     def train(
         self, data: Arrays | None, progress: Callable[[State], object]
@@ -248,14 +179,30 @@ class Run:
 
     def observe(self, theta: Array, rng: np.random.Generator) -> Array:
         """Noisy observations x of theta [n, d], with rays of their own."""
-        profiles, _ = self.simulator.profiles(theta, tuple(rng.integers(1 << 32, size=2)))
-        return self.study.detector.observe(profiles, rng)
+        outcome = self._outcome(theta, rng)
+        for reason in outcome.reasons.values():
+            raise InputError(f"{len(outcome.reasons)} of {len(theta)} simulations failed: {reason}")
+        return self.study.detector.observe(outcome.profile, rng)
+
+    def expected(self, theta: Array, key: tuple[int, ...]) -> Array:
+        """Expected profiles of those theta [n, d] that do not fail, [<= n, bins]."""
+        outcome = self._simulated(theta, key)
+        return outcome.profile[outcome.good]
+
+    def _outcome(self, theta: Array, rng: np.random.Generator) -> Outcome:
+        return self._simulated(theta, tuple(int(k) for k in rng.integers(1 << 32, size=2)))
+
+    def _simulated(self, theta: Array, key: tuple[int, ...]) -> Outcome:
+        study = self.study
+        return simulate_all(self.engine, theta, key, study.detector.size, study.failures)
 
     def check(self, posterior: Posterior) -> Checks:
         """Judge the posterior on fresh pairs that training never saw."""
         study, rng = self.study, np.random.default_rng((self.study.seed, NOISE, CHECK, CHECK))
         theta = study.prior.sample(study.validation, rng)
-        x = self.observe(theta, rng)
+        outcome = self._outcome(theta, rng)
+        theta = theta[outcome.good]  # what failed, training did not see either
+        x = study.detector.observe(outcome.profile[outcome.good], rng)
         draws = posterior.sample(x, DRAWS, study.seed)
         rank = ranks(theta, draws)
         result = calibration(rank, DRAWS + 1)

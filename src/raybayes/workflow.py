@@ -11,7 +11,9 @@ from tqdm import tqdm
 
 from raybayes import report, trusted
 from raybayes.beamline.schema import OBJECTS, Number
+from raybayes.campaigns import Bar
 from raybayes.posterior import Posterior
+from raybayes.simulate.campaign import tally
 from raybayes.simulate.detector import Detector
 from raybayes.study import Checks, Run, read_study, summary
 from raybayes.train import Fit, State
@@ -35,19 +37,21 @@ def run_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> di
     run.claim()
     data = None
     if not study.online:
-        with tqdm(total=study.simulations, desc="simulate", unit="sim", disable=quiet) as bar:
-            data = run.simulate(bar.update)
-    with tqdm(total=study.training.epochs, desc="train", unit="epoch", disable=quiet) as bar:
+        shards = run.store.shards(study.simulations)
+        with Bar(run.campaign, len(shards), len(run.store.missing(shards)), quiet) as bar:
+            data = run.simulate(bar.add)
+    with tqdm(total=study.training.epochs, desc="train", unit="epoch", disable=quiet) as epochs:
 
         def progress(state: State) -> None:
-            bar.update(state.epoch - bar.n)
+            epochs.update(state.epoch - epochs.n)
             if state.history:
-                bar.set_postfix_str(f"validation {state.history[-1][1]:.3f} nat")
+                epochs.set_postfix_str(f"validation {state.history[-1][1]:.3f} nat")
 
         posterior, fit = run.train(data, progress)
     checks = run.check(posterior)
     page = write_report(run, posterior, fit, checks)
-    return {**summary(run, checks), "report": str(page)}
+    notes = [] if study.online else tally(run.store, study.simulations).sentences()
+    return {**summary(run, checks), "notes": notes, "report": str(page)}
 
 
 def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Path:
@@ -55,7 +59,7 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
     study, shown = run.study, report_parameters(run)
     rng = np.random.default_rng((study.seed, PREDICTED))
     draws = posterior.sample(checks.x[SHOWN], CORNER, study.seed + 1)
-    profiles, _ = run.simulator.profiles(draws[:PREDICTED], (PREDICTED, 0))
+    profiles = run.expected(draws[:PREDICTED], (PREDICTED, 0))
     predicted = study.detector.observe(profiles, rng)
     low, high = np.quantile(predicted, [0.05, 0.95], axis=0)
     observed = checks.x[SHOWN]
@@ -170,7 +174,8 @@ def sentences(run: Run, checks: Checks) -> list[str]:
             "combination of them is seen. A second setting, with one motor moved by a known step, "
             "would tell them apart."
         )
-    return said
+    notes = [] if run.study.online else tally(run.store, run.study.simulations).sentences()
+    return said + [f"{note}." for note in notes]
 
 
 def _hidden_pairs(draws: np.ndarray, strong: float = 0.7) -> list[tuple[int, int, float]]:

@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.results import beam
 from raybayes.beamline.rml import Beamline
+from raybayes.beamline.schema import ALIGNMENT, Number
 from raybayes.beamline.trace import Rays
 from raybayes.store import write_whole
 
@@ -21,7 +23,7 @@ Array = NDArray[np.float64]
 
 BINS = 128  # at most; fewer where rays are few
 CLOSE = 0.03  # of the beamline's length
-BLUE, GREY = "#1f4e79", "#999999"
+BLUE, GREY, RED = "#1f4e79", "#999999", "#c00000"
 
 
 def spot_diagram(rays: Rays) -> "Figure":
@@ -57,8 +59,25 @@ def _edges(values: Array) -> Array:
     return np.linspace(low - margin, high + margin, bins + 1)
 
 
+def misalignments(beamline: Beamline) -> dict[str, str]:
+    """Of the elements that do not stand where they should: what is off, in words."""
+    found = {}
+    for element in beamline.elements:
+        off = [
+            f"{id_.removesuffix('error')} {element.number(id_):g} {kind.unit}"
+            for id_, kind in ALIGNMENT.items()
+            if isinstance(kind, Number) and element.number(id_) != 0
+        ]
+        if off and element.number("alignmentError", 1) == 0:
+            found[element.name] = ", ".join(off)
+    return found
+
+
 def layout_picture(beamline: Beamline) -> "Figure":
-    """The design ray from above and from the side, with the elements' names."""
+    """The design ray from above and from the side, with the elements' names.
+
+    Misaligned elements are red, and what is off is said.
+    """
     from matplotlib.figure import Figure
 
     compiled = compile_beamline(beamline)
@@ -66,13 +85,24 @@ def layout_picture(beamline: Beamline) -> "Figure":
     names = (beamline.source.name, *compiled.names)
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     above, beside = figure.subplots(2, 1, sharex=True)
-    _draw(above, places[:, 2], places[:, 0], names, "x, m (from above)")
-    _draw(beside, places[:, 2], places[:, 1], names, "y, m (from the side)")
+    off = misalignments(beamline)
+    _draw(above, places[:, 2], places[:, 0], names, off, "x, m (from above)")
+    _draw(beside, places[:, 2], places[:, 1], names, off, "y, m (from the side)")
     beside.set_xlabel("z, m")
+    if off:
+        sentence = "\n".join(f"{name}: {text}" for name, text in off.items())
+        figure.suptitle(sentence, fontsize=7, color=RED)
     return figure
 
 
-def _draw(axes: "Axes", along: Array, across: Array, names: tuple[str, ...], label: str) -> None:
+def _draw(
+    axes: "Axes",
+    along: Array,
+    across: Array,
+    names: tuple[str, ...],
+    off: Mapping[str, str],
+    label: str,
+) -> None:
     axes.plot(along, across, color=BLUE, lw=1, marker="o", ms=3)
     reach = max(float(np.ptp(across)), 1e-3)
     axes.set_ylim(across.min() - 0.9 * reach, across.max() + 0.9 * reach)
@@ -84,7 +114,15 @@ def _draw(axes: "Axes", along: Array, across: Array, names: tuple[str, ...], lab
         text = axes.annotate(
             name, (z, x), (0, 5 if above else -5), textcoords="offset points", rotation=60
         )
-        text.set(fontsize=7, va="bottom" if above else "top", ha="left" if above else "right")
+        colour = RED if name in off else "black"
+        if name in off:
+            axes.plot(z, x, color=RED, marker="o", ms=5)
+        text.set(
+            color=colour,
+            fontsize=7,
+            va="bottom" if above else "top",
+            ha="left" if above else "right",
+        )
     axes.set_ylabel(label, fontsize=8)
     axes.grid(color=GREY, alpha=0.2)
 

@@ -52,6 +52,18 @@ class Detector(BaseModel):
         pairs = zip(places, edges, strict=True)
         return np.concatenate([np.histogram(p, e, weights=weight)[0] for p, e in pairs])
 
+    def counted(
+        self, places: Array, weight: Array, emitted: int, rng: np.random.Generator
+    ) -> Array:
+        """Random rays at places [2, n] (mm), blurred by the point spread: fractions [size].
+
+        Args:
+            weight: [n], what is left of each ray's intensity.
+            emitted: how many rays the source emitted.
+        """
+        blur = rng.standard_normal(places.shape)
+        return self.counts(places + np.asarray(self.psf)[:, None] * blur, weight) / emitted
+
     def profiles(self, x: ArrayLike) -> Array:
         """Of observations [..., size]: the profiles along x and y [..., sum of bins], counts."""
         values = np.asarray(x, np.float64)

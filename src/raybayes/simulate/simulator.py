@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,7 @@ from raybayes.beamline.trace import slope_slots, trace_compiled
 from raybayes.errors import InputError
 from raybayes.optics.rows import ORDERS
 from raybayes.simulate.detector import Detector
+from raybayes.simulate.engines.protocol import Capabilities
 from raybayes.simulate.expected import (
     SAMPLED,
     Bins,
@@ -73,6 +74,7 @@ class Simulator:
     detector: Detector
     tracing: Tracing = field(default_factory=lambda: Tracing())
     seed: int = 0
+    capabilities: ClassVar[Capabilities] = Capabilities(seeded=True, batched=True)
 
     @cached_property
     def band(self) -> float:
@@ -231,8 +233,7 @@ class Simulator:
             rays = trace_compiled(
                 self.beamline, compiled, i, self.tracing.rays, None, (*key, i), "random"
             )
-            blur = np.random.default_rng((*key, i)).standard_normal((2, len(rays.x)))
-            places = np.stack((rays.x, rays.y)) + np.asarray(self.detector.psf)[:, None] * blur
-            profiles[i] = self.detector.counts(places, rays.weight) / self.tracing.rays
+            places, rng = np.stack((rays.x, rays.y)), np.random.default_rng((*key, i))
+            profiles[i] = self.detector.counted(places, rays.weight, self.tracing.rays, rng)
             transmission[i] = rays.transmission
         return profiles, transmission

@@ -1,0 +1,113 @@
+"""raybayes trace and show: one setting of a beamline, in numbers and pictures."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from raybayes.cli.frame import app, one_sentence, say, warnings_as_sentences
+from raybayes.errors import InputError
+
+if TYPE_CHECKING:
+    from raybayes.beamline.rml import Beamline
+    from raybayes.beamline.trace import Rays
+
+
+@app.command()
+def trace(
+    file: Annotated[Path, typer.Argument(help="A beamline: RAY-UI's RML file.")],
+    table: Annotated[
+        Path | None, typer.Option("--table", help="Write the rays as RAY-UI's table (CSV).")
+    ] = None,
+    rays: Annotated[
+        int | None, typer.Option("--rays", help="How many; default: as in the file.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same rays.")] = 0,
+    plane: Annotated[
+        str | None, typer.Option("--plane", help="An element's name; default: the last one.")
+    ] = None,
+    spot: Annotated[
+        Path | None, typer.Option("--spot", help="Write a picture of the spot (PNG).")
+    ] = None,
+    layout: Annotated[
+        Path | None, typer.Option("--layout", help="Write a picture of the beamline (PNG).")
+    ] = None,
+    slit_diffraction: Annotated[
+        bool, typer.Option("--slit-diffraction", help="Let slits diffract, as in RAY-UI.")
+    ] = False,
+    allow_unmodelled: Annotated[
+        bool,
+        typer.Option("--allow-unmodelled", help="Warn of what is not modelled and go on."),
+    ] = False,
+) -> None:
+    """Trace a beamline and say what arrives; RAY-UI's RawRaysOutgoing with --table."""
+    with one_sentence(), warnings_as_sentences():
+        from raybayes.beamline.results import summary
+        from raybayes.beamline.rml import read_rml
+        from raybayes.beamline.table import write_table
+        from raybayes.beamline.trace import trace as trace_rays
+
+        beamline = read_rml(file, unmodelled="warn" if allow_unmodelled else "error")
+        result = trace_rays(beamline, rays, plane, seed, slit_diffraction=slit_diffraction)
+        if table is not None:
+            write_table(result, table)
+        _pictures(beamline, result, spot, layout)
+        typer.echo("\n".join(f"{name:14} {text}" for name, text in summary(result).items()))
+
+
+def _pictures(beamline: "Beamline", rays: "Rays", spot: Path | None, layout: Path | None) -> None:
+    if spot is None and layout is None:
+        return
+    from raybayes.beamline.pictures import layout_picture, save, spot_diagram
+
+    if spot is not None:
+        save(spot_diagram(rays), spot)
+    if layout is not None:
+        save(layout_picture(beamline), layout)
+
+
+@app.command()
+def show(
+    study: Annotated[str, typer.Argument(help="A study, or a beamline's RML file.")],
+    picture: Annotated[Path, typer.Option("--picture", help="Where it goes (PNG).")],
+    theta: Annotated[
+        list[str] | None, typer.Option("--theta", metavar="NAME=VALUE", help="Set a parameter.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Draw a beamline, with what is misaligned in red, and say where its elements stand."""
+    with one_sentence(), warnings_as_sentences():
+        from raybayes.beamline.derive import with_values
+        from raybayes.beamline.geometry import compile_beamline
+        from raybayes.beamline.pictures import layout_picture, misalignments, save
+        from raybayes.beamline.rml import read_rml
+        from raybayes.plan import Plan
+
+        is_file = study.lower().endswith(".rml")
+        beamline = read_rml(study) if is_file else Plan.read(study)[1]
+        beamline = with_values(beamline, _values(theta or ()))
+        save(layout_picture(beamline), picture)
+        paths, off = compile_beamline(beamline).paths[0], misalignments(beamline)
+        elements = [
+            {"name": e.name, "type": e.type, "mm": float(mm), "misaligned": off.get(e.name, "")}
+            for e, mm in zip(beamline.elements, paths, strict=True)
+        ]
+        lines = (
+            f"{e['name']:10} {e['type']:16} {e['mm']:10.1f} mm  {e['misaligned']}".rstrip()
+            for e in elements
+        )
+        say({"picture": str(picture), "elements": elements}, as_json, lines)
+
+
+def _values(texts: Iterable[str]) -> dict[str, float]:
+    values = {}
+    for text in texts:
+        name, _, value = text.rpartition("=")
+        try:
+            values[name] = float(value)
+        except ValueError:
+            raise InputError(
+                f"--theta {text}: give NAME=VALUE, as M4.rotationXerror=0.02"
+            ) from None
+    return values

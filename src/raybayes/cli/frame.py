@@ -1,0 +1,84 @@
+"""The command line's frame: the app, how mistakes are said, what JAX is told before it loads."""
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from raybayes import __version__
+from raybayes.errors import InputError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Invert X-ray beamlines: from a beam profile to the optics' parameters that made it.",
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """A person's mistake is one sentence on stderr and exit code 2, never a traceback."""
+    try:
+        yield
+    except InputError as error:
+        typer.echo(f"raybayes: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+@contextmanager
+def warnings_as_sentences() -> Iterator[None]:
+    """A warning is one sentence on stderr."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        yield
+    for sentence in dict.fromkeys(str(warning.message) for warning in caught):
+        typer.echo(f"raybayes: warning: {sentence}", err=True)
+
+
+def prepare_jax() -> None:
+    """Keep compiled code on disk, and let every core be a device that trains a member."""
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_cache()))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    flags, wanted = os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count"
+    if wanted not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {wanted}={min(os.cpu_count() or 1, 8)}".strip()
+
+
+def _cache() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "raybayes" / "jax"
+
+
+def say(result: Mapping[str, Any], as_json: bool, lines: Iterator[str]) -> None:
+    """The result for a machine, or in lines for a person."""
+    typer.echo(json.dumps(result, indent=1) if as_json else "\n".join(lines))
+
+
+def main() -> None:
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit("raybayes: interrupted; run the same command again to go on")

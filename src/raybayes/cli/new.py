@@ -1,0 +1,78 @@
+"""raybayes new: a study from a beamline's file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from raybayes.cli.frame import app, one_sentence, say
+from raybayes.errors import InputError
+
+if TYPE_CHECKING:
+    from raybayes.beamline.rml import Beamline
+    from raybayes.drafts import Varied
+
+# Beginnings of parameters that a person rarely varies; they may, but are not listed.
+RARELY = ("cylindrical", "density", "gradient", "multilayer", "number", "pimpale", "reflectivity")
+RARELY += ("roughness", "source", "stop", "thermal", "thickness", "total", "vls")
+
+
+@app.command()
+def new(
+    file: Annotated[Path, typer.Argument(help="A beamline: RAY-UI's RML file.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Default: the beamline's name, .toml, here.")
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option("--vary", metavar="NAME=LOW..HIGH", help="Do not ask; may be repeated."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Write a study, with comments: asks which parameters vary, or is told by --vary."""
+    with one_sentence():
+        from raybayes.beamline.rml import read_rml
+        from raybayes.drafts import Varied, write_draft
+
+        beamline = read_rml(file)
+        target = out or Path(f"{file.stem}.toml")
+        if target.exists():
+            raise InputError(f"{target}: is there already; choose another --out")
+        if vary:
+            varied = [
+                Varied.of(beamline, name, span)
+                for name, _, span in (text.rpartition("=") for text in vary)
+            ]
+        else:
+            varied = _asked(beamline)
+        write_draft(beamline, file, varied, target)
+        result = {"study": str(target), "parameters": [each.name for each in varied]}
+        steps = f"next: raybayes run {target} --out out/{target.stem}"
+        say(result, as_json, iter([f"wrote {target}, {len(varied)} parameters", steps]))
+
+
+def _asked(beamline: "Beamline") -> list["Varied"]:
+    """Ask until an empty answer; a wrong answer is said and asked again."""
+    from raybayes.beamline.schema import OBJECTS, Number
+    from raybayes.drafts import Varied, unit_of
+
+    for element in beamline.elements:
+        kinds = OBJECTS[element.type]
+        shown = [
+            id_
+            for id_ in element.params
+            if isinstance(kinds.get(id_), Number) and not id_.startswith(RARELY)
+        ]
+        typer.echo(f"{element.name} ({element.type}): {', '.join(shown)}")
+    varied: list[Varied] = []
+    while True:
+        name = typer.prompt("A parameter that varies (ELEMENT.PARAMETER, or Enter to end)", "")
+        if not name:
+            return varied
+        try:
+            element, id_ = beamline.find(name)
+            unit = unit_of(beamline, name)
+            span = typer.prompt(f"  from..to, {unit} (in the file {element.number(id_):g})")
+            varied.append(Varied.of(beamline, name, span))
+        except InputError as error:
+            typer.echo(f"  {error}")
