@@ -21,6 +21,7 @@ from raybayes.density import DensityConfig, Pretraining, deep
 from raybayes.diagnostics import Calibration, Ints, calibration, ranks
 from raybayes.errors import InputError
 from raybayes.estimator import Estimator
+from raybayes.observations import Reading
 from raybayes.posterior import Posterior
 from raybayes.prior import Independent, Marginal
 from raybayes.simulate.detector import Detector
@@ -36,7 +37,8 @@ PACKAGES = ("raybayes", "numpy", "scipy", "numba", "jax", "equinox", "optax", "s
 
 
 class Study(BaseModel):
-    """The whole of a run. Relative paths are relative to the study's own file."""
+    """The whole of a run. Relative paths are relative to the study's own file; $NAME is the
+    environment's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -56,6 +58,7 @@ class Study(BaseModel):
     density: DensityConfig = deep(members=2)
     training: Training = Training()
     pretraining: Pretraining | None = None
+    observation: Reading = Reading()
 
     @property
     def prior(self) -> Independent:
@@ -86,8 +89,12 @@ def read_study(name: str | os.PathLike[str]) -> tuple[Study, Beamline]:
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not valid TOML: {error}") from error
     except ValidationError as error:
-        raise InputError(f"{path}: {_explain(error)}") from error
+        raise InputError(f"{path}: {explained(error)}") from error
     beamline = read_rml(_beamline_path(study.beamline, path.parent))
+    if study.observation.dark is not None:
+        dark = str(path.parent.absolute() / os.path.expandvars(study.observation.dark))
+        reading = study.observation.model_copy(update={"dark": dark})
+        study = study.model_copy(update={"observation": reading})
     prior = study.prior
     compile_beamline(beamline, prior.names, [prior.low, prior.high])  # refuses now, not in hours
     return study, beamline
@@ -100,6 +107,7 @@ def _study_path(name: str | os.PathLike[str]) -> Path:
 
 
 def _beamline_path(name: str, folder: Path) -> Path:
+    name = os.path.expandvars(name)
     beside = folder / name
     if not beside.exists() and not Path(name).is_absolute():
         shipped = Path(str(resources.files("raybayes") / "data" / name))
@@ -107,7 +115,8 @@ def _beamline_path(name: str, folder: Path) -> Path:
     return beside
 
 
-def _explain(error: ValidationError) -> str:
+def explained(error: ValidationError) -> str:
+    """The first of what is wrong, with its key."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
@@ -155,7 +164,9 @@ class Run:
 
     def identity(self, *parts: str) -> str:
         """Hash of what determines a result: the named parts of the study, and the beamline."""
-        chosen = self.study.model_dump(mode="json", include=set(parts) or None)
+        chosen = self.study.model_dump(
+            mode="json", include=set(parts) or None, exclude={"observation"}
+        )
         beamline = [
             (e.name, e.type, sorted((k, str(p.text)) for k, p in e.params.items()))
             for e in self.beamline.elements
@@ -186,18 +197,21 @@ class Run:
                         f"{self.folder}: holds the results of another study (hash {found}, this "
                         f"one is {self.identity()}); choose another --out folder"
                     )
-                return
         except (OSError, ValueError, KeyError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(
                 f"{self.folder}: cannot be used as an output folder ({error})"
             ) from error
-        if any(self.folder.iterdir()):
+        if not mark.exists() and any(self.folder.iterdir()):
             raise InputError(
                 f"{self.folder}: is not empty and was not made by raybayes; choose another folder"
             )
-        content = {"hash": self.identity(), "study": self.study.model_dump(mode="json")}
+        content = {
+            "hash": self.identity(),
+            "beamline": str(Path(self.beamline.path).absolute()),
+            "study": self.study.model_dump(mode="json"),
+        }
         write_whole(mark, (json.dumps(content, indent=1) + "\n").encode())
 
     @property

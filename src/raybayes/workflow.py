@@ -29,10 +29,14 @@ def run_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> di
     Returns:
         the numbers of the closing table, and the path of the report.
     """
-    study, beamline = read_study(name)
-    run = Run(study, beamline, Path(out))
+    run = Run(*read_study(name), Path(out))
     run.claim()
-    data = None
+    return complete(run, quiet)
+
+
+def complete(run: Run, quiet: bool = False) -> dict[str, Any]:
+    """What `run_study` does in a folder that is claimed."""
+    study, data = run.study, None
     if not study.online:
         with tqdm(total=study.simulations, desc="simulate", unit="sim", disable=quiet) as bar:
             data = run.simulate(bar.update)
