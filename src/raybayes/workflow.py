@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from raybayes import report
+from raybayes import browser, report
 from raybayes.beamline.schema import OBJECTS, Number
 from raybayes.posterior import Posterior
 from raybayes.simulate.detector import Detector
@@ -90,9 +90,20 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
         "all_uniform": bool(checks.calibration.uniform().all()),
         "levels": checks.calibration.levels,
         "training_note": _training_note(fit),
+        "flow": _flow(run, posterior, checks, shown),
         "made_by": posterior.made_by,
     }
     return report.write_page(run.folder, images, content)
+
+
+def _flow(
+    run: Run, posterior: Posterior, checks: Checks, shown: list[report.Parameter]
+) -> dict[str, Any] | str:
+    """The posterior for the page to run, or why it cannot."""
+    detector, units = run.study.detector, [p.unit for p in shown]
+    edges = (detector.edges(0), detector.edges(1))
+    why_not = browser.obstacle(posterior)
+    return why_not or browser.described(posterior, units, edges, detector.reads, checks.x)
 
 
 def _image(
