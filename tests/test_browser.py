@@ -176,7 +176,10 @@ def test_the_report_infers_from_a_file(finished, page, tmp_path):
     np.testing.assert_allclose(draws.std(axis=0), sd, rtol=0.15)
     rows = page.inner_text("#flow-table").splitlines()
     assert rows[0].startswith("M4.rotationXerror") and rows[0].endswith("mrad")
-    ink = "id => new Set(document.getElementById(id).getContext('2d').getImageData(0,0,600,200).data).size"
+    ink = (
+        "id => new Set(document.getElementById(id).getContext('2d')"
+        ".getImageData(0, 0, 600, 200).data).size"
+    )
     assert page.evaluate(ink, "flow-corner") > 3 and page.evaluate(ink, "flow-profile") > 3
     halves = (tmp_path / "h.txt", tmp_path / "v.txt")
     for path, part in zip(halves, (x[:100], x[100:]), strict=True):

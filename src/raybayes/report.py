@@ -209,7 +209,9 @@ def write_page(
     for name, image in figures.items():
         write_whole(folder / f"{name}.png", image)
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, loader=jinja2.PackageLoader("raybayes", "data")
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        loader=jinja2.PackageLoader("raybayes", "data"),
     )
     images = {
         n: "data:image/png;base64," + base64.b64encode(i).decode() for n, i in figures.items()

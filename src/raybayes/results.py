@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -185,7 +185,7 @@ def _inference(group: h5py.Group, result: Result) -> None:
 def _netcdf(
     parent: h5py.Group,
     name: str,
-    coordinates: Mapping[str, ArrayLike],
+    coordinates: Mapping[str, Any],
     variables: Mapping[str, tuple[Array, str]],
 ) -> h5py.Group:
     group = _group(parent, name, "NXcollection")

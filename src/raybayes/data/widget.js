@@ -116,7 +116,7 @@
       pen.stroke();
       pen.fillStyle = "#333";
       pen.textAlign = "right";
-      pen.fillText(top.toPrecision(3), left - 4, 20);
+      pen.fillText(Number(top.toPrecision(3)), left - 4, 20);
       pen.fillText("0", left - 4, 163);
       pen.textAlign = "center";
       pen.fillText(`${["horizontal", "vertical"][k]} position, ${edge[0].toPrecision(3)} … ${edge.at(-1).toPrecision(3)} mm`, left + wide / 2, 182);

@@ -164,8 +164,8 @@ def read_picture(path: Path, reading: Reading) -> Measured:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Pillow only warns of a picture that fills the memory
             with Image.open(io.BytesIO(path.read_bytes()), formats=PICTURES) as image:
-                if getattr(image, "n_frames", 1) > 1:
-                    raise InputError(f"{path}: holds {image.n_frames} frames; give one")
+                if (frames := getattr(image, "n_frames", 1)) > 1:
+                    raise InputError(f"{path}: holds {frames} frames; give one")
                 pixels = np.asarray(image.convert("L") if image.mode in "1P" else image)
     except (OSError, SyntaxError, ValueError, Warning, Image.DecompressionBombError) as error:
         if isinstance(error, InputError):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from raybayes.errors import InputError
@@ -70,7 +71,12 @@ def _cut(path: Path, values: Array, reading: Reading) -> tuple[Array, tuple[int,
         raise InputError(f"{path}: is a profile, and roi cuts images; leave roi out")
     left, top, width, height = reading.roi
     rows, columns = values.shape
-    if min(left, top) < 0 or min(width, height) < 1 or left + width > columns or top + height > rows:
+    if (
+        min(left, top) < 0
+        or min(width, height) < 1
+        or left + width > columns
+        or top + height > rows
+    ):
         raise InputError(
             f"{path}: roi {list(reading.roi)} (left, top, width, height) does not lie in the "
             f"image of {columns} x {rows} pixels"
@@ -96,7 +102,7 @@ def _usable(path: Path, values: Array, ceiling: float | None, corner: tuple[int,
         raise InputError(f"{path}: every reading is {values.flat[0]:g}: there is no beam in it")
 
 
-def _where(bad: Array, corner: tuple[int, int]) -> str:
+def _where(bad: NDArray[np.bool_], corner: tuple[int, int]) -> str:
     places = np.argwhere(bad)
     first = [int(i) for i in places[0]]
     at = (
@@ -120,7 +126,7 @@ def _edges(
         if pixel is None:
             return (None,)
         middle = len(values) / 2 if reading.centre is None else reading.centre[0] + 0.5
-        return ((np.arange(len(values) + 1) - middle) * pixel[0],)
+        return (np.asarray((np.arange(len(values) + 1) - middle) * pixel[0], np.float64),)
     if pixel is None:
         raise InputError(
             f"{path}: is an image, and nothing says how large its pixels are; set pixel_size (mm)"
@@ -175,7 +181,9 @@ def _mended(frame: Frame, path: Path, reading: Reading) -> Frame:
     hot = over > reading.hot * np.sqrt(noise**2 + np.maximum(around, 0) / reading.gain)
     count = int(hot.sum())
     which = f"{count} hot pixel{'s' if count != 1 else ''}" if count else "No hot pixel"
-    return frame.after(f"{which} replaced by the median around.", np.where(hot, around, frame.values))
+    return frame.after(
+        f"{which} replaced by the median around.", np.where(hot, around, frame.values)
+    )
 
 
 def _without_background(frame: Frame, reading: Reading) -> Frame:

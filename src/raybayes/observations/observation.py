@@ -84,7 +84,8 @@ def _numbers(path: Path, frame: Frame, target: Target) -> tuple[Array, tuple[str
 def _two_profiles(
     files: list[Path], frames: list[Frame], target: Target
 ) -> tuple[Array, tuple[str, ...]]:
-    parts, done = [], ()
+    parts: list[Array] = []
+    done: tuple[str, ...] = ()
     for path, frame, edges, name in zip(files, frames, target.edges, AXES, strict=True):
         if frame.values.ndim != 1:
             raise InputError(f"{path}: is an image; give it alone, or give two profiles")
@@ -148,5 +149,5 @@ def _moved(values: Array, edges: Array, wanted: Array, name: str) -> str:
     kept = onto(values, edges, wanted).sum()
     return (
         f"Rebinned ({name}) from {len(values)} pixels of {pixel:.4g} um to {len(wanted) - 1} bins "
-        f"of {pitch:.4g} um; they hold {kept:.5g} of the {values.sum():.5g} that was measured."
+        f"of {pitch:.4g} um; their sum is {kept:.5g} (of all pixels: {values.sum():.5g})."
     )
