@@ -239,6 +239,15 @@ def in_another_file(file, folder):
     file.create_virtual_dataset("a", layout)
 
 
+def linked_to_another_file(file, folder):
+    with h5py.File(folder / "other.h5", "w") as other:
+        other["a"] = np.ones(18)
+    data = file.create_group("entry/data")
+    file["entry"].attrs["NX_class"] = "NXentry"
+    data.attrs.update({"NX_class": "NXdata", "signal": "a", "axes": ["."]})
+    data["a"] = h5py.ExternalLink(str(folder / "other.h5"), "/a")
+
+
 def zipped(folder):
     with zipfile.ZipFile(folder / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.npy", bytes(300 << 20))
@@ -300,6 +309,7 @@ REFUSED = {
     "two arrays": (hdf5(two_arrays), Reading(), "set dataset to one of: a, b"),
     "no such array": (hdf5(two_arrays), Reading(dataset="c"), "no array 'c'"),
     "another file": (hdf5(in_another_file), Reading(), "lies in another file"),
+    "a link": (hdf5(linked_to_another_file), Reading(), "no array 'entry/data/a'"),
     "unsorted": (text("1,5\n3,6\n2,7\n"), Reading(), "has 3 readings|neither rise nor fall"),
 }  # fmt: skip
 

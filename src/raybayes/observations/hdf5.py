@@ -69,7 +69,9 @@ def _default(file: h5py.File) -> str | None:
 
 
 def _own(group: h5py.Group, name: str) -> bool:
-    return isinstance(group.get(name, getlink=True), h5py.HardLink)
+    """Whether the group itself holds it, no other file and no path elsewhere."""
+    plain = name not in ("", ".") and "/" not in name
+    return plain and isinstance(group.get(name, getlink=True), h5py.HardLink)
 
 
 def _only(group: h5py.Group) -> h5py.Group | None:
