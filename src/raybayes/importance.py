@@ -56,9 +56,7 @@ class Refined:
         n = len(self.theta)
         worth = f"worth {self.ess:.0f} of {n} draws"
         if self.trusted:
-            return (
-                f"Corrected by the exact likelihood: {worth} (Pareto k {self.pareto_k:.2f})."
-            )
+            return f"Corrected by the exact likelihood: {worth} (Pareto k {self.pareto_k:.2f})."
         return (
             f"The network's posterior is too narrow here to be corrected by weights (Pareto k "
             f"{self.pareto_k:.2f} > {TRUSTED}, {worth}): train longer or take more than {n} "

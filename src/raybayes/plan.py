@@ -34,7 +34,7 @@ DETERMINE = ("parameters", "seed", "detector", "tracing", "shard", "engine", "fa
 class Plan(BaseModel):
     """The part of a study that its simulations follow from.
 
-    Relative paths are relative to the study's own file.
+    Relative paths are relative to the study's own file; $NAME in them is the environment's.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -86,7 +86,7 @@ class Plan(BaseModel):
         except tomllib.TOMLDecodeError as error:
             raise InputError(f"{path}: not valid TOML: {error}") from error
         except ValidationError as error:
-            raise InputError(f"{path}: {_explain(error)}") from error
+            raise InputError(f"{path}: {explained(error)}") from error
 
     def scene(self, beamline: Beamline) -> Scene:
         prior = self.prior
@@ -114,7 +114,8 @@ class Plan(BaseModel):
 
     def identity(self, beamline: Beamline, *parts: str) -> str:
         """Hash of what determines a result: the named parts of the study, and the beamline."""
-        chosen = self.model_dump(mode="json", include=set(parts) or None)
+        # How a measurement is read changes nothing that was simulated or trained.
+        chosen = self.model_dump(mode="json", include=set(parts) or None, exclude={"observation"})
         elements = [
             (e.name, e.type, sorted((k, str(p.text)) for k, p in e.params.items()))
             for e in beamline.elements
@@ -162,6 +163,7 @@ def study_path(name: str | os.PathLike[str]) -> Path:
 
 
 def _beamline_path(name: str, folder: Path) -> Path:
+    name = os.path.expandvars(name)
     beside = folder / name
     if not beside.exists() and not Path(name).is_absolute():
         shipped = Path(str(resources.files("raybayes") / "data" / name))
@@ -181,7 +183,8 @@ def _with_template(keys: dict[str, Any], folder: Path) -> dict[str, Any]:
         raise InputError(f"key 'engine.template': {path} cannot be read ({error})") from error
 
 
-def _explain(error: ValidationError) -> str:
+def explained(error: ValidationError) -> str:
+    """The first of what is wrong, with its key."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

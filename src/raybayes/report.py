@@ -4,7 +4,6 @@ import base64
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +69,10 @@ def recovery(parameters: list[Parameter], theta: Array, draws: Array, shown: int
     return figure
 
 
-def corner(parameters: list[Parameter], prior: Array, posterior: Array, truth: Array) -> Figure:
-    """Prior and posterior of one observation, all pairs; the truth as lines."""
+def corner(
+    parameters: list[Parameter], prior: Array, posterior: Array, truth: Array, mark: str = "truth"
+) -> Figure:
+    """Prior and posterior of one observation, all pairs; the truth, or another mark, as lines."""
     d = len(parameters)
     axes: Any
     figure, axes = plt.subplots(d, d, figsize=(1.75 * d, 1.65 * d), squeeze=False)
@@ -103,7 +104,7 @@ def corner(parameters: list[Parameter], prior: Array, posterior: Array, truth: A
         handles=[
             Line2D([], [], color=GREY, lw=5, alpha=0.4, label="prior"),
             Line2D([], [], color=BLUE, label="posterior"),
-            Line2D([], [], color=ORANGE, label="truth"),
+            Line2D([], [], color=ORANGE, label=mark),
         ],
         loc="upper right",
         bbox_to_anchor=(0.95, 0.95),
@@ -198,16 +199,24 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def write_page(folder: Path, figures: dict[str, bytes], content: dict[str, object]) -> Path:
+def write_page(
+    folder: Path,
+    figures: dict[str, bytes],
+    content: dict[str, object],
+    template: str = "report.html.jinja",
+) -> Path:
     """Write every figure as a PNG and all of them in one self-contained report.html."""
     for name, image in figures.items():
         write_whole(folder / f"{name}.png", image)
-    source = (resources.files("raybayes") / "data" / "report.html.jinja").read_text("utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        loader=jinja2.PackageLoader("raybayes", "data"),
+    )
     images = {
         n: "data:image/png;base64," + base64.b64encode(i).decode() for n, i in figures.items()
     }
-    page = environment.from_string(source).render(images=images, **content)
+    page = environment.get_template(template).render(images=images, **content)
     path = folder / "report.html"
     write_whole(path, page.encode())
     return path

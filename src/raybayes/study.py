@@ -18,7 +18,8 @@ from raybayes.density import DensityConfig, Pretraining, deep
 from raybayes.diagnostics import Calibration, Ints, calibration, ranks
 from raybayes.errors import InputError
 from raybayes.estimator import Estimator
-from raybayes.plan import Plan
+from raybayes.observations import Reading
+from raybayes.plan import Plan, study_path
 from raybayes.posterior import Posterior
 from raybayes.simulate.campaign import Campaign
 from raybayes.simulate.engines.config import TracerConfig
@@ -45,11 +46,17 @@ class Study(Plan):
     density: DensityConfig = deep(members=2)
     training: Training = Training()
     pretraining: Pretraining | None = None
+    observation: Reading = Reading()
 
 
 def read_study(name: str | os.PathLike[str]) -> tuple[Study, Beamline]:
     """Read a shipped study by its name or any study by its path; see `Plan.read`."""
-    return Study.read(name)
+    study, beamline = Study.read(name)
+    if study.observation.dark is None:
+        return study, beamline
+    dark = study_path(name).parent.absolute() / os.path.expandvars(study.observation.dark)
+    reading = study.observation.model_copy(update={"dark": str(dark)})
+    return study.model_copy(update={"observation": reading}), beamline
 
 
 @dataclass(frozen=True)
@@ -124,18 +131,21 @@ class Run:
                         f"{self.folder}: holds the results of another study (hash {found}, this "
                         f"one is {self.identity()}); choose another --out folder"
                     )
-                return
         except (OSError, ValueError, KeyError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(
                 f"{self.folder}: cannot be used as an output folder ({error})"
             ) from error
-        if any(path.name != "simulations" for path in self.folder.iterdir()):
+        if not mark.exists() and any(p.name != "simulations" for p in self.folder.iterdir()):
             raise InputError(
                 f"{self.folder}: is not empty and was not made by raybayes; choose another folder"
             )
-        content = {"hash": self.identity(), "study": self.study.model_dump(mode="json")}
+        content = {
+            "hash": self.identity(),
+            "beamline": str(Path(self.beamline.path).absolute()),
+            "study": self.study.model_dump(mode="json"),
+        }
         write_whole(mark, (json.dumps(content, indent=1) + "\n").encode())
 
     @cached_property

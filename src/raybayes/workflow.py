@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from raybayes import report, trusted
+from raybayes import browser, report, trusted
 from raybayes.beamline.schema import OBJECTS, Number
 from raybayes.campaigns import Bar
 from raybayes.posterior import Posterior
@@ -32,10 +32,14 @@ def run_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> di
     Returns:
         the numbers of the closing table, and the path of the report.
     """
-    study, beamline = read_study(name)
-    run = Run(study, beamline, Path(out))
+    run = Run(*read_study(name), Path(out))
     run.claim()
-    data = None
+    return complete(run, quiet)
+
+
+def complete(run: Run, quiet: bool = False) -> dict[str, Any]:
+    """What `run_study` does in a folder that is claimed."""
+    study, data = run.study, None
     if not study.online:
         shards = run.store.shards(study.simulations)
         with Bar(run.campaign, len(shards), len(run.store.missing(shards)), quiet) as bar:
@@ -95,6 +99,7 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
         "levels": checks.calibration.levels,
         "training_note": _training_note(fit),
         "trust": trusted.content(judge, verdict, shown) if judge and verdict else None,
+        "flow": _flow(run, posterior, checks, shown),
         "made_by": posterior.made_by,
     }
     return report.write_page(run.folder, images, content)
@@ -106,6 +111,16 @@ def _judge(run: Run, posterior: Posterior, checks: Checks) -> Judge | None:
         return None
     pairs = Pairs(checks.theta, checks.x, checks.draws)
     return Judge(posterior, run.simulator, pairs, run.study.seed)
+
+
+def _flow(
+    run: Run, posterior: Posterior, checks: Checks, shown: list[report.Parameter]
+) -> dict[str, Any] | str:
+    """The posterior for the page to run, or why it cannot."""
+    detector, units = run.study.detector, [p.unit for p in shown]
+    edges = (detector.edges(0), detector.edges(1))
+    why_not = browser.obstacle(posterior)
+    return why_not or browser.described(posterior, units, edges, detector.reads, checks.x)
 
 
 def _image(

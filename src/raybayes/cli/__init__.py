@@ -1,6 +1,6 @@
 """The command line. Heavy packages are imported inside the command that needs them."""
 
-from raybayes.cli import beams, campaigns, doctor, engines, new, run
+from raybayes.cli import beams, campaigns, doctor, engines, infer, new, run
 from raybayes.cli.frame import app, main
 
-__all__ = ["app", "beams", "campaigns", "doctor", "engines", "main", "new", "run"]
+__all__ = ["app", "beams", "campaigns", "doctor", "engines", "infer", "main", "new", "run"]

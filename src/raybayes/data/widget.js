@@ -1,0 +1,188 @@
+// The page around flow.js: take a file, refuse it in a sentence or show what it says.
+"use strict";
+
+(() => {
+  const DRAWS = 1000, LARGEST = 5e6, BINS = 40;
+  const BLUE = "#2166ac", ORANGE = "#d95f02", GREY = "#8c8c8c";
+  const $ = (id) => document.getElementById(id);
+  const model = raybayes.loaded(JSON.parse($("flow").textContent));
+  const [horizontal, vertical] = model.edges.map((edge) => edge.length - 1);
+  const axes = model.names.map((name, j) => ({
+    name, unit: model.units[j], low: model.low[j], high: model.high[j],
+  }));
+
+  class Refusal extends Error {}
+
+  // One number per line, or the last of the columns; words may stand above the numbers.
+  function parsed(text, name) {
+    const numbers = [];
+    for (const [i, line] of text.replace(/^\uFEFF/, "").split(/\r?\n/).entries()) {
+      const words = line.split("#")[0].trim().split(/[,;\s]+/).filter((word) => word !== "");
+      if (words.length === 0) continue;
+      const row = words.map(Number);
+      if (row.some(Number.isNaN) && numbers.length === 0 && !/^nan$/i.test(words.at(-1))) continue;
+      if (row.length > 2)
+        throw new Refusal(`${name}: line ${i + 1} has ${row.length} columns; give counts alone, or positions and counts.`);
+      if (!row.every(Number.isFinite))
+        throw new Refusal(`${name}: line ${i + 1} (${line.trim().slice(0, 40)}) is not a row of finite numbers; mend it first.`);
+      numbers.push(row.at(-1));
+    }
+    if (numbers.length === 0) throw new Refusal(`${name}: holds no numbers.`);
+    return numbers;
+  }
+
+  function fitting(lists) {
+    const wanted = model.reads === "image"
+      ? `${model.size} (${horizontal} x ${vertical} pixels)`
+      : `${model.size} (${horizontal} horizontal, then ${vertical} vertical bins; in one file or two)`;
+    const x = lists.flat();
+    const halves = lists.length === 2 && (lists[0].length !== horizontal || lists[1].length !== vertical);
+    if (x.length !== model.size || halves || lists.length > 2)
+      throw new Refusal(`There are ${lists.map((l) => l.length).join(" and ")} numbers; this study's detector reads ${wanted}.`);
+    if (x.every((v) => v === x[0])) throw new Refusal(`Every reading is ${x[0]}: there is no beam in it.`);
+    return x;
+  }
+
+  async function taken(files) {
+    try {
+      if (files.length > 2) throw new Refusal(`${files.length} files were given; give one or two.`);
+      const lists = [];
+      for (const file of files) {
+        if (file.size > LARGEST) throw new Refusal(`${file.name}: has ${(file.size / 1e6).toFixed(0)} MB; a profile has less than 5.`);
+        lists.push(parsed(await file.text(), file.name));
+      }
+      shown(fitting(lists), files.map((file) => file.name).join(", "));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      $("flow-results").hidden = true;
+      told(error.message, true);
+    }
+  }
+
+  function told(sentence, bad) {
+    $("flow-message").textContent = sentence;
+    $("flow-message").className = bad ? "bad" : "";
+  }
+
+  function shown(x, name) {
+    const theta = raybayes.draws(model, x, raybayes.normals(DRAWS, axes.length, 1));
+    const far = raybayes.distance(model, x);
+    const warning = far > 1
+      ? ` It is unlike the study's own observations (${far.toFixed(1)} times as far from their mean as the farthest of them): do not trust these numbers.`
+      : "";
+    told(`${name}: ${DRAWS} draws from the posterior.${warning}`, far > 1);
+    tabled(theta);
+    profiles($("flow-profile"), x);
+    corner($("flow-corner"), theta);
+    $("flow-results").hidden = false;
+    raybayes.last = theta;
+  }
+
+  function tabled(theta) {
+    $("flow-table").replaceChildren(...axes.map((axis, j) => {
+      const values = theta.map((t) => t[j]).sort((a, b) => a - b);
+      const mean = values.reduce((a, b) => a + b) / values.length;
+      const sd = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / (values.length - 1));
+      const at = (share) => values[Math.min(values.length - 1, Math.round(share * (values.length - 1)))];
+      const digits = (v) => v.toFixed(Math.max(0, 2 - Math.floor(Math.log10(sd || 1))));
+      const row = document.createElement("tr");
+      const cells = [axis.name, digits(mean), digits(at(0.5)), sd.toPrecision(2),
+                     `${digits(at(0.16))} … ${digits(at(0.84))}`, axis.unit];
+      row.append(...cells.map((text) => Object.assign(document.createElement("td"), { textContent: text })));
+      return row;
+    }));
+  }
+
+  // A canvas as wide as its place, drawn in CSS pixels.
+  function brush(canvas, height) {
+    const ratio = window.devicePixelRatio || 1, width = canvas.parentElement.clientWidth || 900;
+    Object.assign(canvas, { width: width * ratio, height: height * ratio });
+    Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+    const pen = canvas.getContext("2d");
+    pen.scale(ratio, ratio);
+    pen.clearRect(0, 0, width, height);
+    pen.font = "11px system-ui, sans-serif";
+    return { pen, width };
+  }
+
+  function profiles(canvas, x) {
+    const { pen, width } = brush(canvas, 200), half = width / 2;
+    summed(x).forEach((counts, k) => {
+      const edge = model.edges[k], left = half * k + 45, wide = half - 65, top = Math.max(...counts);
+      const place = (i) => left + (wide * (i + 0.5)) / counts.length;
+      pen.strokeStyle = BLUE;
+      pen.beginPath();
+      counts.forEach((v, i) => pen.lineTo(place(i), 160 - (145 * Math.max(v, 0)) / top));
+      pen.stroke();
+      pen.fillStyle = "#333";
+      pen.textAlign = "right";
+      pen.fillText(Number(top.toPrecision(3)), left - 4, 20);
+      pen.fillText("0", left - 4, 163);
+      pen.textAlign = "center";
+      pen.fillText(`${["horizontal", "vertical"][k]} position, ${edge[0].toPrecision(3)} … ${edge.at(-1).toPrecision(3)} mm`, left + wide / 2, 182);
+    });
+  }
+
+  function summed(x) {
+    if (model.reads === "profiles") return [x.slice(0, horizontal), x.slice(horizontal)];
+    const columns = new Array(horizontal).fill(0), rows = new Array(vertical).fill(0);
+    x.forEach((v, i) => { columns[i % horizontal] += v; rows[Math.floor(i / horizontal)] += v; });
+    return [columns, rows];
+  }
+
+  function corner(canvas, theta) {
+    const d = axes.length, margin = 70, height = Math.min(canvas.parentElement.clientWidth || 900, 150 * d + margin);
+    const { pen } = brush(canvas, height), cell = (height - margin) / d;
+    const at = (axis, v) => (cell - 10) * (v - axis.low) / (axis.high - axis.low);
+    for (let i = 0; i < d; i++) for (let j = 0; j <= i; j++) {
+      const left = margin + j * cell, top = i * cell + 4;
+      pen.strokeStyle = "#bbb";
+      pen.strokeRect(left, top, cell - 10, cell - 10);
+      pen.fillStyle = BLUE;
+      if (i === j) bars(pen, theta.map((t) => at(axes[j], t[j])), left, top, cell - 10);
+      else for (const t of theta) pen.fillRect(left + at(axes[j], t[j]), top + cell - 10 - at(axes[i], t[i]), 1.3, 1.3);
+    }
+    labelled(pen, cell, margin, height);
+  }
+
+  function bars(pen, places, left, top, side) {
+    const counts = new Array(BINS).fill(0);
+    for (const place of places) counts[Math.min(BINS - 1, Math.max(0, Math.floor((BINS * place) / side)))]++;
+    const most = Math.max(...counts);
+    counts.forEach((n, k) => {
+      const tall = (side - 6) * n / most;
+      pen.fillRect(left + (side * k) / BINS, top + side - tall, side / BINS, tall);
+    });
+  }
+
+  function labelled(pen, cell, margin, height) {
+    pen.fillStyle = "#333";
+    axes.forEach((axis, j) => {
+      const label = axis.unit ? `${axis.name} [${axis.unit}]` : axis.name;
+      const ends = [axis.low, axis.high].map((v) => Number(v.toPrecision(4)));
+      pen.textAlign = "left";
+      pen.fillText(ends[0], margin + j * cell, height - margin + 14);
+      pen.textAlign = "right";
+      pen.fillText(ends[1], margin + (j + 1) * cell - 10, height - margin + 14);
+      pen.textAlign = "center";
+      pen.fillText(label, margin + (j + 0.5) * cell - 5, height - margin + 30 + 14 * (j % 2), cell * 1.8);
+      pen.save();
+      pen.translate(margin - 12 - 14 * (j % 2), (j + 0.5) * cell);
+      pen.rotate(-Math.PI / 2);
+      pen.fillText(label, 0, 0, cell * 1.8);
+      pen.restore();
+    });
+  }
+
+  const input = $("flow-file"), drop = $("flow-drop");
+  input.addEventListener("change", () => input.files.length && taken([...input.files]));
+  $("flow-example").addEventListener("click", () => shown(model.example, "The observation above"));
+  drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
+  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+  drop.addEventListener("drop", (event) => {
+    event.preventDefault();
+    drop.classList.remove("over");
+    taken([...event.dataTransfer.files]);
+  });
+  raybayes.model = model;
+})();

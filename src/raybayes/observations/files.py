@@ -1,0 +1,212 @@
+"""Files of numbers: text, NumPy, pictures, HDF5; never unpickled, never followed elsewhere."""
+
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raybayes.errors import InputError
+from raybayes.observations.options import Array, Reading
+
+LARGEST = 256 * 2**20  # bytes, of a file or of what it unpacks to
+UNITS = {"mm": 1.0, "um": 1e-3}
+SEPARATORS = re.compile(r"[,;\s]+")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What stands in a file.
+
+    Attributes:
+        values: [n], or [rows, columns] from the upper left corner.
+        positions: [n], mm, of a profile; None where the file has none.
+        pixel: width and height, mm; None where the file does not say.
+        ceiling: the largest number that the file's own type can hold; a reading there is
+            saturated. None for real numbers.
+    """
+
+    values: Array
+    positions: Array | None = None
+    pixel: tuple[float, float] | None = None
+    ceiling: float | None = None
+
+
+def read_file(path: Path, reading: Reading) -> Measured:
+    """The numbers of a file, by its suffix; a file of no known suffix is read as text.
+
+    Raises:
+        InputError: it is missing, too large, damaged, or not of that format.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    if path.is_dir() or size == 0:
+        raise InputError(f"{path}: {'is a folder' if path.is_dir() else 'is empty'}; give a file")
+    if size > LARGEST:
+        raise InputError(
+            f"{path}: has {size / 2**20:.0f} MB, more than the {LARGEST >> 20} MB that one "
+            "observation may have; give one frame or profile"
+        )
+    measured = READERS.get(path.suffix.lower(), read_text)(path, reading)
+    if measured.values.ndim not in (1, 2) or measured.values.size == 0:
+        raise InputError(
+            f"{path}: holds an array of shape {measured.values.shape}; give one profile or one "
+            "image"
+        )
+    return measured
+
+
+def read_text(path: Path, reading: Reading) -> Measured:
+    """One number per line, a table of positions and counts, or an image of many columns."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: is neither text nor of a known suffix ({', '.join(READERS)})"
+        ) from error
+    table = _table(path, lines)
+    if reading.columns is not None:
+        table = table[:, _columns(path, reading.columns, table.shape[1])]
+    if table.shape[1] == 1:
+        return Measured(table[:, 0])
+    if table.shape[1] == 2:
+        return Measured(table[:, 1], table[:, 0] * UNITS[reading.unit])
+    return Measured(table)
+
+
+def _table(path: Path, lines: list[str]) -> Array:
+    """[rows, columns] of the lines that hold numbers; words may stand above them, not below."""
+    rows: list[list[float]] = []
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        try:
+            row = [float(word) for word in SEPARATORS.split(text.strip(",;"))]
+        except ValueError as error:
+            if not rows:  # a header
+                continue
+            raise InputError(f"{path}:{number}: {text[:40]!r} is not a row of numbers") from error
+        if rows and len(row) != len(rows[0]):
+            raise InputError(
+                f"{path}:{number}: has {len(row)} numbers where the rows above have {len(rows[0])}"
+            )
+        rows.append(row)
+    if not rows:
+        raise InputError(f"{path}: holds no numbers")
+    return np.array(rows)
+
+
+def _columns(path: Path, wanted: tuple[int, int], found: int) -> list[int]:
+    if not all(1 <= column <= found for column in wanted):
+        raise InputError(
+            f"{path}: has {found} columns, so columns {list(wanted)} are not there; they count "
+            "from 1"
+        )
+    return [column - 1 for column in wanted]
+
+
+def read_numpy(path: Path, reading: Reading) -> Measured:
+    """A .npy file."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: not a whole array of numbers ({error})") from error
+    return measured(path, np.asarray(array))
+
+
+def read_npz(path: Path, reading: Reading) -> Measured:
+    """A .npz file of one array, or of several and the name of one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(info.file_size for info in archive.infolist())
+        if unpacked > LARGEST:
+            raise InputError(f"{path}: unpacks to {unpacked >> 20} MB; give one frame or profile")
+        with np.load(path, allow_pickle=False) as arrays:
+            return measured(path, arrays[one_of(path, arrays.files, reading.dataset)])
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not a whole archive of arrays ({error})") from error
+
+
+def one_of(path: Path, names: list[str], wanted: str | None) -> str:
+    """The array that is wanted, or the only one."""
+    if wanted is not None and wanted in names:
+        return wanted
+    if wanted is None and len(names) == 1:
+        return names[0]
+    listed = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    asked = f"no array {wanted!r}" if wanted else f"{len(names)} arrays"
+    raise InputError(f"{path}: holds {asked}; set dataset to one of: {listed or 'none there'}")
+
+
+def measured(path: Path, array: NDArray) -> Measured:
+    """An array of real or whole numbers; the whole ones have a ceiling."""
+    if array.dtype.kind not in "uif":
+        raise InputError(f"{path}: holds {array.dtype} where numbers are needed")
+    ceiling = float(np.iinfo(array.dtype).max) if array.dtype.kind in "ui" else None
+    return Measured(array.astype(np.float64), ceiling=ceiling)
+
+
+def read_picture(path: Path, reading: Reading) -> Measured:
+    """A grey PNG, TIFF or BMP of one frame."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Pillow only warns of a picture that fills the memory
+            with Image.open(io.BytesIO(path.read_bytes()), formats=PICTURES) as image:
+                if (frames := getattr(image, "n_frames", 1)) > 1:
+                    raise InputError(f"{path}: holds {frames} frames; give one")
+                pixels = np.asarray(image.convert("L") if image.mode in "1P" else image)
+    except (OSError, SyntaxError, ValueError, Warning, Image.DecompressionBombError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not a picture that can be read ({error})") from error
+    return measured(path, _grey(path, pixels))
+
+
+PICTURES = ("PNG", "TIFF", "BMP")
+
+
+def _grey(path: Path, pixels: NDArray) -> NDArray:
+    """One channel of a picture whose colours are all alike."""
+    if pixels.ndim == 2:
+        return pixels
+    colours = pixels[..., : pixels.shape[-1] - (pixels.shape[-1] in (2, 4))]  # without alpha
+    if (colours != colours[..., :1]).any():
+        raise InputError(f"{path}: is a colour picture; give the camera's own grey one")
+    return colours[..., 0]
+
+
+def read_hdf5(path: Path, reading: Reading) -> Measured:
+    """HDF5 and NeXus; see `hdf5`."""
+    from raybayes.observations import hdf5
+
+    values, positions, pixel = hdf5.read(path, reading.dataset)
+    plain = measured(path, values)
+    return Measured(plain.values, positions, pixel, plain.ceiling)
+
+
+READERS: dict[str, Callable[[Path, Reading], Measured]] = {
+    ".txt": read_text,
+    ".csv": read_text,
+    ".dat": read_text,
+    ".npy": read_numpy,
+    ".npz": read_npz,
+    ".png": read_picture,
+    ".tif": read_picture,
+    ".tiff": read_picture,
+    ".bmp": read_picture,
+    ".h5": read_hdf5,
+    ".hdf5": read_hdf5,
+    ".nxs": read_hdf5,
+}
