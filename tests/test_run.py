@@ -59,7 +59,7 @@ def shards(folder):
 
 def test_run_online(tiny, tmp_path):
     """Nothing is stored but the network; the same seed gives the same weights."""
-    tiny.write_text(TINY.replace("seed = 3", "seed = 3\nonline = true"))
+    tiny.write_text(TINY.replace("seed = 3", 'seed = 3\nonline = true\nchecks = "ranks"'))
     found = []
     for name in ("a", "b"):
         out = tmp_path / name
@@ -72,6 +72,7 @@ def test_run_online(tiny, tmp_path):
 
 SIGN = """
 name = "sign"
+checks = "ranks"
 beamline = "ue112_pgm1.rml"
 simulations = 4000
 shard = 2000
@@ -129,9 +130,18 @@ def test_run_and_run_again(tiny, tmp_path):
     assert set(result["parameters"]) == {"M4.rotationXerror", "M4.rotationZerror"}
     page = (out / "report.html").read_text()
     assert (
-        page.count("data:image/png;base64,") == 5 and "http:" not in page and "https:" not in page
+        page.count("data:image/png;base64,") == 8 and "http:" not in page and "https:" not in page
     )
-    for name in ("recovery", "corner", "profile", "ranks", "training"):
+    for name in (
+        "recovery",
+        "corner",
+        "profile",
+        "ranks",
+        "training",
+        "calibration",
+        "alarms",
+        "exact",
+    ):
         assert (out / f"{name}.png").stat().st_size > 1000
     before = shards(out)
     again = command("run", tiny, "--out", out, "--json")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,9 @@ class Study(Plan):
 
     online: bool = Field(False, description="so many simulations anew in every epoch; none stored")
     validation: int = Field(1000, ge=100, description="fresh pairs for checks and report")
+    checks: Literal["ranks", "exact"] = Field(
+        "exact", description="of the ranks of parameters alone, or by the exact likelihood too"
+    )
     density: DensityConfig = deep(members=2)
     training: Training = Training()
     pretraining: Pretraining | None = None

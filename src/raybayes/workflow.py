@@ -15,6 +15,7 @@ from raybayes.campaigns import Bar
 from raybayes.posterior import Posterior
 from raybayes.simulate.campaign import tally
 from raybayes.simulate.detector import Detector
+from raybayes.simulate.engines.config import TracerConfig
 from raybayes.study import Checks, Run, read_study, summary
 from raybayes.train import Fit, State
 from raybayes.trust import Judge, Pairs
@@ -106,8 +107,13 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
 
 
 def _judge(run: Run, posterior: Posterior, checks: Checks) -> Judge | None:
-    """None where the likelihood is not exact: rays that are counted have a noise of their own."""
-    if run.study.tracing.mode == "counting":
+    """None where it was not asked for, or the likelihood is not exact.
+
+    Rays that are counted have a noise of their own, and so may another engine's.
+    """
+    study = run.study
+    exact = isinstance(study.engine, TracerConfig) and study.tracing.mode == "expected"
+    if study.checks == "ranks" or not exact:
         return None
     pairs = Pairs(checks.theta, checks.x, checks.draws)
     return Judge(posterior, run.simulator, pairs, run.study.seed)
