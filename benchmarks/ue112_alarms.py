@@ -3,8 +3,9 @@
     ./run demo && ./run python benchmarks/ue112_alarms.py out/ue112 [--observations 60] [--json]
 
 Observations are made by a beamline or a detector that differs from the study's in one thing, and
-judged by the study's own posterior and simulator, which know nothing of it. MMD judges a set of 20
-observations together, the others each observation by itself.
+judged by the study's own posterior and simulator, which know nothing of it: each by itself, or 20
+together. "suspect" is the log Bayes factor of what is wrong, named (where nothing is: of the
+pixels), against the study's simulator.
 """
 
 import argparse
@@ -16,13 +17,12 @@ import numpy as np
 from scipy.stats import binomtest
 
 from raybayes import Posterior, read_study, with_values
-from raybayes.diagnostics import mmd, predictive_check
+from raybayes.diagnostics import Alarm, mmd
 from raybayes.study import Run
 from raybayes.trust import Judge, Pairs
 
 SET = 20  # observations that MMD judges together
 LEVEL = 0.05
-DRAWS = 100  # of the posterior, for the predictive check
 
 
 def wrongs(simulator):
@@ -41,32 +41,27 @@ def wrongs(simulator):
     }
 
 
-def predictive(judge, x):
-    """p-values of the posterior predictive check."""
-    found, rng = [], np.random.default_rng(5)
-    for i, one in enumerate(x):
-        profiles, _ = judge.simulator.profiles(judge.posterior.sample(one, DRAWS, i), None)
-        expected, readings = (
-            judge.detector.expected(profiles),
-            judge.detector.observe(profiles, rng),
-        )
-        noise = np.maximum(expected, 1) + judge.detector.read_noise**2
-        found.append(predictive_check(one, expected, noise, readings).p_value)
-    return np.array(found)
-
-
-def rates(judge, x):
+def rates(judge, x, suspect):
     """Share of alarms, and how many observations or sets were judged."""
     root = lambda counts: np.sqrt(np.maximum(counts, 0))  # noqa: E731
     sets = x.reshape(-1, SET, x.shape[1])
-    distance, evidence = judge.alarms(x)
+    distance, predictive, evidence = judge.alarms(x)
     raised = {
         "Mahalanobis": distance.raised(LEVEL),
-        "MMD": [mmd(root(judge.pairs.x), root(s)).raised(LEVEL).any() for s in sets],
-        "predictive": predictive(judge, x) <= LEVEL,
+        "MMD of 20": [mmd(root(judge.pairs.x), root(s)).raised(LEVEL).any() for s in sets],
+        "predictive": predictive.raised(LEVEL),
         "evidence": evidence.raised(LEVEL),
     }
+    suspicion = judge.suspicion(suspect, x)
+    raised |= {"suspect": suspicion.raised(LEVEL), "suspect, of 20": together(suspicion)}
     return {name: (float(np.mean(r)), len(r)) for name, r in raised.items()}
+
+
+def together(alarm, trials=2000):
+    """Alarms of sets of observations by their summed statistic."""
+    rng = np.random.default_rng(8)
+    null = np.array([rng.choice(alarm.null, SET).sum() for _ in range(trials)])
+    return Alarm(alarm.name, alarm.statistic.reshape(-1, SET).sum(axis=1), null).raised(LEVEL)
 
 
 def main():
@@ -80,20 +75,21 @@ def main():
     checks = run.check(posterior)
     judge = Judge(posterior, run.simulator, Pairs(checks.theta, checks.x, checks.draws))
     rng, table = np.random.default_rng(6), {}
-    for name, truth in wrongs(run.simulator).items():
+    truths = wrongs(run.simulator)
+    for name, truth in truths.items():
         theta = run.study.prior.sample(a.observations, rng)
         x = truth.detector.observe(truth.profiles(theta, 9)[0], rng)
-        table[name] = rates(judge, x)
+        table[name] = rates(judge, x, truth if name != "nothing" else truths["pixels 3 % larger"])
     if a.json:
         print(json.dumps(table))
         return
-    print(f"{'wrong':32}" + "".join(f"{name:>22}" for name in next(iter(table.values()))))
+    print(f"{'wrong':32}" + "".join(f"{name:>18}" for name in next(iter(table.values()))))
     for name, row in table.items():
         cells = []
         for rate, n in row.values():
             ci = binomtest(round(rate * n), n).proportion_ci()
             cells.append(f"{rate:.0%} ({ci.low:.0%}-{ci.high:.0%})")
-        print(f"{name:32}" + "".join(f"{cell:>22}" for cell in cells))
+        print(f"{name:32}" + "".join(f"{cell:>18}" for cell in cells))
 
 
 if __name__ == "__main__":

@@ -35,8 +35,8 @@ def calibration_curves(judge: Judge, parameters: list[Parameter]) -> Figure:
 def alarm_panels(verdict: Verdict) -> Figure:
     """The observation over what simulated ones give."""
     axes: Any
-    judgements: list[Any] = [verdict.predictive, *verdict.alarms, verdict.local]
-    titles = ["posterior predictive", "distance of summaries", "evidence", "L-C2ST"]
+    judgements: list[Any] = [*verdict.alarms, verdict.local]
+    titles = ["distance of summaries", "predictions", "evidence", "L-C2ST"]
     figure, axes = plt.subplots(1, 4, figsize=(12, 2.8), layout="constrained")
     for axis, judgement, title in zip(axes, judgements, titles, strict=True):
         judgement.plot(axis)
