@@ -66,7 +66,7 @@ def start(*arguments, **options):
 
 
 def finished(process, code=0):
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=900)
     assert process.returncode == code, errors
     return output + errors
 
@@ -82,7 +82,7 @@ def whole(study, folder):
     return shards(folder)
 
 
-def until(condition, seconds=60):
+def until(condition, seconds=900):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"
@@ -383,7 +383,7 @@ def test_slurm_jobs_through_dask(dask, slow, tmp_path, monkeypatch):
     job = Job(2, cores=1, memory="1GB", extra=("--account=me",))
     script = dask_script(Request(str(slow), out, 500), job)
     done = subprocess.run(
-        ["sh"], input=script, text=True, capture_output=True, cwd=tmp_path, timeout=120
+        ["sh"], input=script, text=True, capture_output=True, cwd=tmp_path, timeout=900
     )
     assert done.returncode == 0, done.stderr
     for pid in pids.read_text().split():

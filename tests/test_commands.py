@@ -49,7 +49,7 @@ MISTAKES = {
     "M4.rotationXerror=1": "give the range as LOW..HIGH",
     "M4.rotationXerror=2..1": "from a lower to a higher number",
     "M2.grazingIncAngle=1..2": "does not depend",
-    "M4.rotationXerror=50..60": "narrow the ranges",
+    "M1.rotationXerror=5..6": "narrow the ranges",
 }
 
 

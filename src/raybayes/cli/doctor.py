@@ -30,7 +30,7 @@ def doctor(
         ]
         result = {**machine(), "checks": checks}
         say(result, as_json, _lines(result))
-        failed = [check["name"] for check in checks if not check["passed"]]
+        failed = [str(check["name"]) for check in checks if not check["passed"]]
         if failed:
             raise InputError(f"the self-test failed: {'; '.join(failed)}")
 

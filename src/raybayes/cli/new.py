@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from raybayes.drafts import Varied
 
 # Beginnings of parameters that a person rarely varies; they may, but are not listed.
-RARELY = ("cylindrical", "density", "gradient", "multilayer", "number", "pimpale", "reflectivity")
-RARELY += ("roughness", "source", "stop", "thermal", "thickness", "total", "vls")
+RARELY: tuple[str, ...] = (
+    "cylindrical", "density", "gradient", "multilayer", "number", "pimpale", "reflectivity",
+    "roughness", "source", "stop", "thermal", "thickness", "total", "vls",
+)  # fmt: skip
 
 
 @app.command()

@@ -63,7 +63,11 @@ def compare(
     """
     done: list[Traced] = []
     skipped: dict[str, str] = {}
-    configs = [TracerConfig(), RayxConfig(kind="rayx", rays=rays), XrtConfig(kind="xrt", rays=rays)]
+    configs: tuple[EngineConfig, ...] = (
+        TracerConfig(),
+        RayxConfig(kind="rayx", rays=rays),
+        XrtConfig(kind="xrt", rays=rays),
+    )
     others = [own] if own is not None and own.kind not in {c.kind for c in configs} else []
     for config in (*configs, *others):
         try:

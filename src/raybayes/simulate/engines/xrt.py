@@ -198,7 +198,7 @@ def _to_plane(origin: Array, axes: Array, places: Array, directions: Array) -> A
 
 def _inside(row: Array, at: Array) -> NDArray[np.bool_]:
     half = np.minimum(row[OPENING : OPENING + 2], row[CUTOUT : CUTOUT + 2])
-    return (np.abs(at) <= half[:, None]).all(axis=0)
+    return np.asarray((np.abs(at) <= half[:, None]).all(axis=0))
 
 
 def _torus(base: Any) -> Any:
