@@ -53,7 +53,7 @@ class Problem:
         path = cache / f"exact-{i:02d}.npy"
         if not path.exists():
             likelihood = self.simulator.log_likelihood(self.x[i])
-            found = reference_posterior(self.prior, likelihood, DRAWS, seed=i)
+            found = reference_posterior(self.prior, likelihood, DRAWS, seed=i, live=500)
             if not found.converged:
                 print(f"observation {i}: R-hat {found.r_hat.max():.3f}: its two runs differ")
             cache.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,7 @@
 """Rounds for one observation: against an exact posterior, with every method and kind of density."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -9,6 +11,7 @@ from raybayes.density.atomic import Atomic, with_atoms
 from raybayes.errors import InputError
 from raybayes.estimator import Estimator
 from raybayes.prior import Independent, Normal, Raw, box
+from raybayes.rounds import run_rounds
 from raybayes.sequential import Method, Sequential, leakage, snpe_c, tsnpe
 from raybayes.train import Training
 
@@ -79,6 +82,25 @@ def test_a_step_depends_on_the_state_alone():
     np.testing.assert_array_equal(state.theta, again.theta)
     one, two = (task.step(s, 100).posterior.sample(X, 5) for s in (state, again))
     np.testing.assert_array_equal(one, two)
+
+
+def test_rounds_that_were_interrupted_go_on(tmp_path):
+    """The same weights, whether a run was stopped after a round or not; nothing is done twice."""
+    task = sequential(DENSITIES["cinn"], snpe_c(), training=Training(epochs=3))
+    whole = run_rounds(task, 2, 100, tmp_path / "whole")
+    run_rounds(task, 1, 100, tmp_path / "halted")
+
+    def refuse(theta, rng):
+        raise AssertionError("simulated again")
+
+    posterior = (tmp_path / "halted" / "posterior-000.safetensors").read_bytes()
+    assert run_rounds(replace(task, simulate=refuse), 1, 100, tmp_path / "halted").rounds == 1
+    resumed = run_rounds(task, 2, 100, tmp_path / "halted")
+    assert posterior == (tmp_path / "halted" / "posterior-000.safetensors").read_bytes()
+    np.testing.assert_array_equal(resumed.theta, whole.theta)
+    np.testing.assert_array_equal(resumed.posterior.sample(X, 5), whole.posterior.sample(X, 5))
+    with pytest.raises(InputError, match="another observation, method, size or seed"):
+        run_rounds(replace(task, x_o=X + 1), 2, 100, tmp_path / "halted")
 
 
 EDGE = box(["a", "b"], [-1, 0], [1.6, 1.3])  # the posterior leans on two edges

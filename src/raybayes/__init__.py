@@ -13,6 +13,7 @@ _HOMES = {
     "InputError": "raybayes.errors",
     "Posterior": "raybayes.posterior",
     "Run": "raybayes.study",
+    "Sequential": "raybayes.sequential",
     "Simulator": "raybayes.simulate.simulator",
     "Study": "raybayes.study",
     "Tracing": "raybayes.simulate.simulator",
@@ -23,7 +24,9 @@ _HOMES = {
     "read_study": "raybayes.study",
     "reference_posterior": "raybayes.reference",
     "run_study": "raybayes.workflow",
+    "snpe_c": "raybayes.sequential",
     "trace": "raybayes.beamline.trace",
+    "tsnpe": "raybayes.sequential",
     "with_values": "raybayes.beamline.derive",
     "write_rml": "raybayes.beamline.rml",
 }

@@ -1,0 +1,73 @@
+"""Sequential rounds kept in a folder: what is there is not done again."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raybayes.errors import InputError
+from raybayes.posterior import Posterior
+from raybayes.sequential import Sequential, State
+from raybayes.store import read_arrays, write_arrays
+
+Array = NDArray[np.float64]
+
+
+def run_rounds(
+    task: Sequential,
+    rounds: int,
+    n: int,
+    folder: Path,
+    progress: Callable[[State], object] = lambda state: None,
+) -> State:
+    """Rounds of n simulations each; an interrupted run goes on to the same result.
+
+    Args:
+        folder: gets the pairs, the posterior and the training state of every round.
+
+    Raises:
+        InputError: the folder holds the rounds of another observation, method, size or seed.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror})") from error
+    state = task.init()
+    for number in range(rounds):
+        theta, x = _pairs(task, state, n, folder / f"round-{number:03d}.safetensors")
+        path = folder / f"posterior-{number:03d}.safetensors"
+        if path.exists():
+            every = np.concatenate([state.theta, theta]), np.concatenate([state.x, x])
+            posterior = Posterior.load(path, task.estimator.prior)
+            state = State(*every, number + 1, posterior)
+        else:
+            state = task.fit(state, theta, x, folder / f"training-{number:03d}.safetensors")
+            if state.posterior is not None:
+                state.posterior.save(path)
+        progress(state)
+    return state
+
+
+def _pairs(task: Sequential, state: State, n: int, path: Path) -> tuple[Array, Array]:
+    """The pairs of the next round: read, or simulated and written."""
+    mark = {"rounds": _identity(task, n)}
+    if not path.exists():
+        theta, x = task.pairs(state, n)
+        write_arrays(path, {"theta": theta, "x": x}, mark)
+    arrays, header = read_arrays(path)
+    if header != mark:
+        raise InputError(
+            f"{path}: belongs to rounds of another observation, method, size or seed; choose "
+            "another folder"
+        )
+    return arrays["theta"], arrays["x"]
+
+
+def _identity(task: Sequential, n: int) -> str:
+    """Hash of what determines the rounds, but for the simulator's own code."""
+    e = task.estimator
+    parts = (task.method.name, task.method.atoms, n, e.seed, e.density, e.training, e.prior.names)
+    content = repr(parts).encode() + np.asarray(task.x_o, np.float64).tobytes()
+    return hashlib.sha256(content).hexdigest()[:16]
