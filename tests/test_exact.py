@@ -175,7 +175,7 @@ def test_refined_and_reference_agree_on_a_beamline():
     truth = np.array([[0.02, -0.2]])
     x = STUDY.detector.observe(SIMULATOR.profiles(truth, None)[0], rng)[0]
     log_likelihood = SIMULATOR.log_likelihood(x)
-    refined = posterior.refine(x, log_likelihood, 8000)
+    refined = posterior.refine(x, log_likelihood, 20_000)  # so that draws have few twins
     assert refined.trusted, refined.sentence
     reference = reference_posterior(TWO, log_likelihood, 1000, live=200)
     assert reference.finished

@@ -74,8 +74,9 @@ class Estimator:
         z = self.prior.to_real(values).astype(np.float32)
         n, epochs = len(z), self.training.epochs
         h = max(1, round(self.training.validation * n))
-        # Each member holds other pairs out, so that an ensemble learns from all of them.
-        held = (np.arange(h) + h * np.arange(self.density.members)[:, None]) % n
+        # Each member holds other pairs out, so that an ensemble learns from all of them; from all
+        # over, so that the pairs of every sequential round are among them.
+        held = (np.arange(h) * n // h + np.arange(self.density.members)[:, None]) % n
         rows = np.stack([np.setdiff1d(np.arange(n), some) for some in held])
 
         def observe(rows: NDArray, *stream: int) -> Array32:
