@@ -111,7 +111,7 @@ def comparison_picture(detector: Detector, traced: list[Traced]) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 5), layout="constrained")
-    panels = figure.subplots(2, 2, sharex="col", height_ratios=(3, 1))
+    panels = figure.subplots(2, 2, sharex="col", height_ratios=(2, 1))
     for axis, name in enumerate(AXES):
         edges = 1e3 * detector.edges(axis)
         above, below = panels[:, axis]
@@ -122,7 +122,7 @@ def comparison_picture(detector: Detector, traced: list[Traced]) -> "Figure":
             difference = 100 * (each.profiles[axis] - ours) / ours.max()
             below.stairs(difference, edges, baseline=None, **style)
         below.axhspan(-100 * TOLERANCE, 100 * TOLERANCE, color="#dddddd", zorder=0)
-        below.set(xlabel=f"{name}, µm", ylabel="difference, % of peak")
+        below.set(xlabel=f"{name}, µm", ylabel="apart, % of peak")
         above.set_ylabel("fraction per bin")
     panels[0, 0].legend(frameon=False)
     return figure
