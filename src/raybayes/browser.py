@@ -21,8 +21,8 @@ from raybayes.density.mixing import LU, Orthogonal
 from raybayes.density.standardised import Standardised
 from raybayes.density.trees import part
 from raybayes.posterior import Posterior
+from raybayes.prior import EDGE
 
-REACH = 8.2  # of a table of prior quantiles, in z: the last float64 below 1
 QUANTILES = 4097  # entries of that table; linear between: good to 1e-6 of a prior's width
 
 
@@ -72,7 +72,7 @@ def described(
     """
     weights = Weights()
     prior = posterior.prior
-    at = np.linspace(-REACH, REACH, QUANTILES)
+    at = np.linspace(-EDGE, EDGE, QUANTILES)
     quantiles = prior.from_real(np.tile(at[:, None], (1, prior.dim)))
     features = posterior.members[0].density.features  # type: ignore[attr-defined]
     far = np.sqrt((np.asarray(jax.vmap(features)(typical.astype(np.float32))) ** 2).mean(axis=1))
@@ -80,7 +80,7 @@ def described(
         "density": _tree(posterior.density, weights),
         "names": list(prior.names),
         "units": list(units),
-        "reach": REACH,
+        "reach": EDGE,
         # float32 holds 7 digits: of the range, not of the parameter
         "quantiles": weights.add((quantiles - quantiles[0]).T),
         "lowest": quantiles[0].tolist(),

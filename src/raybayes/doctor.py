@@ -18,9 +18,9 @@ from raybayes.density import mixture
 from raybayes.estimator import Estimator
 from raybayes.plan import Plan
 from raybayes.prior import Independent, Normal
+from raybayes.study import PACKAGES
 from raybayes.train import Training
 
-PACKAGES = ("raybayes", "numpy", "scipy", "numba", "jax", "equinox", "optax", "safetensors")
 OPTIONAL = ("distributed", "dask-jobqueue", "rayx", "xrt", "raypyng")
 
 RAYS = 20_000

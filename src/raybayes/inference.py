@@ -21,8 +21,9 @@ from raybayes.plan import explained
 from raybayes.posterior import Posterior
 from raybayes.results import Result, write_result
 from raybayes.simulate.detector import Detector
+from raybayes.store import make_folder
 from raybayes.study import Run, Study
-from raybayes.workflow import report_parameters
+from raybayes.workflow import image_figure, report_parameters
 
 Array = NDArray[np.float64]
 
@@ -44,6 +45,7 @@ class Inference:
         alarms: sentences; none where nothing speaks against the posterior.
     """
 
+    posterior: Posterior
     observation: Observation
     parameters: list[report.Parameter]
     draws: Array
@@ -146,19 +148,18 @@ def infer(run: Run, observation: Observation, seed: int = 0) -> Inference:
     """Draws at a measurement, what they predict, and what speaks against them."""
     posterior, detector = open_posterior(run), run.study.detector
     draws = posterior.sample(observation.x, DRAWS, seed)
-    profiles, _ = run.simulator.profiles(draws[:PREDICTED], (STREAM, seed))
+    profiles = run.expected(draws[:PREDICTED], (STREAM, seed))
     rng = np.random.default_rng((run.study.seed, STREAM, seed))
     predicted = detector.observe(profiles, rng)
     said = [_unexplained(observation.x, detector, profiles, predicted), *_unlike(run, observation)]
     alarms = tuple(sentence for sentence in said if sentence)
-    return Inference(observation, report_parameters(run), draws, predicted, alarms)
+    return Inference(posterior, observation, report_parameters(run), draws, predicted, alarms)
 
 
 def _unexplained(x: Array, detector: Detector, profiles: Array, predicted: Array) -> str:
     """An alarm where the posterior's own predictions do not look like the measurement."""
     expected = detector.expected(profiles)
-    variance = np.maximum(expected, 1.0) + detector.read_noise**2
-    check = predictive_check(x, expected, variance, predicted)
+    check = predictive_check(x, expected, detector.spread(expected), predicted)
     if check.p_value > LEVEL:
         return ""
     return (
@@ -226,10 +227,7 @@ def _unlike(run: Run, observation: Observation) -> list[str]:
 
 def write(run: Run, result: Inference, folder: Path) -> dict[str, str]:
     """The result as NeXus, and its page; where they are."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror})") from error
+    make_folder(folder)
     nexus = folder / "result.nxs"
     write_result(nexus, as_result(run, result))
     return {"report": str(write_page(run, result, folder)), "nexus": str(nexus)}
@@ -237,7 +235,7 @@ def write(run: Run, result: Inference, folder: Path) -> dict[str, str]:
 
 def as_result(run: Run, result: Inference) -> Result:
     """The arrays of an inference, for its file."""
-    detector, posterior = run.study.detector, open_posterior(run)
+    detector, posterior = run.study.detector, result.posterior
     return Result(
         title=run.study.name,
         reads=detector.reads,
@@ -262,7 +260,7 @@ def write_page(run: Run, result: Inference, folder: Path) -> Path:
     prior = run.study.prior.sample(1500, rng)
 
     def figures() -> dict[str, Figure]:
-        drawn = {
+        return {
             "profile": report.profile_fit(
                 edges, detector.profiles(x), detector.profiles(result.predicted)
             ),
@@ -270,13 +268,8 @@ def write_page(run: Run, result: Inference, folder: Path) -> Path:
                 result.parameters, prior, result.draws[:1500],
                 np.median(result.draws, axis=0), "median",
             ),
+            **image_figure(detector, edges, x, result.predicted),
         }  # fmt: skip
-        if detector.reads == "image":
-            shape = detector.bins[::-1]
-            drawn["image"] = report.image_fit(
-                edges, x.reshape(shape), result.predicted.reshape(-1, *shape)
-            )
-        return drawn
 
     content = {
         "study": run.study.name,

@@ -57,7 +57,7 @@ def verdict(shrinkage: float) -> str:
 
 def recovery(parameters: list[Parameter], theta: Array, draws: Array, shown: int = 150) -> Figure:
     """Truth against posterior mean with the posterior sd as error bar, for each parameter."""
-    figure, axes = _grid(len(parameters), 3, (3.1, 2.9))
+    figure, axes = grid(len(parameters), 3, (3.1, 2.9))
     mean, sd = draws.mean(axis=1), draws.std(axis=1)
     for j, (axis, p) in enumerate(zip(axes, parameters, strict=False)):
         axis.plot([p.low, p.high], [p.low, p.high], color=GREY, lw=1, zorder=0)
@@ -149,7 +149,7 @@ def image_fit(edges: tuple[Array, Array], x: Array, predicted: Array) -> Figure:
 
 def rank_histograms(parameters: list[Parameter], rank: Ints, result: Calibration) -> Figure:
     """Ranks of the truth; the grey band holds 99 % of the bars of a calibrated posterior."""
-    figure, axes = _grid(len(parameters), 3, (3.1, 2.1))
+    figure, axes = grid(len(parameters), 3, (3.1, 2.1))
     low, high = binom.ppf([0.005, 0.995], result.n, 1 / RANK_BINS)
     for j, (axis, p) in enumerate(zip(axes, parameters, strict=False)):
         axis.axhspan(low, high, color=GREY, alpha=0.3)
@@ -173,7 +173,8 @@ def training_curve(history: tuple[tuple[float, float], ...], best: tuple[int, ..
     return figure
 
 
-def _grid(n: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Any]]:
+def grid(n: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Any]]:
+    """n axes in so many columns, each of this size in inches; what is left over is empty."""
     columns = min(columns, n)
     rows = -(-n // columns)
     axes: Any

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from raybayes.errors import InputError
 from raybayes.posterior import Posterior
 from raybayes.sequential import Sequential, State
-from raybayes.store import read_arrays, write_arrays
+from raybayes.store import make_folder, read_arrays, write_arrays
 
 Array = NDArray[np.float64]
 
@@ -30,18 +30,14 @@ def run_rounds(
     Raises:
         InputError: the folder holds the rounds of another observation, method, size or seed.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror})") from error
+    make_folder(folder)
     state = task.init()
     for number in range(rounds):
         theta, x = _pairs(task, state, n, folder / f"round-{number:03d}.safetensors")
         path = folder / f"posterior-{number:03d}.safetensors"
         if path.exists():
-            every = np.concatenate([state.theta, theta]), np.concatenate([state.x, x])
             posterior = Posterior.load(path, task.estimator.prior)
-            state = State(*every, number + 1, posterior)
+            state = State(*state.joined(theta, x), number + 1, posterior)
         else:
             state = task.fit(state, theta, x, folder / f"training-{number:03d}.safetensors")
             if state.posterior is not None:

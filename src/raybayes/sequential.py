@@ -53,6 +53,10 @@ class State:
     rounds: int = 0
     posterior: Posterior | None = None
 
+    def joined(self, theta: Array, x: Array) -> tuple[Array, Array]:
+        """All pairs so far and these."""
+        return np.concatenate([self.theta, theta]), np.concatenate([self.x, x])
+
 
 @dataclass(frozen=True)
 class Sequential:
@@ -86,7 +90,7 @@ class Sequential:
 
     def fit(self, state: State, theta: Array, x: Array, checkpoint: Path | None = None) -> State:
         """The state with one round more, its network fitted to all rounds' pairs."""
-        every = np.concatenate([state.theta, theta]), np.concatenate([state.x, x])
+        every = state.joined(theta, x)
         first = state.posterior is None
         posterior = replace(self.estimator, seed=self.estimator.seed + state.rounds).fit(
             *every,

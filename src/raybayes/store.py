@@ -46,6 +46,14 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, unless it is there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror})") from error
+
+
 def _writer(pid: int | None = None) -> str:
     """Machine and process, as they stand in the name of a half-written file."""
     return f"{socket.gethostname()}-{os.getpid() if pid is None else pid}"
@@ -142,10 +150,7 @@ class Store:
         Raises:
             InputError: it cannot be made, or its shards are those of another study.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{self.folder}: cannot be made ({error.strerror})") from error
+        make_folder(self.folder)
         for partial in self.folder.glob(f"{PARTIAL}*"):
             if _abandoned(partial):
                 partial.unlink(missing_ok=True)

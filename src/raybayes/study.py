@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
+from raybayes import plan
 from raybayes.beamline.rml import Beamline
 from raybayes.density import DensityConfig, Pretraining, deep
 from raybayes.diagnostics import Calibration, Ints, calibration, ranks
@@ -21,7 +22,7 @@ from raybayes.estimator import Estimator
 from raybayes.observations import Reading
 from raybayes.plan import Plan, study_path
 from raybayes.posterior import Posterior
-from raybayes.simulate.campaign import Campaign
+from raybayes.simulate.campaign import Campaign, tally
 from raybayes.simulate.engines.config import TracerConfig
 from raybayes.simulate.engines.protocol import Engine
 from raybayes.simulate.failures import Outcome, simulate_all
@@ -33,7 +34,7 @@ Array = NDArray[np.float64]
 
 DRAWS = 255  # per observation, for ranks: 0..255
 NOISE, CHECK = 1, 2  # streams of random numbers beside the shards'
-PACKAGES = ("raybayes", "numpy", "scipy", "numba", "jax", "equinox", "optax", "safetensors")
+PACKAGES = (*plan.PACKAGES, "jax", "equinox", "optax", "safetensors")
 
 
 class Study(Plan):
@@ -167,6 +168,13 @@ class Run:
         """
         self.campaign.run(self.store.shards(self.study.simulations), progress)
         return self.store.read(self.study.simulations)
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What a person must know of the simulations; none where all went well."""
+        if self.study.online:
+            return []
+        return tally(self.store, self.study.simulations).sentences()
 
     def train(
         self, data: Arrays | None, progress: Callable[[State], object]

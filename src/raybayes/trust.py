@@ -20,6 +20,7 @@ from raybayes.diagnostics import (
     Predictive,
     Repair,
     c2st,
+    chi2_per_bin,
     conformal,
     evidence_alarm,
     hpd,
@@ -169,8 +170,7 @@ class Judge:
         for one in x:
             draws = self.posterior.sample(one, EXPLAINING, self.seed)
             expected = self.detector.expected(self.simulator.profiles(draws, None)[0])
-            noise = np.maximum(expected, 1.0) + self.detector.read_noise**2
-            found.append(((one - expected) ** 2 / noise).mean())
+            found.append(chi2_per_bin(one, expected, self.detector.spread(expected)).mean())
         return np.array(found)
 
     @cached_property
@@ -259,8 +259,7 @@ class Verdict:
     @cached_property
     def predictive(self) -> Predictive:
         expected, readings = self.predicted
-        noise = np.maximum(expected, 1.0) + self.judge.detector.read_noise**2
-        return predictive_check(self.x, expected, noise, readings)
+        return predictive_check(self.x, expected, self.judge.detector.spread(expected), readings)
 
     @cached_property
     def alarms(self) -> tuple[Alarm, ...]:

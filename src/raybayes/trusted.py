@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from raybayes.diagnostics.figures import BLUE, GREY, ORANGE
-from raybayes.report import Parameter
+from raybayes.report import Parameter, grid
 from raybayes.simulate.derivatives import Step, information, next_steps
 from raybayes.trust import LEVEL, Judge, Verdict
 
@@ -47,14 +47,9 @@ def alarm_panels(verdict: Verdict) -> Figure:
 
 def against_exact(verdict: Verdict, parameters: list[Parameter]) -> Figure:
     """Marginals of the network and of the same draws weighed by the exact likelihood."""
-    columns = min(3, len(parameters))
-    axes: Any
-    figure, axes = plt.subplots(
-        -(-len(parameters) // columns), columns, squeeze=False, layout="constrained",
-        figsize=(3.2 * columns, 2.0 * -(-len(parameters) // columns)),
-    )  # fmt: skip
+    figure, axes = grid(len(parameters), 3, (3.2, 2.0))
     refined, modes = verdict.refined, verdict.estimates.modes
-    for j, (axis, p) in enumerate(zip(axes.flat, parameters, strict=False)):
+    for j, (axis, p) in enumerate(zip(axes, parameters, strict=False)):
         edges = np.linspace(p.low, p.high, 61)
         axis.hist(verdict.draws[:, j], edges, density=True, color=BLUE, alpha=0.4, label="network")
         if refined is not None:
@@ -65,9 +60,7 @@ def against_exact(verdict: Verdict, parameters: list[Parameter]) -> Figure:
         for i, mode in enumerate(modes):
             axis.axvline(mode.theta[j], color=GREY, lw=0.8, ls=":", label="" if i else "mode")
         axis.set(xlabel=p.label, yticks=[])
-    axes.flat[0].legend(frameon=False, fontsize=7)
-    for axis in axes.flat[len(parameters) :]:
-        axis.axis("off")
+    axes[0].legend(frameon=False, fontsize=7)
     return figure
 
 

@@ -13,7 +13,6 @@ from raybayes import browser, report, trusted
 from raybayes.beamline.schema import OBJECTS, Number
 from raybayes.campaigns import Bar
 from raybayes.posterior import Posterior
-from raybayes.simulate.campaign import tally
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.config import TracerConfig
 from raybayes.study import Checks, Run, read_study, summary
@@ -55,8 +54,7 @@ def complete(run: Run, quiet: bool = False) -> dict[str, Any]:
         posterior, fit = run.train(data, progress)
     checks = run.check(posterior)
     page = write_report(run, posterior, fit, checks)
-    notes = [] if study.online else tally(run.store, study.simulations).sentences()
-    return {**summary(run, checks), "notes": notes, "report": str(page)}
+    return {**summary(run, checks), "notes": run.notes, "report": str(page)}
 
 
 def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Path:
@@ -80,7 +78,7 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
                 shown, study.prior.sample(CORNER, rng), draws, checks.theta[SHOWN]
             ),
             "profile": report.profile_fit(edges, *read),
-            **_image(detector, edges, observed, predicted),
+            **image_figure(detector, edges, observed, predicted),
             "ranks": report.rank_histograms(shown, checks.rank, checks.calibration),
             "training": report.training_curve(fit.history, fit.best_epochs),
             **(trusted.figures(judge, verdict, shown) if judge and verdict else {}),
@@ -129,7 +127,7 @@ def _flow(
     return why_not or browser.described(posterior, units, edges, detector.reads, checks.x)
 
 
-def _image(
+def image_figure(
     detector: Detector, edges: tuple[Array, Array], observed: Array, predicted: Array
 ) -> dict[str, Figure]:
     """The image itself, where the detector reads one."""
@@ -195,8 +193,7 @@ def sentences(run: Run, checks: Checks) -> list[str]:
             "combination of them is seen. A second setting, with one motor moved by a known step, "
             "would tell them apart."
         )
-    notes = [] if run.study.online else tally(run.store, run.study.simulations).sentences()
-    return said + [f"{note}." for note in notes]
+    return said + [f"{note}." for note in run.notes]
 
 
 def _hidden_pairs(draws: np.ndarray, strong: float = 0.7) -> list[tuple[int, int, float]]:

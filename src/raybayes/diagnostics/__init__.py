@@ -19,7 +19,7 @@ from raybayes.diagnostics.calibration import (
 from raybayes.diagnostics.classifiers import C2ST, LocalC2ST, c2st, local_c2st
 from raybayes.diagnostics.conformal import Repair, conformal, conformal_hpd_level
 from raybayes.diagnostics.neighbours import PRDC, prdc
-from raybayes.diagnostics.predictive import Predictive, predictive_check
+from raybayes.diagnostics.predictive import Predictive, chi2_per_bin, predictive_check
 
 __all__ = [
     "C2ST",
@@ -33,6 +33,7 @@ __all__ = [
     "Repair",
     "c2st",
     "calibration",
+    "chi2_per_bin",
     "conformal",
     "conformal_hpd_level",
     "ecdf_band",

@@ -42,6 +42,11 @@ class Predictive:
         against_null(ax, self.replicated, found, "chi² per degree of freedom", p_value)
 
 
+def chi2_per_bin(x: Array, expected: Array, variance: Array) -> Array:
+    """[...]: of x [..., size] around expectations of that variance."""
+    return np.asarray(((x - expected) ** 2 / variance).mean(axis=-1))
+
+
 def predictive_check(
     x: ArrayLike, expected: ArrayLike, variance: ArrayLike, replicated: ArrayLike
 ) -> Predictive:
@@ -62,7 +67,7 @@ def predictive_check(
     again = checked("replicated", replicated, *mean.shape)
     at_least("draws", len(mean), LEAST, "they make the p-value")
     return Predictive(
-        ((seen - mean) ** 2 / spread).mean(axis=1),
-        ((again - mean) ** 2 / spread).mean(axis=1),
+        chi2_per_bin(seen, mean, spread),
+        chi2_per_bin(again, mean, spread),
         np.sqrt(((seen - mean) ** 2).mean(axis=1)),
     )

@@ -76,6 +76,10 @@ class Detector(BaseModel):
         """Fractions [..., bins] -> expected counts [..., bins]."""
         return self.photons * np.asarray(profile, np.float64) + self.background
 
+    def spread(self, expected: ArrayLike) -> Array:
+        """Variance of a reading of expected counts [..., bins], for chi^2: 1 in a dark bin."""
+        return np.maximum(np.asarray(expected, np.float64), 1.0) + self.read_noise**2
+
     def observe(self, profile: ArrayLike, rng: np.random.Generator) -> Array:
         """Fractions [..., bins] -> one noisy reading of each [..., bins], counts."""
         counts = rng.poisson(self.expected(profile))
