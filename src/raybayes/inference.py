@@ -16,6 +16,7 @@ from raybayes import report
 from raybayes.beamline.rml import read_rml
 from raybayes.diagnostics import mahalanobis, predictive_check
 from raybayes.errors import InputError
+from raybayes.importance import Refined
 from raybayes.observations import Observation, Reading, Target, read_observation
 from raybayes.plan import explained
 from raybayes.posterior import Posterior
@@ -154,6 +155,21 @@ def infer(run: Run, observation: Observation, seed: int = 0) -> Inference:
     said = [_unexplained(observation.x, detector, profiles, predicted), *_unlike(run, observation)]
     alarms = tuple(sentence for sentence in said if sentence)
     return Inference(posterior, observation, report_parameters(run), draws, predicted, alarms)
+
+
+def refine(run: Run, result: Inference, n: int = DRAWS, seed: int = 0) -> Refined:
+    """Draws at a measurement, weighed by the exact likelihood.
+
+    Raises:
+        InputError: the likelihood is not exact, or no draw could have made the measurement.
+    """
+    if not run.exact:
+        raise InputError(
+            f"study {run.study.name}: its simulations have a noise of their own, so their "
+            'likelihood is not exact; refining needs our tracer with [tracing] mode = "expected"'
+        )
+    x = result.observation.x
+    return result.posterior.refine(x, run.simulator.log_likelihood(x), n, seed)
 
 
 def _unexplained(x: Array, detector: Detector, profiles: Array, predicted: Array) -> str:

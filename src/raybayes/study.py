@@ -108,6 +108,12 @@ class Run:
         tracer = isinstance(self.study.engine, TracerConfig)
         return self.simulator if tracer else self.study.build_engine(self.beamline)
 
+    @property
+    def exact(self) -> bool:
+        """Whether the likelihood is known; counted rays and other engines add a noise."""
+        study = self.study
+        return isinstance(study.engine, TracerConfig) and study.tracing.mode == "expected"
+
     def identity(self, *parts: str) -> str:
         """Hash of what determines a result: the named parts of the study, and the beamline."""
         return self.study.identity(self.beamline, *parts)

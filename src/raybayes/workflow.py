@@ -14,7 +14,6 @@ from raybayes.beamline.schema import OBJECTS, Number
 from raybayes.campaigns import Bar
 from raybayes.posterior import Posterior
 from raybayes.simulate.detector import Detector
-from raybayes.simulate.engines.config import TracerConfig
 from raybayes.study import Checks, Run, read_study, summary
 from raybayes.train import Fit, State
 from raybayes.trust import Judge, Pairs
@@ -105,13 +104,8 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
 
 
 def _judge(run: Run, posterior: Posterior, checks: Checks) -> Judge | None:
-    """None where it was not asked for, or the likelihood is not exact.
-
-    Rays that are counted have a noise of their own, and so may another engine's.
-    """
-    study = run.study
-    exact = isinstance(study.engine, TracerConfig) and study.tracing.mode == "expected"
-    if study.checks == "ranks" or not exact:
+    """None where it was not asked for, or the likelihood is not exact."""
+    if run.study.checks == "ranks" or not run.exact:
         return None
     pairs = Pairs(checks.theta, checks.x, checks.draws)
     return Judge(posterior, run.simulator, pairs, run.study.seed)
