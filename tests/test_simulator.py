@@ -30,15 +30,19 @@ def simulator(**tracing):
 @pytest.mark.slow
 @pytest.mark.parametrize("theta", [CENTRE, TILTED], ids=["nominal", "misaligned"])
 def test_splats_agree_with_counted_rays(theta):
-    """Within 2 % of the peak everywhere: the splat's bias and the counts' own noise."""
-    rays = 2_000_000
+    """Small splats as well as counts can tell; the default's own bias is below 1.5 % of the peak."""
+    rays = 8_000_000
     counted, transmission = simulator(mode="counting", rays=rays).profiles(theta[None], 1)
-    expected, soft = simulator(rays=16384).profiles(theta[None], 1)
-    assert soft[0] == pytest.approx(transmission[0], rel=0.005)
+    fine, soft = simulator(rays=1 << 15, splat=0.1).profiles(theta[None], None)
+    default, _ = simulator(rays=1 << 14).profiles(theta[None], None)
+    assert soft[0] == pytest.approx(transmission[0], rel=0.002)
     for part in (slice(0, 100), slice(100, 200)):
-        noise = np.sqrt(counted[0, part] / rays)
-        difference = np.abs(counted[0, part] - expected[0, part])
-        assert (difference < 0.02 * counted[0, part].max() + 4 * noise).all()
+        known = rays * fine[0, part] > 20
+        counts, means = (rays * p[0, part][known] for p in (counted, fine))
+        assert ((counts - means) ** 2 / means).mean() < 1.5
+        np.testing.assert_allclose(
+            default[0, part], fine[0, part], atol=0.015 * fine[0, part].max()
+        )
 
 
 def test_energy_is_carried_as_well_as_sampled():

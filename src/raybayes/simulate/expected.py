@@ -7,7 +7,7 @@ the slit, and from there a box along the line that it draws on the detector.
 
 Each centre is four rays: the corners of a tetrahedron in x, y and energy, one standard deviation
 away. Their mean holds the curvature of the optics, their differences the Jacobian. The slope
-errors, which are tiny, are carried through the Jacobian of the chief ray. So a ray lands as a
+errors are carried through their own Jacobian, which `chief` knows. So a ray lands as a
 Gaussian, blurred by a box, whose integral over the bins is exact, and a slit cuts a Gaussian: the
 ray keeps the fraction that passes, and its mean and covariance become those of the truncated law
 (moment matching), in every plane that follows.
@@ -21,7 +21,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from raybayes.beamline.emission import ENERGY, SIGMA_X, SIGMA_Y, SPREAD
-from raybayes.beamline.source import STANDARD, emit
+from raybayes.beamline.source import emit
 from raybayes.optics import through
 from raybayes.optics.coating import attenuate
 from raybayes.optics.rows import (
@@ -36,6 +36,7 @@ from raybayes.optics.rows import (
     X,
     Y,
 )
+from raybayes.simulate.chief import AROUND, blurred, chief_rays
 from raybayes.simulate.splat import FAR, carry_energy, deposit, deposit_image, truncate
 
 Array = NDArray[np.float64]
@@ -43,7 +44,6 @@ Ints = NDArray[np.int64]
 
 BLOCK = 64  # centres, 256 rays: 14 KiB, which stay in the first-level cache
 CORNERS = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]])
-NUDGE = 0.01  # of the band: how far the chief ray's energy moves to find the dispersion
 SAMPLED = -1  # no slit carries the energy: every centre has its own
 
 
@@ -92,33 +92,6 @@ def soften(rows: Array, stops: Ints) -> tuple[Array, Array]:
             halves[2 * stop : 2 * stop + 2] = rows[k, OPENING : OPENING + 2]
             hard[k, OPENING : OPENING + 2] = np.inf
     return hard, halves
-
-
-@njit(**JIT)
-def chief_ray(emission: Array, rows: Array, slots: Ints, stops: Ints) -> tuple[Array, Array, Array]:
-    """Of the ray along the axis: places at the stops [F], their change with the energy [F] per
-    eV, and their covariance [F, F] by all slope errors together."""
-    pairs = slots.max() + 1
-    n = 2 + 2 * pairs
-    rays, normals, lost = np.empty((RAY, n)), np.empty((3, n)), np.zeros(n, np.int64)
-    emit(emission, np.zeros((n, STANDARD)), rays)
-    nudge = NUDGE * emission[SPREAD]
-    rays[E, n - 1] += nudge
-    places = np.empty((2 * stops.shape[0], n))
-    stop = 0
-    for k in range(rows.shape[0]):
-        errors = np.zeros((2, n if slots[k] >= 0 else 0))
-        if slots[k] >= 0:
-            errors[0, 1 + 2 * slots[k]] = 1.0
-            errors[1, 2 + 2 * slots[k]] = 1.0
-        through(rows[k], rays, lost, k + 1, errors, normals)
-        if stop < stops.shape[0] and stops[stop] == k:
-            places[2 * stop], places[2 * stop + 1] = rays[X], rays[Y]
-            stop += 1
-    chief = places[:, 0].copy()
-    jacobian = places[:, 1 : n - 1] - places[:, :1]
-    dispersion = (places[:, n - 1] - chief) / nudge if nudge > 0.0 else np.zeros_like(chief)
-    return chief, dispersion, jacobian @ jacobian.T
 
 
 @njit(**JIT)
@@ -269,13 +242,14 @@ def one_profile(
     stops = stops_of(rows)
     hard, halves = soften(rows, stops)
     size, total = halves.shape[0], samples.shape[0]
-    chief, dispersion, spread = chief_ray(emission, hard, slots, stops)
+    spread = np.array([math.sqrt(np.mean(samples[:, c] ** 2)) for c in range(AROUND)])
+    chief, shrink = chief_rays(emission, hard, slots, stops, spread), math.sqrt(1.0 - eps * eps)
     source, step, band = emission, 0.0, (0.0, 0.0)
     if slit != SAMPLED:
-        source, step = tune(emission, chief[slit], dispersion[slit], halves[slit])
+        source, step = tune(emission, chief.place[slit], chief.dispersion[slit], halves[slit])
         middle, half = emission[ENERGY] - source[ENERGY], 0.5 * emission[SPREAD]
         band = ((middle - half) / step, (middle + half) / step)
-    mean, jacobian, cov = np.empty(size), np.empty((size, 3)), np.empty((size, size))
+    mean, jacobian = np.empty(size), np.empty((size, 3))
     transmission = 0.0
     for start in range(0, total, BLOCK):
         n = min(BLOCK, total - start)
@@ -286,14 +260,15 @@ def one_profile(
         for i in range(kept.shape[1]):
             kept[:, i] = stokes[:, start + i % n]
         places = follow(hard, rays, lost, stops, kept, light)
+        cov = blurred(chief.blur, samples[start : start + n], shrink)
         for i in range(n):
             weight = intensity(kept, lost, places, i, n)
             if weight > 0.0:
                 gather(places, i, n, mean, jacobian)
-                cov[:] = spread
-                weight *= cut(mean, jacobian, cov, halves, slit, band)
+                mean += chief.bend
+                weight *= cut(mean, jacobian, cov[i], halves, slit, band)
             if weight > 0.0:
-                land(mean, cov, jacobian[:, 2], bins, profile, weight)
+                land(mean, cov[i], jacobian[:, 2], bins, profile, weight)
                 transmission += weight
     profile /= total
     return transmission / total

@@ -23,13 +23,13 @@ from raybayes.beamline.source import (
 from raybayes.beamline.trace import slope_slots, trace_compiled
 from raybayes.errors import InputError
 from raybayes.optics.rows import ORDERS
+from raybayes.simulate.chief import AROUND, chief_rays
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.protocol import Capabilities
 from raybayes.simulate.expected import (
     SAMPLED,
     Bins,
     Light,
-    chief_ray,
     expected_profiles,
     soften,
     stops_of,
@@ -109,7 +109,9 @@ class Simulator:
         rows, emission = compiled.rows[0], compiled.emission[0]
         stops = stops_of(rows)
         hard, halves = soften(rows, stops)
-        _, dispersion, _ = chief_ray(emission, hard, slope_slots(compiled.rows), stops)
+        dispersion = chief_rays(
+            emission, hard, slope_slots(compiled.rows), stops, np.zeros(AROUND)
+        ).dispersion
         # How many times the source's band is wider than what passes each slit.
         cuts = np.abs(dispersion[:-2]) * emission[SPREAD] / (2 * halves[:-2])
         if cuts.size == 0 or 1 / cuts.max() > self.band:
