@@ -30,7 +30,7 @@ def simulator(**tracing):
 @pytest.mark.slow
 @pytest.mark.parametrize("theta", [CENTRE, TILTED], ids=["nominal", "misaligned"])
 def test_splats_agree_with_counted_rays(theta):
-    """Small splats as well as counts can tell; the default's own bias is below 1.5 % of the peak."""
+    """Small splats as well as counts can tell; the default's own bias is below 2 % of the peak."""
     rays = 8_000_000
     counted, transmission = simulator(mode="counting", rays=rays).profiles(theta[None], 1)
     fine, soft = simulator(rays=1 << 15, splat=0.1).profiles(theta[None], None)
@@ -40,9 +40,7 @@ def test_splats_agree_with_counted_rays(theta):
         known = rays * fine[0, part] > 20
         counts, means = (rays * p[0, part][known] for p in (counted, fine))
         assert ((counts - means) ** 2 / means).mean() < 1.5
-        np.testing.assert_allclose(
-            default[0, part], fine[0, part], atol=0.015 * fine[0, part].max()
-        )
+        np.testing.assert_allclose(default[0, part], fine[0, part], atol=0.02 * fine[0, part].max())
 
 
 def test_energy_is_carried_as_well_as_sampled():
