@@ -68,7 +68,7 @@ def test_proposals_without_correction_would_be_wrong():
     """What the atoms are for: plain likelihood on SNPE-C's proposals counts the data twice."""
     naive = Method("naive", snpe_c().propose, atoms=1)
     sds = [
-        after(2, sequential(DENSITIES["cinn"], m), 600).posterior.sample(X, 4000).std(axis=0)
+        after(4, sequential(DENSITIES["cinn"], m), 400).posterior.sample(X, 4000).std(axis=0)
         for m in (naive, snpe_c())
     ]
     assert sds[0].mean() < 0.85 * sds[1].mean()
