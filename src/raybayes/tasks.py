@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
+from scipy.stats import binom, norm
 
 from raybayes.prior import Independent, LogNormal, Normal, Prior, box
 
 Array = NDArray[np.float64]
 Simulate = Callable[[Array, np.random.Generator], Array]
 Exact = Callable[[Array, int, np.random.Generator], Array]
+LogLikelihood = Callable[[Array, Array], Array]
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,14 @@ class Task:
 
     Attributes:
         simulate: (theta [n, d], generator) -> x [n, size].
-        exact: (x [size], n, generator) -> [n, d] draws of the exact posterior, where one is known.
+        log_likelihood: (theta [n, d], x [size]) -> log p(x | theta) [n], in nats.
+        exact: (x [size], n, generator) -> [n, d] draws of the exact posterior, where one is known;
+            else `reference_posterior` makes them from the likelihood.
     """
 
     prior: Prior
     simulate: Simulate
+    log_likelihood: LogLikelihood
     exact: Exact | None = None
 
 
@@ -54,6 +59,11 @@ def _within(half: float, propose: Exact) -> Exact:
     return exact
 
 
+def _normal(x: Array, mean: float | Array, sd: float | Array) -> Array:
+    """[n]: log density of independent normal numbers x [..., k]."""
+    return norm.logpdf(x, mean, sd).sum(axis=-1)
+
+
 def gaussian_linear(dim: int = 10, variance: float = 0.1) -> Task:
     """theta ~ N(0, 0.1 I), x ~ N(theta, 0.1 I)."""
     sd = np.sqrt(variance)
@@ -64,7 +74,8 @@ def gaussian_linear(dim: int = 10, variance: float = 0.1) -> Task:
     def exact(x: Array, n: int, rng: np.random.Generator) -> Array:
         return x / 2 + sd / np.sqrt(2) * rng.standard_normal((n, dim))
 
-    return Task(Independent(_names(dim), (Normal(mean=0, sd=sd),) * dim), simulate, exact)
+    prior = Independent(_names(dim), (Normal(mean=0, sd=sd),) * dim)
+    return Task(prior, simulate, lambda theta, x: _normal(x, theta, sd), exact)
 
 
 def gaussian_linear_uniform(dim: int = 10, variance: float = 0.1) -> Task:
@@ -79,7 +90,7 @@ def gaussian_linear_uniform(dim: int = 10, variance: float = 0.1) -> Task:
         # Independent coordinates: each is a truncated normal.
         return np.concatenate([inside(x[i : i + 1], n, rng) for i in range(dim)], axis=1)
 
-    return Task(_box(dim, 1.0), simulate, exact)
+    return Task(_box(dim, 1.0), simulate, lambda theta, x: _normal(x, theta, sd), exact)
 
 
 def gaussian_mixture() -> Task:
@@ -91,7 +102,12 @@ def gaussian_mixture() -> Task:
     def simulate(theta: Array, rng: np.random.Generator) -> Array:
         return theta + spread(len(theta), rng)
 
-    return Task(_box(2, 10.0), simulate, _within(10.0, lambda x, n, rng: x + spread(n, rng)))
+    def log_likelihood(theta: Array, x: Array) -> Array:
+        parts = _normal(x, theta, 1.0), _normal(x, theta, 0.1)
+        return np.logaddexp(*parts) - np.log(2)
+
+    exact = _within(10.0, lambda x, n, rng: x + spread(n, rng))
+    return Task(_box(2, 10.0), simulate, log_likelihood, exact)
 
 
 def two_moons() -> Task:
@@ -102,10 +118,18 @@ def two_moons() -> Task:
         radius = 0.1 + 0.01 * rng.standard_normal(n)
         return np.stack([radius * np.cos(angle) + 0.25, radius * np.sin(angle)], axis=1)
 
-    def simulate(theta: Array, rng: np.random.Generator) -> Array:
+    def place_of(theta: Array) -> Array:
         total, difference = theta.sum(axis=1), theta[:, 1] - theta[:, 0]
-        place = np.stack([-np.abs(total), difference], axis=1) / np.sqrt(2)
-        return crescent(len(theta), rng) + place
+        return np.stack([-np.abs(total), difference], axis=1) / np.sqrt(2)
+
+    def simulate(theta: Array, rng: np.random.Generator) -> Array:
+        return crescent(len(theta), rng) + place_of(theta)
+
+    def log_likelihood(theta: Array, x: Array) -> Array:
+        across, along = (x - place_of(theta) - [0.25, 0.0]).T
+        radius = np.hypot(across, along)
+        inside = norm.logpdf(radius, 0.1, 0.01) - np.log(np.pi * radius)
+        return np.where(across > 0, inside, -np.inf)
 
     def propose(x: Array, n: int, rng: np.random.Generator) -> Array:
         place = np.sqrt(2) * (x - crescent(n, rng))
@@ -113,7 +137,7 @@ def two_moons() -> Task:
         total = place[:, 0] * rng.choice([-1.0, 1.0], len(place))
         return np.stack([(total - place[:, 1]) / 2, (total + place[:, 1]) / 2], axis=1)
 
-    return Task(_box(2, 1.0), simulate, _within(1.0, propose))
+    return Task(_box(2, 1.0), simulate, log_likelihood, _within(1.0, propose))
 
 
 def slcp() -> Task:
@@ -126,7 +150,16 @@ def slcp() -> Task:
         second = theta[:, 1] + s2 * (rho * noise[:, 0] + np.sqrt(1 - rho**2) * noise[:, 1])
         return np.stack([first, second], axis=1).reshape(8, -1).T
 
-    return Task(_box(5, 3.0), simulate)
+    def log_likelihood(theta: Array, x: Array) -> Array:
+        s1, s2, rho = theta[:, 2] ** 2, theta[:, 3] ** 2, np.tanh(theta[:, 4])
+        first, second = (x[i::2] - theta[:, i, None] for i in (0, 1))
+        given = rho * s2 / s1  # the second's mean, per unit of the first
+        rest = s2 * np.sqrt(1 - rho**2)
+        return _normal(first, 0.0, s1[:, None]) + _normal(
+            second, given[:, None] * first, rest[:, None]
+        )
+
+    return Task(_box(5, 3.0), simulate, log_likelihood)
 
 
 @dataclass(frozen=True)
@@ -179,7 +212,11 @@ def bernoulli_glm() -> Task:
         spikes = rng.uniform(size=(len(theta), steps)) < expit(theta @ design.T)
         return spikes @ design
 
-    return Task(prior, simulate)
+    def log_likelihood(theta: Array, x: Array) -> Array:
+        """Up to a constant: x is sufficient."""
+        return theta @ x - np.logaddexp(0, theta @ design.T).sum(axis=1)
+
+    return Task(prior, simulate, log_likelihood)
 
 
 def _runge_kutta(slope: Callable[[Array], Array], state: Array, step: float, count: int) -> Array:
@@ -197,13 +234,14 @@ def _runge_kutta(slope: Callable[[Array], Array], state: Array, step: float, cou
 
 def sir() -> Task:
     """An epidemic: contact and recovery rate from ten tests of 1,000 people each, 17 days apart."""
-    people = 1e6
+    people, tested = 1e6, 1000
     prior = Independent(
         ("contact_rate", "recovery_rate"),
         (LogNormal(mean=np.log(0.4), sd=0.5), LogNormal(mean=np.log(1 / 8), sd=0.2)),
     )
 
-    def simulate(theta: Array, rng: np.random.Generator) -> Array:
+    def share(theta: Array) -> Array:
+        """[n, 10]: of people who are ill."""
         contact, recovery = theta.T
 
         def slope(state: Array) -> Array:
@@ -212,9 +250,15 @@ def sir() -> Task:
 
         start = np.tile([[people - 1], [1.0]], (1, len(theta)))
         ill = _runge_kutta(slope, start, 0.25, 4 * 160)[:: 4 * 17, 1].T
-        return rng.binomial(1000, np.clip(ill / people, 0, 1)).astype(np.float64)
+        return np.clip(ill / people, 0, 1)
 
-    return Task(prior, simulate)
+    def simulate(theta: Array, rng: np.random.Generator) -> Array:
+        return rng.binomial(tested, share(theta)).astype(np.float64)
+
+    def log_likelihood(theta: Array, x: Array) -> Array:
+        return binom.logpmf(x, tested, share(theta)).sum(axis=1)
+
+    return Task(prior, simulate, log_likelihood)
 
 
 def lotka_volterra() -> Task:
@@ -222,7 +266,8 @@ def lotka_volterra() -> Task:
     rates = (LogNormal(mean=-0.125, sd=0.5), LogNormal(mean=-3, sd=0.5))
     prior = Independent(("alpha", "beta", "gamma", "delta"), rates * 2)
 
-    def simulate(theta: Array, rng: np.random.Generator) -> Array:
+    def logarithms(theta: Array) -> Array:
+        """[n, 20]: of the noise-free counts."""
         alpha, beta, gamma, delta = theta.T
 
         def slope(state: Array) -> Array:  # of the logarithms: nothing dies out by rounding
@@ -230,10 +275,16 @@ def lotka_volterra() -> Task:
 
         start = np.tile([[np.log(30.0)], [0.0]], (1, len(theta)))
         logs = _runge_kutta(slope, start, 0.005, 4000)[::420].transpose(2, 1, 0)
-        logs = np.clip(logs.reshape(len(theta), -1), np.log(1e-10), np.log(1e4))
+        return np.clip(logs.reshape(len(theta), -1), np.log(1e-10), np.log(1e4))
+
+    def simulate(theta: Array, rng: np.random.Generator) -> Array:
+        logs = logarithms(theta)
         return np.exp(logs + 0.1 * rng.standard_normal(logs.shape))
 
-    return Task(prior, simulate)
+    def log_likelihood(theta: Array, x: Array) -> Array:
+        return _normal(np.log(x), logarithms(theta), 0.1) - np.log(x).sum()
+
+    return Task(prior, simulate, log_likelihood)
 
 
 def inverse_kinematics() -> Task:
@@ -244,12 +295,14 @@ def inverse_kinematics() -> Task:
         (Normal(mean=0, sd=0.25), *(Normal(mean=0, sd=0.5),) * 3),
     )
 
-    def simulate(theta: Array, rng: np.random.Generator) -> Array:
+    def hand(theta: Array) -> Array:
         angles = np.cumsum(theta[:, 1:], axis=1)
-        hand = np.stack([np.cos(angles) @ lengths, theta[:, 0] + np.sin(angles) @ lengths], axis=1)
-        return hand + 0.01 * rng.standard_normal(hand.shape)
+        return np.stack([np.cos(angles) @ lengths, theta[:, 0] + np.sin(angles) @ lengths], axis=1)
 
-    return Task(prior, simulate)
+    def simulate(theta: Array, rng: np.random.Generator) -> Array:
+        return hand(theta) + 0.01 * rng.standard_normal((len(theta), 2))
+
+    return Task(prior, simulate, lambda theta, x: _normal(x, hand(theta), 0.01))
 
 
 TASKS: dict[str, Callable[[], Task]] = {
