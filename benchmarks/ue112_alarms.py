@@ -1,10 +1,10 @@
 """Which alarms see a simulator that is wrong? UE112 PGM-1, detection rates at 5 % false alarms.
 
-    ./run demo && ./run python benchmarks/ue112_alarms.py out/ue112 [--observations 60] [--json]
+    ./run demo && ./run python benchmarks/ue112_alarms.py out/ue112 [--observations 300] [--json]
 
 Observations are made by a beamline or a detector that differs from the study's in one thing, and
-judged by the study's own posterior and simulator, which know nothing of it: each by itself, or 20
-together. "suspect" is the log Bayes factor of what is wrong, named (where nothing is: of the
+judged by the study's own posterior and simulator, which know nothing of it: each by itself, or
+some together. "suspect" is the log Bayes factor of what is wrong, named (where nothing is: of the
 pixels), against the study's simulator.
 """
 
@@ -17,11 +17,12 @@ import numpy as np
 from scipy.stats import binomtest
 
 from raybayes import Posterior, read_study, with_values
-from raybayes.diagnostics import Alarm, mmd
+from raybayes.diagnostics import mmd, together
 from raybayes.study import Run
 from raybayes.trust import Judge, Pairs
 
-SET = 20  # observations that MMD judges together
+SET, MANY = 20, 60  # observations that are judged together
+NULL = 600  # of the suspects' null
 LEVEL = 0.05
 
 
@@ -52,22 +53,17 @@ def rates(judge, x, suspect):
         "predictive": predictive.raised(LEVEL),
         "evidence": evidence.raised(LEVEL),
     }
-    suspicion = judge.suspicion(suspect, x)
-    raised |= {"suspect": suspicion.raised(LEVEL), "suspect, of 20": together(suspicion)}
+    suspicion = judge.suspicion(suspect, x, NULL)
+    raised["suspect"] = suspicion.raised(LEVEL)
+    for size in (SET, MANY):
+        raised[f"suspect, of {size}"] = together(suspicion, size).raised(LEVEL)
     return {name: (float(np.mean(r)), len(r)) for name, r in raised.items()}
-
-
-def together(alarm, trials=2000):
-    """Alarms of sets of observations by their summed statistic."""
-    rng = np.random.default_rng(8)
-    null = np.array([rng.choice(alarm.null, SET).sum() for _ in range(trials)])
-    return Alarm(alarm.name, alarm.statistic.reshape(-1, SET).sum(axis=1), null).raised(LEVEL)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, help="of a finished run of the study ue112")
-    parser.add_argument("--observations", type=int, default=60)
+    parser.add_argument("--observations", type=int, default=300)
     parser.add_argument("--json", action="store_true")
     a = parser.parse_args()
     run = Run(*read_study("ue112"), a.folder)

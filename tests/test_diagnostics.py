@@ -16,6 +16,7 @@ from scipy.stats import kstest, multivariate_normal, norm
 
 from raybayes import diagnostics
 from raybayes.diagnostics import (
+    Alarm,
     c2st,
     calibration,
     conformal,
@@ -32,6 +33,7 @@ from raybayes.diagnostics import (
     references,
     sbc,
     tarp,
+    together,
 )
 from raybayes.diagnostics.neighbours import expected_coverage
 from raybayes.errors import InputError
@@ -186,6 +188,9 @@ ALARMS = {
     "Mahalanobis": Case(mahalanobis, lambda simulated, x: (simulated, x)),
     "MMD": Case(mmd, lambda simulated, x: (simulated, x, 2000)),
     "evidence": Case(evidence_alarm, lambda simulated, x: (evidence(simulated), evidence(x))),
+    "sets": Case(
+        together, lambda simulated, x: (evidence_alarm(evidence(simulated), evidence(x)), 10)
+    ),
 }
 
 
@@ -200,6 +205,21 @@ def test_alarms(alarm, observed):
         assert result.raised().mean() < 0.15
     else:
         assert result.p_value.min() < 1e-3 and result.raised().mean() > 0.4
+
+
+def test_what_one_observation_hardly_shows_many_do():
+    """log N(x | 0.4, 1) - log N(x | 0, 1): a step of 0.4 sd, seen by 100 at 4 sd of their sum."""
+    rng = np.random.default_rng(5)
+
+    def factor(mean, n):
+        x = mean + rng.standard_normal(n)
+        return 0.4 * x - 0.08
+
+    null = factor(0, 5000)
+    shifted, same = Alarm("factor", factor(0.4, 4000), null), Alarm("factor", factor(0, 4000), null)
+    assert shifted.raised().mean() < 0.15
+    assert together(shifted, 100).raised().mean() > 0.9
+    assert together(same, 100).raised().mean() < 0.25
 
 
 # --- closed forms -------------------------------------------------------------------------------
@@ -339,6 +359,7 @@ BAD = {
         "variance has shape",
     ),
     "summaries": (lambda: mmd(GOOD.x, GOOD.theta), "observed has shape"),
+    "sets": (lambda: together(evidence_alarm(GOOD.x[:, 0], [1, 2, 3]), 2), "do not make sets of 2"),
     "few evidences": (lambda: evidence_alarm([1, 2], [1]), "2 simulations are too few"),
     "interval": (lambda: conformal(GOOD.theta, GOOD.theta, GOOD.theta, 0.5), "not below its high"),
     "level": (lambda: conformal_hpd_level(np.arange(9), 10, 1.2), "between 0 and 1"),

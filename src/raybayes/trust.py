@@ -141,10 +141,6 @@ class Judge:
 
     # -- alarms: each statistic over its law for the first pairs, so that 5 % are false
 
-    @cached_property
-    def _null(self) -> Array:
-        return self.pairs.x[:NULL]
-
     def refined(self, x: Array, n: int, simulator: Simulator | None = None) -> Refined | None:
         """n weighted draws, by this simulator or another; None where no draw could have made x."""
         log_likelihood = (simulator or self.simulator).log_likelihood(x)
@@ -162,7 +158,7 @@ class Judge:
     @cached_property
     def evidences(self) -> Array:
         """[NULL]: of the first pairs' observations."""
-        return self._evidences(self._null)
+        return self._evidences(self.pairs.x[:NULL])
 
     def _chi2(self, x: Array) -> Array:
         """[m]: of each observation around what its posterior draws predict, per bin."""
@@ -175,7 +171,7 @@ class Judge:
 
     @cached_property
     def _chi2_null(self) -> Array:
-        return self._chi2(self._null)
+        return self._chi2(self.pairs.x[:NULL])
 
     def alarms(self, x: Array) -> tuple[Alarm, ...]:
         """Of observations [m, size], each by itself: distance, chi^2 of predictions, evidence."""
@@ -189,15 +185,20 @@ class Judge:
             evidence_alarm(self.evidences, self._evidences(x)),
         )
 
-    def suspicion(self, suspect: Simulator, x: Array) -> Alarm:
+    def suspicion(self, suspect: Simulator, x: Array, null: int = NULL) -> Alarm:
         """Of observations [m, size]: were they made by another simulator, named as a suspect?
 
         The log Bayes factor of the suspect against the study's simulator, with the same draws:
-        the most powerful test of one against the other (Neyman and Pearson).
+        the most powerful test of one against the other (Neyman and Pearson). What one observation
+        cannot show, `diagnostics.together` may, with more than NULL observations as the null.
         """
-        null = self._evidences(self._null, suspect) - self.evidences
-        found = self._evidences(x, suspect) - self._evidences(x)
-        return Alarm("log Bayes factor of the suspect [nat]", found, null)
+
+        def factor(observations: Array) -> Array:
+            return self._evidences(observations, suspect) - self._evidences(observations)
+
+        return Alarm(
+            "log Bayes factor of the suspect [nat]", factor(x), factor(self.pairs.x[:null])
+        )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Nothing here knows what made the draws: any posterior can be judged. What each d
 see stands in its own docstring, and tests/test_diagnostics.py holds it to that.
 """
 
-from raybayes.diagnostics.alarms import Alarm, evidence_alarm, mahalanobis, mmd
+from raybayes.diagnostics.alarms import Alarm, evidence_alarm, mahalanobis, mmd, together
 from raybayes.diagnostics.arrays import Array, Ints
 from raybayes.diagnostics.calibration import (
     Calibration,
@@ -48,4 +48,5 @@ __all__ = [
     "references",
     "sbc",
     "tarp",
+    "together",
 ]

@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist, pdist
 
 from raybayes.diagnostics.arrays import Array, at_least, checked
 from raybayes.diagnostics.figures import against_null
+from raybayes.errors import InputError
 
 LEAST = 100
 
@@ -101,6 +102,25 @@ def evidence_alarm(simulated: ArrayLike, observed: ArrayLike) -> Alarm:
     known, seen = checked("simulated", simulated, "n"), checked("observed", observed, "m")
     at_least("simulations", len(known), 20, "they make the null")
     return Alarm("−log evidence [nat]", -seen, -known)
+
+
+def together(alarm: Alarm, size: int, trials: int = 2000, seed: int = 0) -> Alarm:
+    """Sets of `size` observations by their summed statistic: what each hardly shows, many do.
+
+    A log Bayes factor of independent observations is the sum of theirs. Give the null many more
+    simulations than a set has: its mean is known no better than they tell.
+
+    Args:
+        alarm: of single observations, as many as make whole sets.
+        trials: sets of simulations that make the null.
+    """
+    sets, rest = divmod(len(alarm.statistic), size)
+    if rest or not sets:
+        raise InputError(f"{len(alarm.statistic)} observations do not make sets of {size}")
+    at_least("simulations", len(alarm.null), size, "they make the null")
+    picked = np.random.default_rng(seed).integers(len(alarm.null), size=(trials, size))
+    sums = alarm.statistic.reshape(sets, size).sum(axis=1)
+    return Alarm(f"{alarm.name}, {size} together", sums, alarm.null[picked].sum(axis=1))
 
 
 def _summaries(simulated: ArrayLike, observed: ArrayLike) -> tuple[Array, Array]:
