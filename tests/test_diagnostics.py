@@ -189,7 +189,8 @@ ALARMS = {
     "MMD": Case(mmd, lambda simulated, x: (simulated, x, 2000)),
     "evidence": Case(evidence_alarm, lambda simulated, x: (evidence(simulated), evidence(x))),
     "sets": Case(
-        together, lambda simulated, x: (evidence_alarm(evidence(simulated), evidence(x)), 10)
+        together,
+        lambda simulated, x: (evidence_alarm(evidence(simulated), evidence(x)), min(10, len(x))),
     ),
 }
 
