@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from raybayes import alarms, report
 from raybayes.beamline.rml import read_rml
 from raybayes.diagnostics import Alarm, Predictive, mahalanobis, predictive_check
 from raybayes.errors import InputError
-from raybayes.importance import Refined
+from raybayes.importance import Refined, importance
 from raybayes.observations import Observation, Reading, Target, read_observation
 from raybayes.plan import explained
 from raybayes.posterior import Posterior
@@ -56,6 +56,16 @@ class Inference:
     check: Predictive
     unlike: Alarm
     alarms: tuple[str, ...]
+
+    @cached_property
+    def log_prob(self) -> Array:
+        """[DRAWS], of the draws, in nats."""
+        return self.posterior.log_prob(self.draws, self.observation.x)
+
+    @property
+    def likeliest(self) -> Array:
+        """[d]: the draw of the highest density. All medians together may lie between modes."""
+        return np.asarray(self.draws[self.log_prob.argmax()])
 
     def table(self) -> list[dict[str, Any]]:
         """A row per parameter: mean, median, sd, central 68 % interval, unit."""
@@ -223,13 +233,32 @@ def refine(run: Run, result: Inference, n: int = DRAWS, seed: int = 0) -> Refine
     Raises:
         InputError: the likelihood is not exact, or no draw could have made the measurement.
     """
+    x = result.observation.x
+    return result.posterior.refine(x, _log_likelihood(run, x), n, seed)
+
+
+def refining(run: Run, result: Inference, pieces: int = 32) -> Iterator[Refined | None]:
+    """`refine` for the result's own draws, a piece at a time, so that a caller can do other things
+    in between; all but the last are None.
+
+    Raises:
+        InputError: as `refine` does.
+    """
+    log_likelihood, parts = _log_likelihood(run, result.observation.x), []
+    for piece in np.array_split(result.draws, pieces):
+        parts.append(log_likelihood(piece))
+        yield None
+    log_p = np.concatenate(parts) + result.posterior.prior.log_prob(result.draws)
+    yield importance(result.draws, log_p, result.log_prob)
+
+
+def _log_likelihood(run: Run, x: Array) -> Callable[[Array], Array]:
     if not run.exact:
         raise InputError(
             f"study {run.study.name}: its simulations have a noise of their own, so their "
             'likelihood is not exact; refining needs our tracer with [tracing] mode = "expected"'
         )
-    x = result.observation.x
-    return result.posterior.refine(x, run.simulator.log_likelihood(x), n, seed)
+    return run.simulator.log_likelihood(x)
 
 
 def write(run: Run, result: Inference, folder: Path) -> dict[str, str]:
@@ -252,7 +281,7 @@ def as_result(run: Run, result: Inference) -> Result:
         names=tuple(p.name for p in result.parameters),
         units=tuple(p.unit for p in result.parameters),
         draws=result.draws,
-        log_prob=posterior.log_prob(result.draws, result.observation.x),
+        log_prob=result.log_prob,
         done=result.observation.done,
         alarms=result.alarms,
         made_by=posterior.made_by,

@@ -3,7 +3,7 @@
 
 const workbench = (() => {
   const $ = (id) => document.getElementById(id);
-  const AXES = ["horizontal", "vertical"], REST = 250;
+  const AXES = ["horizontal", "vertical"], REST = 250, UNLIKELY = 1.5;
   const EXPORTS = {
     "table.csv": "Table, CSV", "draws.csv": "Draws, CSV", "result.nxs": "NeXus", "report.html": "Page, HTML",
     "profile.png": "Profiles, PNG", "corner.png": "Corner plot, PNG",
@@ -150,7 +150,7 @@ const workbench = (() => {
     if (turn !== desk.turn) return;
     desk.result = result;
     shown();
-    move(result.rows.map((row) => row.median));
+    move(result.likeliest);
     const seconds = ((performance.now() - begun) / 1e3).toFixed(2);
     told(`${result.files.join(", ")}: ${result.draws.length} draws from the posterior in ${seconds} s.`);
     await refined(result);
@@ -178,7 +178,7 @@ const workbench = (() => {
   function shown() {
     const { result } = desk;
     for (const id of ["posterior", "trust", "pairs", "export", "done", "given"]) $(id).hidden = !result;
-    $("to-median").disabled = !result;
+    $("to-likeliest").disabled = $("to-median").disabled = !result;
     legends();
     spans();
     if (!result) return draw();
@@ -214,7 +214,7 @@ const workbench = (() => {
     )));
     const p = (found) => `(p = ${found.p_value.toPrecision(2)})`;
     $("chi2").textContent = `chi² per bin ${chi2.found.toPrecision(3)} where ${chi2.expected.toPrecision(3)} is expected ${p(chi2)}`;
-    $("distance").textContent = `${distance.found.toPrecision(3)} from the simulated beams, 95 % of which are within ${distance.usual.toPrecision(3)} ${p(distance)}`;
+    $("distance").textContent = `Mahalanobis distance ${distance.found.toPrecision(3)} from the simulated beams, 95 % of which are within ${distance.usual.toPrecision(3)} ${p(distance)}`;
   }
 
   function legends() {
@@ -231,6 +231,12 @@ const workbench = (() => {
 
   function draw() {
     for (const name of ["measured", "predicted", "live", "ink", "frame"]) drawing.colours[name] = colour(name);
+    drawn();
+    if (desk.result) corner();
+  }
+
+  // What moves with the sliders.
+  function drawn() {
     const { study, beam, result } = desk;
     drawing.profiles($("profiles"), AXES.map((title, k) => ({ title, edges: study.edges[k], ...curves(k) })), 230);
     $("profiles").setAttribute("aria-label", described_in_words());
@@ -238,7 +244,6 @@ const workbench = (() => {
       ...(result ? [{ rows: result.image, title: "measured" }] : []),
       ...(beam ? [{ rows: beam.image, title: "at the sliders' setting" }] : []),
     ], study.edges);
-    if (result) corner();
   }
 
   function curves(k) {
@@ -263,10 +268,16 @@ const workbench = (() => {
   }
 
   function corner() {
-    const { study, result, theta } = desk;
+    const { study, result } = desk;
+    desk.mark = drawing.corner($("corner"), study.parameters, result.draws, 110 * study.parameters.length);
+    marked();
+  }
+
+  function marked() {
+    const { result, theta } = desk;
     const marks = [{ theta, colour: colour("live") }];
     if (result.truth) marks.push({ theta: result.truth, colour: colour("ink"), dash: [3, 3] });
-    drawing.corner($("corner"), study.parameters, result.draws, marks, 110 * study.parameters.length);
+    desk.mark(marks);
   }
 
   // ---- sliders
@@ -341,10 +352,14 @@ const workbench = (() => {
     const beam = await wish("simulate", { study: desk.id, theta: desk.theta, result: result?.id ?? null });
     if (study !== desk.study) return;
     desk.beam = beam;
-    draw();
+    drawn();
+    if (desk.result) marked();
     $("fit").textContent = beam.chi2 === null || result !== desk.result ? "" : `chi² per bin at the sliders' setting: ${beam.chi2.toPrecision(3)}`;
+    $("medians").hidden = !(result && atMedians() && beam.chi2 > UNLIKELY * result.chi2.expected);
     $("latency").textContent = `From slider to curve: ${(performance.now() - begun).toFixed(0)} ms.`;
   }
+
+  const atMedians = () => desk.result.rows.every((row, j) => row.median === desk.theta[j]);
 
   async function beamline() {
     const study = desk.study, found = await wish("layout", { study: desk.id, theta: desk.theta });
@@ -378,6 +393,7 @@ const workbench = (() => {
       return inferred();
     });
   });
+  $("to-likeliest").addEventListener("click", () => move(desk.result.likeliest));
   $("to-median").addEventListener("click", () => move(desk.result.rows.map((row) => row.median)));
   $("to-middle").addEventListener("click", () => move(middle()));
 

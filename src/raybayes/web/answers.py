@@ -54,6 +54,7 @@ def inferred(trained: Trained, found: Inference) -> dict[str, Any]:
         "done": list(found.observation.done),
         "rows": found.table(),
         "draws": numbers(found.draws),
+        "likeliest": numbers(found.likeliest),
         "measured": parts(detector, detector.profiles(found.observation.x)),
         "low": parts(detector, low),
         "middle": parts(detector, middle),

@@ -3,7 +3,7 @@
 import base64
 import io
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from raybayes.beamline.derive import with_values
 from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.pictures import layout_picture, misalignments
 from raybayes.errors import InputError
-from raybayes.inference import Inference, Trained, measure, refine
+from raybayes.inference import Inference, Trained, measure, refining
 from raybayes.observations import Observation
 from raybayes.web import answers
 from raybayes.web.exports import EXPORTS, download_name, exported
@@ -65,9 +65,9 @@ class Desk:
         trained = self._trained(wish.study)
         if new:
             found = trained.infer(_example(trained, 0)[0])
+            trained.expected(found.likeliest)
             if trained.run.exact:
-                refine(trained.run, found)
-                trained.expected(found.draws[0])
+                next(refining(trained.run, found))
         return answers.described(trained)
 
     def infer(self, wish: Measurement) -> Answer:
@@ -84,10 +84,12 @@ class Desk:
         observation, truth = _example(trained, wish.number)
         return {**self._inferred(trained, observation, 0), "truth": answers.numbers(truth)}
 
-    def refine(self, wish: Refinement) -> Answer:
-        """The same result by the exact likelihood."""
+    def refine(self, wish: Refinement) -> Iterator[Answer | None]:
+        """The same result by the exact likelihood, after some None between which others have
+        their turn: it takes seconds."""
         shown = self._shown(wish.result)
-        return answers.corrected(refine(shown.trained.run, shown.found))
+        for refined in refining(shown.trained.run, shown.found):
+            yield answers.corrected(refined) if refined else None
 
     def simulate(self, wish: Setting) -> Answer:
         """The beam at one setting."""
