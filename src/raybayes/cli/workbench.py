@@ -1,6 +1,8 @@
 """raybayes app: a local web page on finished runs."""
 
+import signal
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,7 +32,7 @@ def workbench(
         try:
             from raybayes.web.server import serve
         except ModuleNotFoundError as error:
-            if error.name not in ("starlette", "uvicorn", "anyio"):
+            if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "anyio"):
                 raise
             raise InputError(
                 "the workbench needs starlette and uvicorn; install them with: "
@@ -42,4 +44,8 @@ def workbench(
             if not no_browser:
                 webbrowser.open(link)
 
-        serve(out or [Path("out")], port, ready)
+        # However it is ended, the folder of uploads goes.
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):
+            serve(out or [Path("out")], port, ready)

@@ -223,6 +223,11 @@ const drawing = (() => {
     for (const at of ticks(...x, box.width / 60))
       pen.fillText(at, box.left + (box.width * (at - x[0])) / (x[1] - x[0]), bottom + 14);
     pen.fillText("horizontal position [µm]", box.left + box.width / 2, bottom + 31);
+    pen.save();
+    pen.translate(box.left - 36, box.top + box.height / 2);
+    pen.rotate(-Math.PI / 2);
+    pen.fillText("vertical position [µm]", 0, 0);
+    pen.restore();
     pen.textAlign = "right";
     for (const at of ticks(...y, 4))
       pen.fillText(at, box.left - 5, bottom - (box.height * (at - y[0])) / (y[1] - y[0]) + 4);
