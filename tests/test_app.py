@@ -29,7 +29,7 @@ from raybayes.web import uploads
 from raybayes.web.server import listen, serve
 
 TINY = TINY.replace("simulations = 600", "simulations = 2000").replace("epochs = 4", "epochs = 12")
-TINY = TINY.replace("[tracing]", "[detector]\nphotons = 4e3\n[tracing]")  # wide posteriors
+TINY = TINY.replace("[tracing]", "[detector]\nphotons = 1e3\n[tracing]")  # wide posteriors
 IMAGE = TINY.replace('"tiny"', '"picture"').replace(
     "[detector]", '[detector]\nreads = "image"\nbins = [12, 10]\npitch = [0.08, 0.025]'
 )

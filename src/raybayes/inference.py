@@ -63,9 +63,15 @@ class Inference:
         return self.posterior.log_prob(self.draws, self.observation.x)
 
     @property
-    def likeliest(self) -> Array:
-        """[d]: the draw of the highest density. All medians together may lie between modes."""
-        return np.asarray(self.draws[self.log_prob.argmax()])
+    def best(self) -> Array:
+        """[d]: of the draws that were simulated again, the one nearest to the measurement.
+
+        All medians together may lie between the posterior's modes, where no draw is; but where a
+        simulation failed it is not known whose prediction is whose, and they must do.
+        """
+        if len(self.predicted) < PREDICTED:
+            return np.median(self.draws, axis=0)
+        return np.asarray(self.draws[self.check.chi2.argmin()])
 
     def table(self) -> list[dict[str, Any]]:
         """A row per parameter: mean, median, sd, central 68 % interval, unit."""

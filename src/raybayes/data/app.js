@@ -150,7 +150,7 @@ const workbench = (() => {
     if (turn !== desk.turn) return;
     desk.result = result;
     shown();
-    move(result.likeliest);
+    move(result.best);
     const seconds = ((performance.now() - begun) / 1e3).toFixed(2);
     told(`${result.files.join(", ")}: ${result.draws.length} draws from the posterior in ${seconds} s.`);
     await refined(result);
@@ -178,7 +178,7 @@ const workbench = (() => {
   function shown() {
     const { result } = desk;
     for (const id of ["posterior", "trust", "pairs", "export", "done", "given"]) $(id).hidden = !result;
-    $("to-likeliest").disabled = $("to-median").disabled = !result;
+    $("to-best").disabled = $("to-median").disabled = !result;
     legends();
     spans();
     if (!result) return draw();
@@ -393,7 +393,7 @@ const workbench = (() => {
       return inferred();
     });
   });
-  $("to-likeliest").addEventListener("click", () => move(desk.result.likeliest));
+  $("to-best").addEventListener("click", () => move(desk.result.best));
   $("to-median").addEventListener("click", () => move(desk.result.rows.map((row) => row.median)));
   $("to-middle").addEventListener("click", () => move(middle()));
 

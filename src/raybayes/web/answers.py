@@ -54,7 +54,7 @@ def inferred(trained: Trained, found: Inference) -> dict[str, Any]:
         "done": list(found.observation.done),
         "rows": found.table(),
         "draws": numbers(found.draws),
-        "likeliest": numbers(found.likeliest),
+        "best": numbers(found.best),
         "measured": parts(detector, detector.profiles(found.observation.x)),
         "low": parts(detector, low),
         "middle": parts(detector, middle),

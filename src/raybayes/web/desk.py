@@ -65,7 +65,7 @@ class Desk:
         trained = self._trained(wish.study)
         if new:
             found = trained.infer(_example(trained, 0)[0])
-            trained.expected(found.likeliest)
+            trained.expected(found.best)
             if trained.run.exact:
                 next(refining(trained.run, found))
         return answers.described(trained)
