@@ -53,7 +53,9 @@ const workbench = (() => {
     }
   }
 
-  const digits = (v, sd) => v.toFixed(Math.min(8, Math.max(0, 1 - Math.floor(Math.log10(sd || 1)))));
+  // Two digits of the sd, and no minus before nothing.
+  const digits = (v, sd) => v.toFixed(Math.min(8, Math.max(0, 1 - Math.floor(Math.log10(sd || 1)))))
+    .replace(/^-(0\.?0*)$/, "$1");
   const unitOf = (axis) => (axis.unit ? ` ${axis.unit}` : "");
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 

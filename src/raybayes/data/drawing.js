@@ -174,7 +174,7 @@ const drawing = (() => {
       const middle = Math.min(margin + (j + 0.5) * cell - 5, width - half - 2);
       pen.fillText(label, middle, height - margin + 30 + 14 * (j % 2), cell * 1.8);
       pen.save();
-      pen.translate(margin - 12 - 14 * (j % 2), (j + 0.5) * cell);
+      pen.translate(margin - 12 - 14 * (j % 2), Math.max((j + 0.5) * cell, half + 2));
       pen.rotate(-Math.PI / 2);
       pen.fillText(label, 0, 0, cell * 1.8);
       pen.restore();
