@@ -166,6 +166,7 @@ def test_the_answer_is_that_of_infer(client, runs, x, tmp_path):
     assert found["rows"] == expected.table() and found["alarms"] == list(expected.alarms)
     assert found["done"] == list(expected.observation.done) and found["files"] == ["x.csv"]
     np.testing.assert_allclose(found["draws"], expected.draws, rtol=1e-5)
+    assert found["best"] == found["draws"][expected.check.chi2.argmin()]
     np.testing.assert_allclose(np.concatenate(found["measured"]), 1.5 * x, rtol=1e-5, atol=2e-3)
     status, refined = client.wish("refine", result=found["id"])
     assert status == 200 and 1 <= refined["ess"] <= refined["draws"] == 4000
@@ -195,6 +196,7 @@ REFUSED = {
     "not text": (b"\x89PNG\x00\xff", "x.jpg", "x.jpg: is neither text nor of a known suffix"),
     "not an image": (b"no image", "x.png", "x.png: not a picture that can be read"),
     "pickled": (b"\x80\x04\x95", "x.npy", "x.npy: not a whole array of numbers"),
+    "beyond all counts": (b"1\n1e308\n" * 100, "x.csv", "not finite in 100 places"),
     "empty": (b"", "x.csv", "x.csv: is empty"),
     "script": (b"1\n2\n", "%3Cscript%3Ex%3Cscript%3E", "<script>x<script>: has 2 readings"),
     "path outside": (b"1\n2\n", "..%2F..%2Fetc%2Fpasswd", "passwd: has 2 readings"),
@@ -494,6 +496,14 @@ def test_the_page_refuses(page, tmp_path):
     for names, message in cases:
         page.set_input_files("#file", [tmp_path / name for name in names])
         until(page, f"document.getElementById('error').textContent.includes({json.dumps(message)})")
+    halves = [tmp_path / name for name in ("vertical.csv", "horizontal.csv")]
+    for path, n in zip(halves, (100, 90), strict=True):
+        path.write_text("\n".join(str(i) for i in range(n)))
+    page.set_input_files("#file", halves)
+    until(page, "document.getElementById('error').textContent.startsWith('horizontal.csv: has 90')")
+    page.click("#swap")
+    assert page.inner_text("#files") == "horizontal: horizontal.csv, vertical: vertical.csv"
+    until(page, "document.getElementById('error').textContent.includes('horizontal profile has')")
     assert page.is_hidden("#posterior") and page.query_selector("img[src='x']") is None
 
 

@@ -83,9 +83,11 @@ const workbench = (() => {
       Object.assign(desk, { id, study, beam: null, result: null, files: [], dark: null });
     } finally {
       $("study").disabled = false;
+      if (desk.id) $("study").value = desk.id;
     }
     $("reading").reset();
     $("file").value = "";
+    $("given").hidden = true;
     described();
     sliders();
     $("desk").hidden = false;
@@ -102,7 +104,9 @@ const workbench = (() => {
       + ": text, CSV, NumPy, HDF5, NeXus, PNG, TIFF, BMP.";
     for (const [key, value] of Object.entries(study.reading)) {
       const field = $(key), usual = study.standard[key];
-      if (field.tagName === "INPUT" && value !== null && `${value}` !== `${usual}`) field.placeholder = [value].flat().join(" ");
+      if (field.tagName !== "INPUT") continue;
+      field.dataset.hint ??= field.placeholder;
+      field.placeholder = `${value}` === `${usual}` ? field.dataset.hint : [value].flat().join(" ");
     }
     $("image-figure").hidden = !image;
   }
@@ -114,7 +118,15 @@ const workbench = (() => {
     const found = [];
     for (const file of files) found.push({ id: await uploaded(file), name: file.name });
     desk.files = found;
+    given(found.map((f) => f.name));
     await inferred();
+  }
+
+  function given(names) {
+    const two = names.length === 2;
+    $("files").textContent = two ? `horizontal: ${names[0]}, vertical: ${names[1]}` : names[0];
+    $("swap").hidden = !two;
+    $("given").hidden = false;
   }
 
   async function uploaded(file) {
@@ -179,14 +191,12 @@ const workbench = (() => {
 
   function shown() {
     const { result } = desk;
-    for (const id of ["posterior", "trust", "pairs", "export", "done", "given"]) $(id).hidden = !result;
+    for (const id of ["posterior", "trust", "pairs", "export", "done"]) $(id).hidden = !result;
     $("to-best").disabled = $("to-median").disabled = !result;
     legends();
     spans();
     if (!result) return draw();
-    const two = desk.files.length === 2 && !result.truth;
-    $("files").textContent = two ? `horizontal: ${result.files[0]}, vertical: ${result.files[1]}` : result.files[0];
-    $("swap").hidden = !two;
+    given(result.files);
     $("done").querySelector("ol").replaceChildren(...result.done.map((s) => made("li", { textContent: s })));
     tabled();
     trusted();
@@ -377,6 +387,8 @@ const workbench = (() => {
 
   const reading = "Reading the file, drawing from the posterior …";
   $("study").addEventListener("change", () => attempt("", () => opened($("study").value)));
+  // So that the same file, mended, can be picked again.
+  $("file").addEventListener("click", () => { $("file").value = ""; });
   $("file").addEventListener("change", () => {
     if ($("file").files.length) attempt(reading, () => taken([...$("file").files]));
   });
@@ -386,6 +398,7 @@ const workbench = (() => {
   }));
   $("swap").addEventListener("click", () => attempt(reading, () => {
     desk.files.reverse();
+    given(desk.files.map((f) => f.name));
     return inferred();
   }));
   $("reading").addEventListener("submit", (event) => {

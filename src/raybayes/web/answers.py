@@ -41,7 +41,6 @@ def described(trained: Trained) -> dict[str, Any]:
         "exact": run.exact,
         "reading": reading,
         "standard": Reading().model_dump(mode="json", exclude={"dark"}),
-        "dark": bool(run.study.observation.dark),
     }
 
 

@@ -66,6 +66,7 @@ class Desk:
         if new:
             found = trained.infer(_example(trained, 0)[0])
             trained.expected(found.best)
+            trained.posterior.log_prob(found.draws, found.observation.x)
             if trained.run.exact:
                 next(refining(trained.run, found))
         return answers.described(trained)

@@ -48,7 +48,7 @@ def serve(folders: Iterable[Path], port: int, ready: Callable[[str, uvicorn.Serv
         desk = Desk(listed, Uploads(Path(folder)), Path(folder))
         config = uvicorn.Config(
             Gate(application(desk), keys), loop="asyncio", http="h11", ws="none", lifespan="off",
-            log_level="warning", server_header=False,
+            log_level="warning", server_header=False, proxy_headers=False,
         )  # fmt: skip
         server = uvicorn.Server(config)
         listener.listen()

@@ -58,7 +58,7 @@ class Uploads:
             with path.open("wb") as file:
                 async for piece in bounded(pieces, length, LIMIT, shown):
                     file.write(piece)
-        except InputError:
+        except Exception:  # too large, or the person went away
             path.unlink()
             raise
         self.kept[id_] = Upload(path, shown)
