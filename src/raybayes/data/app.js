@@ -251,7 +251,7 @@ const workbench = (() => {
   function drawn() {
     const { study, beam, result } = desk;
     drawing.profiles($("profiles"), AXES.map((title, k) => ({ title, edges: study.edges[k], ...curves(k) })), 230);
-    $("profiles").setAttribute("aria-label", described_in_words());
+    $("profiles").setAttribute("aria-label", inWords());
     if (study.reads === "image") drawing.images($("image"), [
       ...(result ? [{ rows: result.image, title: "measured" }] : []),
       ...(beam ? [{ rows: beam.image, title: "at the sliders' setting" }] : []),
@@ -265,7 +265,7 @@ const workbench = (() => {
     return { lines, points: result?.measured[k], band: result && { low: result.low[k], high: result.high[k] } };
   }
 
-  function described_in_words() {
+  function inWords() {
     const { study, beam, result } = desk;
     const peak = (values, edges) => {
       const i = values.indexOf(Math.max(...values));
@@ -328,8 +328,9 @@ const workbench = (() => {
   }
 
   function move(theta) {
-    desk.theta = [...theta];
-    theta.forEach((v, j) => { $(`theta-${j}`).value = v; said(j); });
+    // A prior without ends has draws beyond its slider's.
+    desk.theta = desk.study.parameters.map((p, j) => Math.min(Math.max(theta[j], p.low), p.high));
+    desk.theta.forEach((v, j) => { $(`theta-${j}`).value = v; said(j); });
     changed();
   }
 

@@ -5,7 +5,6 @@ const drawing = (() => {
   const BINS = 40, GAP = 10;
   const colours = {
     ink: "#333", frame: "#bbb", measured: "#d95f02", predicted: "#2166ac", live: "#00795e",
-    mark: "#d95f02",
   };
 
   // A canvas as wide as its place, drawn in CSS pixels.
