@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from test_run import TINY, command
 
-from raybayes.browser import REACH, described, obstacle
+from raybayes.browser import described, obstacle
 from raybayes.density import deep, maf_nsf, mixture, nsf
 from raybayes.density.config import members
 from raybayes.density.ensemble import Ensemble
 from raybayes.density.trees import stack
 from raybayes.inference import open_posterior, open_run
 from raybayes.posterior import Posterior
-from raybayes.prior import Independent, LogUniform, Normal, TruncatedNormal, Uniform
+from raybayes.prior import EDGE, Independent, LogUniform, Normal, TruncatedNormal, Uniform
 
 PRIOR = Independent(
     ("a", "b", "c"),
@@ -85,7 +85,7 @@ def expected(found, x, base):
     x, base, parts = x.astype(np.float32), base.astype(np.float32), []
     for i, member in enumerate(found.members):
         parts.append(from_base(member.density, x, base[i * share : (i + 1) * share]))
-    z = np.clip(np.concatenate(parts).astype(np.float64), -REACH, REACH)
+    z = np.clip(np.concatenate(parts).astype(np.float64), -EDGE, EDGE)
     return found.prior.from_real(z)
 
 

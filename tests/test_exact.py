@@ -84,6 +84,13 @@ def test_far_off_is_said_too():
     assert not refined.trusted and refined.ess < 20
 
 
+def test_one_draw_above_all_others():
+    """The others' weights are no numbers any more beside it; that is said, and nothing is NaN."""
+    refined = importance(np.zeros((4000, 1)), -np.linspace(0, 1e5, 4000), np.zeros(4000))
+    assert not refined.trusted and refined.ess == pytest.approx(1)
+    assert np.isfinite(refined.mean()).all()
+
+
 def test_equal_weights_have_no_tail():
     refined = importance(np.zeros((200, 1)), np.full(200, -3.0), np.full(200, -1.0))
     assert refined.ess == pytest.approx(200) and refined.log_evidence == pytest.approx(-2)

@@ -12,8 +12,9 @@ import pytest
 import xarray
 from test_run import TINY, command
 
+from raybayes.alarms import beam_summaries
 from raybayes.errors import InputError
-from raybayes.inference import beam_summaries, open_run
+from raybayes.inference import open_run
 from raybayes.results import Result, write_result
 from raybayes.simulate.detector import Detector
 from raybayes.study import Run, read_study

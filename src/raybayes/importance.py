@@ -121,4 +121,5 @@ def _smoothed(log_w: Array) -> tuple[Array, float]:
         return plain, -np.inf
     with np.errstate(all="ignore"):  # where all of the tail but the largest underflows
         smoothed, k = array_stats.psislw(-log_w)
-    return (smoothed, float(k)) if np.isfinite(k) else (plain, np.inf)
+    usable = np.isfinite(k) and not np.isnan(smoothed).any()
+    return (smoothed, float(k)) if usable else (plain, np.inf)

@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from raybayes import report
+from raybayes import alarms, report
 from raybayes.beamline.rml import read_rml
-from raybayes.diagnostics import mahalanobis, predictive_check
+from raybayes.diagnostics import Alarm, Predictive, mahalanobis, predictive_check
 from raybayes.errors import InputError
-from raybayes.importance import Refined
+from raybayes.importance import Refined, importance
 from raybayes.observations import Observation, Reading, Target, read_observation
 from raybayes.plan import explained
 from raybayes.posterior import Posterior
@@ -32,7 +33,6 @@ DRAWS = 4000
 PREDICTED = 200  # draws simulated again
 COMPARED = 400  # settings from the prior that an observation is held against
 STREAM = 4  # of random numbers, beside those of training and checks
-LEVEL = 0.01  # rate of false alarms
 LEVELS = (0.16, 0.84)  # of the central 68 % interval
 
 
@@ -43,6 +43,8 @@ class Inference:
     Attributes:
         draws: [DRAWS, d], in the parameters' units.
         predicted: [PREDICTED, size], counts: new readings at posterior draws.
+        check: of the measurement against what the draws predict.
+        unlike: distance of the beam from those that the study simulates.
         alarms: sentences; none where nothing speaks against the posterior.
     """
 
@@ -51,7 +53,25 @@ class Inference:
     parameters: list[report.Parameter]
     draws: Array
     predicted: Array
+    check: Predictive
+    unlike: Alarm
     alarms: tuple[str, ...]
+
+    @cached_property
+    def log_prob(self) -> Array:
+        """[DRAWS], of the draws, in nats."""
+        return self.posterior.log_prob(self.draws, self.observation.x)
+
+    @property
+    def best(self) -> Array:
+        """[d]: of the draws that were simulated again, the one nearest to the measurement.
+
+        All medians together may lie between the posterior's modes, where no draw is; but where a
+        simulation failed it is not known whose prediction is whose, and they must do.
+        """
+        if len(self.predicted) < PREDICTED:
+            return np.median(self.draws, axis=0)
+        return np.asarray(self.draws[self.check.chi2.argmin()])
 
     def table(self) -> list[dict[str, Any]]:
         """A row per parameter: mean, median, sd, central 68 % interval, unit."""
@@ -92,10 +112,19 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
 
 def open_posterior(run: Run) -> Posterior:
     """What the run has trained."""
+    return Posterior.load(trained_file(run))
+
+
+def trained_file(run: Run) -> Path:
+    """Where it stands.
+
+    Raises:
+        InputError: the run has not come so far.
+    """
     path = run.folder / "posterior.safetensors"
     if not path.exists():
         raise InputError(f"{run.folder}: its study has not been trained yet; run it to its end")
-    return Posterior.load(path)
+    return path
 
 
 def target_of(detector: Detector) -> Target:
@@ -147,14 +176,61 @@ def infer_files(
 
 def infer(run: Run, observation: Observation, seed: int = 0) -> Inference:
     """Draws at a measurement, what they predict, and what speaks against them."""
-    posterior, detector = open_posterior(run), run.study.detector
-    draws = posterior.sample(observation.x, DRAWS, seed)
-    profiles = run.expected(draws[:PREDICTED], (STREAM, seed))
-    rng = np.random.default_rng((run.study.seed, STREAM, seed))
-    predicted = detector.observe(profiles, rng)
-    said = [_unexplained(observation.x, detector, profiles, predicted), *_unlike(run, observation)]
-    alarms = tuple(sentence for sentence in said if sentence)
-    return Inference(posterior, observation, report_parameters(run), draws, predicted, alarms)
+    return Trained(run).infer(observation, seed)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run in memory: what no measurement changes is read or simulated once."""
+
+    run: Run
+
+    @cached_property
+    def posterior(self) -> Posterior:
+        return open_posterior(self.run)
+
+    @cached_property
+    def parameters(self) -> list[report.Parameter]:
+        return report_parameters(self.run)
+
+    @cached_property
+    def known(self) -> Array:
+        """[COMPARED, 5]: summaries of beams at settings from the prior."""
+        rng = np.random.default_rng((self.run.study.seed, STREAM))
+        theta = self.run.study.prior.sample(COMPARED, rng)
+        return alarms.beam_summaries(self.run.study.detector, self.run.observe(theta, rng))
+
+    def expected(self, theta: Array) -> Array:
+        """Expected counts [size] at one theta [d]; smooth in theta where the tracer is ours."""
+        run = self.run
+        if run.exact:
+            profile = run.simulator.profiles(theta[None], None)[0]
+        else:
+            profile = run.expected(theta[None], (STREAM,))
+        if not len(profile):
+            raise InputError("this setting cannot be simulated; move a parameter back")
+        return run.study.detector.expected(profile[0])
+
+    def infer(self, observation: Observation, seed: int = 0) -> Inference:
+        """See `infer`."""
+        run, detector = self.run, self.run.study.detector
+        draws = self.posterior.sample(observation.x, DRAWS, seed)
+        profiles = run.expected(draws[:PREDICTED], (STREAM, seed))
+        rng = np.random.default_rng((run.study.seed, STREAM, seed))
+        predicted = detector.observe(profiles, rng)
+        expected = detector.expected(profiles)
+        check = predictive_check(observation.x, expected, detector.spread(expected), predicted)
+        seen = alarms.beam_summaries(detector, observation.x[None])
+        unlike = mahalanobis(self.known, seen)
+        said = [
+            alarms.unexplained(check),
+            alarms.unlike(unlike),
+            alarms.outside(self.known, seen[0]),
+        ]
+        raised = tuple(sentence for sentence in said if sentence)
+        return Inference(
+            self.posterior, observation, self.parameters, draws, predicted, check, unlike, raised
+        )
 
 
 def refine(run: Run, result: Inference, n: int = DRAWS, seed: int = 0) -> Refined:
@@ -163,82 +239,32 @@ def refine(run: Run, result: Inference, n: int = DRAWS, seed: int = 0) -> Refine
     Raises:
         InputError: the likelihood is not exact, or no draw could have made the measurement.
     """
+    x = result.observation.x
+    return result.posterior.refine(x, _log_likelihood(run, x), n, seed)
+
+
+def refining(run: Run, result: Inference, pieces: int = 32) -> Iterator[Refined | None]:
+    """`refine` for the result's own draws, a piece at a time, so that a caller can do other things
+    in between; all but the last are None.
+
+    Raises:
+        InputError: as `refine` does.
+    """
+    log_likelihood, parts = _log_likelihood(run, result.observation.x), []
+    for piece in np.array_split(result.draws, pieces):
+        parts.append(log_likelihood(piece))
+        yield None
+    log_p = np.concatenate(parts) + result.posterior.prior.log_prob(result.draws)
+    yield importance(result.draws, log_p, result.log_prob)
+
+
+def _log_likelihood(run: Run, x: Array) -> Callable[[Array], Array]:
     if not run.exact:
         raise InputError(
             f"study {run.study.name}: its simulations have a noise of their own, so their "
             'likelihood is not exact; refining needs our tracer with [tracing] mode = "expected"'
         )
-    x = result.observation.x
-    return result.posterior.refine(x, run.simulator.log_likelihood(x), n, seed)
-
-
-def _unexplained(x: Array, detector: Detector, profiles: Array, predicted: Array) -> str:
-    """An alarm where the posterior's own predictions do not look like the measurement."""
-    expected = detector.expected(profiles)
-    check = predictive_check(x, expected, detector.spread(expected), predicted)
-    if check.p_value > LEVEL:
-        return ""
-    return (
-        f"What the posterior predicts does not explain the measurement: chi² per bin "
-        f"{check.chi2_per_dof:.3g} where {check.replicated.mean():.3g} is expected (p = "
-        f"{check.p_value:.2g}). The beamline, the detector's settings or the network do not "
-        "describe it; do not act on these numbers."
-    )
-
-
-SUMMARIES = (
-    "total", "horizontal centroid", "vertical centroid", "horizontal rms width",
-    "vertical rms width",
-)  # fmt: skip
-
-
-def beam_summaries(detector: Detector, x: Array) -> Array:
-    """[n, 5] of observations [n, size]: total counts; centroids and rms widths, um.
-
-    The bins' background is subtracted; counts below it are taken as none.
-    """
-    both = detector.profiles(x)
-    rows = detector.bins[1] if detector.reads == "image" else 1
-    columns = detector.bins[0] if detector.reads == "image" else 1
-    halves = np.split(both, [detector.bins[0]], axis=-1)
-    columns_ = []
-    for axis, (half, summed) in enumerate(zip(halves, (rows, columns), strict=True)):
-        noise = np.sqrt(summed) * detector.read_noise
-        light = half - summed * detector.background
-        light = np.where(light > 3 * noise, light, 0.0)
-        total = light.sum(axis=-1) + 1e-9
-        edges = 1e3 * detector.edges(axis)
-        place = (edges[1:] + edges[:-1]) / 2
-        mean = light @ place / total
-        spread = np.sqrt(np.maximum(light @ place**2 / total - mean**2, 0))
-        columns_.append((total, mean, spread))
-    (total, x_mean, x_sd), (_, y_mean, y_sd) = columns_
-    return np.stack([total, x_mean, y_mean, x_sd, y_sd], axis=-1)
-
-
-def _unlike(run: Run, observation: Observation) -> list[str]:
-    """Alarms where the beam is unlike all that the study simulates."""
-    rng = np.random.default_rng((run.study.seed, STREAM))
-    theta = run.study.prior.sample(COMPARED, rng)
-    known = beam_summaries(run.study.detector, run.observe(theta, rng))
-    seen = beam_summaries(run.study.detector, observation.x[None])
-    alarm = mahalanobis(known, seen)
-    outside = [
-        f"{name} {value:.4g} (simulated: {low:.4g} to {high:.4g})"
-        for name, value, low, high in zip(
-            SUMMARIES, seen[0], known.min(axis=0), known.max(axis=0), strict=True
-        )
-        if not low <= value <= high
-    ]
-    said = []
-    if alarm.raised(LEVEL)[0]:
-        said.append(
-            f"The beam is unlike those that the study simulates (Mahalanobis distance "
-            f"{alarm.statistic[0]:.3g}, p = {alarm.p_value[0]:.2g})."
-        )
-    if outside:
-        said.append(f"Outside all of {COMPARED} simulated beams: {'; '.join(outside)}.")
-    return said
+    return run.simulator.log_likelihood(x)
 
 
 def write(run: Run, result: Inference, folder: Path) -> dict[str, str]:
@@ -261,7 +287,7 @@ def as_result(run: Run, result: Inference) -> Result:
         names=tuple(p.name for p in result.parameters),
         units=tuple(p.unit for p in result.parameters),
         draws=result.draws,
-        log_prob=posterior.log_prob(result.draws, result.observation.x),
+        log_prob=result.log_prob,
         done=result.observation.done,
         alarms=result.alarms,
         made_by=posterior.made_by,

@@ -214,13 +214,15 @@ class Posterior:
                 f"the observation has shape {values.shape}; it must be [{self.size}] or "
                 f"[n, {self.size}] counts"
             )
-        bad = np.argwhere(~np.isfinite(values))
+        with np.errstate(over="ignore"):
+            counts = values.astype(np.float32)
+        bad = np.argwhere(~np.isfinite(counts))
         if len(bad):
             raise InputError(
                 f"the observation is not finite in {len(bad)} places, the first at index "
                 f"{[int(i) for i in bad[0]]}; mend or mask these counts first"
             )
-        return np.atleast_2d(values).astype(np.float32), values.ndim == 1
+        return np.atleast_2d(counts), values.ndim == 1
 
     def _thetas(self, theta: ArrayLike, m: int | None) -> Array:
         points = np.asarray(theta, np.float64)

@@ -64,7 +64,7 @@ def misalignments(beamline: Beamline) -> dict[str, str]:
     found = {}
     for element in beamline.elements:
         off = [
-            f"{id_.removesuffix('error')} {element.number(id_):g} {kind.unit}"
+            f"{id_.removesuffix('error')} {element.number(id_):.4g} {kind.unit}"
             for id_, kind in ALIGNMENT.items()
             if isinstance(kind, Number) and element.number(id_) != 0
         ]

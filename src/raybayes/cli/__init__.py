@@ -1,6 +1,8 @@
 """The command line. Heavy packages are imported inside the command that needs them."""
 
-from raybayes.cli import beams, campaigns, doctor, engines, infer, new, run
+from raybayes.cli import beams, campaigns, doctor, engines, infer, new, run, workbench
 from raybayes.cli.frame import app, main
 
-__all__ = ["app", "beams", "campaigns", "doctor", "engines", "infer", "main", "new", "run"]
+__all__ = [
+    "app", "beams", "campaigns", "doctor", "engines", "infer", "main", "new", "run", "workbench",
+]  # fmt: skip

@@ -1,9 +1,8 @@
-// The page around flow.js: take a file, refuse it in a sentence or show what it says.
+// The page around flow.js and drawing.js: take a file, refuse it in a sentence or show what it says.
 "use strict";
 
 (() => {
-  const DRAWS = 1000, LARGEST = 5e6, BINS = 40;
-  const BLUE = "#2166ac", ORANGE = "#d95f02", GREY = "#8c8c8c";
+  const DRAWS = 1000, LARGEST = 5e6;
   const $ = (id) => document.getElementById(id);
   const model = raybayes.loaded(JSON.parse($("flow").textContent));
   const [horizontal, vertical] = model.edges.map((edge) => edge.length - 1);
@@ -73,7 +72,7 @@
     told(`${name}: ${DRAWS} draws from the posterior.${warning}`, far > 1);
     tabled(theta);
     profiles($("flow-profile"), x);
-    corner($("flow-corner"), theta);
+    drawing.corner($("flow-corner"), axes, theta);
     $("flow-results").hidden = false;
     raybayes.last = theta;
   }
@@ -93,34 +92,11 @@
     }));
   }
 
-  // A canvas as wide as its place, drawn in CSS pixels.
-  function brush(canvas, height) {
-    const ratio = window.devicePixelRatio || 1, width = canvas.parentElement.clientWidth || 900;
-    Object.assign(canvas, { width: width * ratio, height: height * ratio });
-    Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
-    const pen = canvas.getContext("2d");
-    pen.scale(ratio, ratio);
-    pen.clearRect(0, 0, width, height);
-    pen.font = "11px system-ui, sans-serif";
-    return { pen, width };
-  }
-
   function profiles(canvas, x) {
-    const { pen, width } = brush(canvas, 200), half = width / 2;
-    summed(x).forEach((counts, k) => {
-      const edge = model.edges[k], left = half * k + 45, wide = half - 65, top = Math.max(...counts);
-      const place = (i) => left + (wide * (i + 0.5)) / counts.length;
-      pen.strokeStyle = BLUE;
-      pen.beginPath();
-      counts.forEach((v, i) => pen.lineTo(place(i), 160 - (145 * Math.max(v, 0)) / top));
-      pen.stroke();
-      pen.fillStyle = "#333";
-      pen.textAlign = "right";
-      pen.fillText(Number(top.toPrecision(3)), left - 4, 20);
-      pen.fillText("0", left - 4, 163);
-      pen.textAlign = "center";
-      pen.fillText(`${["horizontal", "vertical"][k]} position, ${edge[0].toPrecision(3)} … ${edge.at(-1).toPrecision(3)} mm`, left + wide / 2, 182);
-    });
+    const titles = ["horizontal", "vertical"];
+    drawing.profiles(canvas, summed(x).map((values, k) => ({
+      edges: model.edges[k], title: titles[k], lines: [{ values, colour: drawing.colours.predicted }],
+    })));
   }
 
   function summed(x) {
@@ -128,50 +104,6 @@
     const columns = new Array(horizontal).fill(0), rows = new Array(vertical).fill(0);
     x.forEach((v, i) => { columns[i % horizontal] += v; rows[Math.floor(i / horizontal)] += v; });
     return [columns, rows];
-  }
-
-  function corner(canvas, theta) {
-    const d = axes.length, margin = 70, height = Math.min(canvas.parentElement.clientWidth || 900, 150 * d + margin);
-    const { pen } = brush(canvas, height), cell = (height - margin) / d;
-    const at = (axis, v) => (cell - 10) * (v - axis.low) / (axis.high - axis.low);
-    for (let i = 0; i < d; i++) for (let j = 0; j <= i; j++) {
-      const left = margin + j * cell, top = i * cell + 4;
-      pen.strokeStyle = "#bbb";
-      pen.strokeRect(left, top, cell - 10, cell - 10);
-      pen.fillStyle = BLUE;
-      if (i === j) bars(pen, theta.map((t) => at(axes[j], t[j])), left, top, cell - 10);
-      else for (const t of theta) pen.fillRect(left + at(axes[j], t[j]), top + cell - 10 - at(axes[i], t[i]), 1.3, 1.3);
-    }
-    labelled(pen, cell, margin, height);
-  }
-
-  function bars(pen, places, left, top, side) {
-    const counts = new Array(BINS).fill(0);
-    for (const place of places) counts[Math.min(BINS - 1, Math.max(0, Math.floor((BINS * place) / side)))]++;
-    const most = Math.max(...counts);
-    counts.forEach((n, k) => {
-      const tall = (side - 6) * n / most;
-      pen.fillRect(left + (side * k) / BINS, top + side - tall, side / BINS, tall);
-    });
-  }
-
-  function labelled(pen, cell, margin, height) {
-    pen.fillStyle = "#333";
-    axes.forEach((axis, j) => {
-      const label = axis.unit ? `${axis.name} [${axis.unit}]` : axis.name;
-      const ends = [axis.low, axis.high].map((v) => Number(v.toPrecision(4)));
-      pen.textAlign = "left";
-      pen.fillText(ends[0], margin + j * cell, height - margin + 14);
-      pen.textAlign = "right";
-      pen.fillText(ends[1], margin + (j + 1) * cell - 10, height - margin + 14);
-      pen.textAlign = "center";
-      pen.fillText(label, margin + (j + 0.5) * cell - 5, height - margin + 30 + 14 * (j % 2), cell * 1.8);
-      pen.save();
-      pen.translate(margin - 12 - 14 * (j % 2), (j + 0.5) * cell);
-      pen.rotate(-Math.PI / 2);
-      pen.fillText(label, 0, 0, cell * 1.8);
-      pen.restore();
-    });
   }
 
   const input = $("flow-file"), drop = $("flow-drop");

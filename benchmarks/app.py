@@ -1,0 +1,54 @@
+"""The workbench's answers, timed: an inference, one setting of the sliders, the exact likelihood.
+
+python benchmarks/app.py out/ue112: milliseconds of what the server computes, median and the
+quartiles of repeated calls, after a study was opened.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from raybayes.cli.frame import prepare_jax
+
+
+def timed(name: str, call: Callable[[int], object], times: int) -> None:
+    found, used = [], time.process_time()
+    for i in range(times):
+        begun = time.perf_counter()
+        call(i)
+        found.append(1e3 * (time.perf_counter() - begun))
+    used = 1e3 * (time.process_time() - used) / times
+    low, middle, high = np.quantile(found, [0.25, 0.5, 0.75])
+    print(f"{name:42} {middle:7.1f} ms ({low:.1f} .. {high:.1f}), {used:7.1f} ms of CPU")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    out = parser.parse_args().out
+    prepare_jax()
+    from raybayes.web.desk import Desk
+    from raybayes.web.shelf import shelf
+    from raybayes.web.uploads import Uploads
+    from raybayes.web.wishes import Example, Opening, Refinement, Setting
+
+    with tempfile.TemporaryDirectory() as folder:
+        desk = Desk(shelf([out]), Uploads(Path(folder)), Path(folder))
+        timed("opening", lambda i: desk.open(Opening(study="1")), 1)
+        timed("inference", lambda i: desk.example(Example(study="1", number=i)), 30)
+        first = desk.example(Example(study="1"))
+        theta = [row["median"] for row in first["rows"]]
+        setting = Setting(study="1", theta=theta, result=first["id"])
+        timed("one setting of the sliders", lambda i: desk.simulate(setting), 200)
+        timed("the beamline drawn", lambda i: desk.layout(setting), 10)
+        timed(
+            "the exact likelihood", lambda i: list(desk.refine(Refinement(result=first["id"]))), 10
+        )
+
+
+if __name__ == "__main__":
+    main()

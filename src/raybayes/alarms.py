@@ -1,0 +1,74 @@
+"""What speaks against a posterior at one measurement, in sentences."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raybayes.diagnostics import Alarm, Predictive
+from raybayes.simulate.detector import Detector
+
+Array = NDArray[np.float64]
+
+LEVEL = 0.01  # rate of false alarms
+
+
+def unexplained(check: Predictive) -> str:
+    """An alarm where the posterior's own predictions do not look like the measurement."""
+    if check.p_value > LEVEL:
+        return ""
+    return (
+        f"What the posterior predicts does not explain the measurement: chi² per bin "
+        f"{check.chi2_per_dof:.3g} where {check.replicated.mean():.3g} is expected (p = "
+        f"{check.p_value:.2g}). The beamline, the detector's settings or the network do not "
+        "describe it; do not act on these numbers."
+    )
+
+
+SUMMARIES = (
+    "total", "horizontal centroid", "vertical centroid", "horizontal rms width",
+    "vertical rms width",
+)  # fmt: skip
+
+
+def beam_summaries(detector: Detector, x: Array) -> Array:
+    """[n, 5] of observations [n, size]: total counts; centroids and rms widths, um.
+
+    The bins' background is subtracted; counts below it are taken as none.
+    """
+    both = detector.profiles(x)
+    rows = detector.bins[1] if detector.reads == "image" else 1
+    columns = detector.bins[0] if detector.reads == "image" else 1
+    halves = np.split(both, [detector.bins[0]], axis=-1)
+    columns_ = []
+    for axis, (half, summed) in enumerate(zip(halves, (rows, columns), strict=True)):
+        noise = np.sqrt(summed) * detector.read_noise
+        light = half - summed * detector.background
+        light = np.where(light > 3 * noise, light, 0.0)
+        total = light.sum(axis=-1) + 1e-9
+        edges = 1e3 * detector.edges(axis)
+        place = (edges[1:] + edges[:-1]) / 2
+        mean = light @ place / total
+        spread = np.sqrt(np.maximum(light @ place**2 / total - mean**2, 0))
+        columns_.append((total, mean, spread))
+    (total, x_mean, x_sd), (_, y_mean, y_sd) = columns_
+    return np.stack([total, x_mean, y_mean, x_sd, y_sd], axis=-1)
+
+
+def unlike(alarm: Alarm) -> str:
+    """An alarm where the beam is unlike all that the study simulates."""
+    if not alarm.raised(LEVEL)[0]:
+        return ""
+    return (
+        f"The beam is unlike those that the study simulates (Mahalanobis distance "
+        f"{alarm.statistic[0]:.3g}, p = {alarm.p_value[0]:.2g})."
+    )
+
+
+def outside(known: Array, seen: Array) -> str:
+    """An alarm where a summary is beyond all of the simulated ones."""
+    ends = zip(SUMMARIES, seen, known.min(axis=0), known.max(axis=0), strict=True)
+    beyond = [
+        f"{name} {value:.4g} (simulated: {low:.4g} to {high:.4g})"
+        for name, value, low, high in ends
+        if not low <= value <= high
+    ]
+    return f"Outside all of {len(known)} simulated beams: {'; '.join(beyond)}." if beyond else ""

@@ -1,0 +1,130 @@
+"""The addresses that the page asks, each with its answer as JSON or as a file."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import resources
+from pathlib import PurePosixPath
+from typing import Any, TypeVar
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from raybayes.errors import InputError
+from raybayes.plan import explained
+from raybayes.web.desk import Desk
+from raybayes.web.exports import TYPES
+from raybayes.web.uploads import LIMIT, bounded
+from raybayes.web.wishes import Example, Measurement, Opening, Refinement, Setting, Wish
+
+BODY = 2**20  # bytes of a wish
+ASSETS = {
+    "": ("app.html", "text/html"),
+    "page.css": ("page.css", "text/css"),
+    "app.css": ("app.css", "text/css"),
+    "drawing.js": ("drawing.js", "text/javascript"),
+    "app.js": ("app.js", "text/javascript"),
+}
+T = TypeVar("T")
+W = TypeVar("W", bound=Wish)
+
+
+class Malformed(InputError):
+    """A request that the page would not make."""
+
+    status = 400
+
+
+def application(desk: Desk) -> Starlette:
+    """The page, and what it may ask for; without a gate."""
+    handlers: Any = {InputError: _refused, Exception: _failed}
+    return Starlette(routes=Endpoints(desk).routes(), exception_handlers=handlers)
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Of one desk. Numba's threads and matplotlib's figures serve one caller at a time."""
+
+    desk: Desk
+    alone: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+
+    def routes(self) -> list[Route]:
+        desk = self.desk
+        wishes: list[tuple[Callable[[Any], Any], type[Wish]]] = [
+            (desk.open, Opening),
+            (desk.infer, Measurement),
+            (desk.example, Example),
+            (desk.simulate, Setting),
+            (desk.layout, Setting),
+        ]
+        return [
+            *(Route(f"/{name}", partial(_asset, *asset)) for name, asset in ASSETS.items()),
+            Route("/api/studies", self.studies),
+            Route("/api/upload", self.upload, methods=["POST"]),
+            *(
+                Route(f"/api/{wished.__name__}", self.answer(wished, kind), methods=["POST"])
+                for wished, kind in wishes
+            ),
+            Route("/api/refine", self.refine, methods=["POST"]),
+            Route("/api/results/{result}/{kind}", self.export),
+        ]
+
+    async def computed(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await anyio.to_thread.run_sync(function, *arguments, limiter=self.alone)
+
+    def answer(self, wished: Callable[[Any], Any], kind: type[Wish]) -> Callable[[Request], Any]:
+        async def endpoint(request: Request) -> Response:
+            return JSONResponse(await self.computed(wished, await _wish(request, kind)))
+
+        return endpoint
+
+    async def studies(self, request: Request) -> Response:
+        return JSONResponse({"studies": self.desk.studies(), "limit": LIMIT})
+
+    async def upload(self, request: Request) -> Response:
+        length, name = request.headers.get("content-length"), request.headers.get("x-file-name", "")
+        received = await self.desk.uploads.receive(request.stream(), length, name)
+        return JSONResponse({"id": received})
+
+    async def refine(self, request: Request) -> Response:
+        pieces, found = self.desk.refine(await _wish(request, Refinement)), None
+        while found is None:
+            found = await self.computed(next, pieces)
+        return JSONResponse(found)
+
+    async def export(self, request: Request) -> Response:
+        result, kind = request.path_params["result"], request.path_params["kind"]
+        content, name = await self.computed(self.desk.export, result, kind)
+        attached = {"content-disposition": f'attachment; filename="{name}"'}
+        return Response(content, media_type=TYPES[PurePosixPath(kind).suffix], headers=attached)
+
+
+async def _asset(name: str, kind: str, request: Request) -> Response:
+    return Response((resources.files("raybayes") / "data" / name).read_bytes(), media_type=kind)
+
+
+async def _wish(request: Request, kind: type[W]) -> W:
+    length = request.headers.get("content-length")
+    pieces = [piece async for piece in bounded(request.stream(), length, BODY, "the request")]
+    try:
+        return kind.model_validate(json.loads(b"".join(pieces)))
+    except ValidationError as error:
+        raise Malformed(explained(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise Malformed("the request is not JSON") from error
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, getattr(error, "status", 422))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """What nobody foresaw; its traceback stands in the terminal."""
+    sentence = "Something went wrong in raybayes itself; the terminal that runs it says what."
+    return JSONResponse({"error": sentence}, 500)

@@ -1,0 +1,103 @@
+"""Who may talk to the page: a browser on this machine that has the link."""
+
+import hmac
+import secrets
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+
+def _secret() -> str:
+    return secrets.token_urlsafe(32)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Secrets of one server: what its link holds, and the cookie that the link is changed for."""
+
+    port: int
+    token: str = field(default_factory=_secret, repr=False)
+    session: str = field(default_factory=_secret, repr=False)
+
+    @property
+    def link(self) -> str:
+        return f"http://127.0.0.1:{self.port}/?token={self.token}"
+
+    @property
+    def cookie(self) -> str:
+        """Ports share a browser's cookies, so the port is in the name."""
+        return f"raybayes-{self.port}"
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return f"127.0.0.1:{self.port}", f"localhost:{self.port}"
+
+
+def refusal(keys: Keys, request: Request) -> str:
+    """Why a request is not answered; empty where it is."""
+    headers = request.headers
+    if headers.get("host") not in keys.hosts:  # a foreign name that leads here: DNS rebinding
+        return "This server answers to 127.0.0.1 only."
+    origins = [f"http://{host}" for host in keys.hosts]
+    if request.method not in ("GET", "HEAD") and headers.get("origin") not in origins:
+        return "Only the workbench's own page may ask for this."
+    if not _same(request.cookies.get(keys.cookie, ""), keys.session):
+        return "Open the link that `raybayes app` printed; without its token nothing is shown."
+    return ""
+
+
+def _enters(keys: Keys, request: Request) -> bool:
+    """Whether it comes by the link."""
+    known = request.headers.get("host") in keys.hosts and request.url.path == "/"
+    return known and _same(request.query_params.get("token", ""), keys.token)
+
+
+def _same(given: str, secret: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), secret.encode())
+
+
+def _welcome(keys: Keys) -> Response:
+    """The token is changed for a cookie and leaves the address bar."""
+    response = RedirectResponse("/", status_code=303)
+    response.set_cookie(keys.cookie, keys.session, httponly=True, samesite="strict")
+    return response
+
+
+@dataclass(frozen=True)
+class Gate:
+    """In front of an application: refuses strangers, and adds the headers that keep the page shut
+    to other sites."""
+
+    app: ASGIApp
+    keys: Keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                extra = [(k.encode(), v.encode()) for k, v in HEADERS.items()]
+                message["headers"] = [*message["headers"], *extra]
+            await send(message)
+
+        await self._answer(Request(scope))(scope, receive, with_headers)
+
+    def _answer(self, request: Request) -> ASGIApp:
+        if _enters(self.keys, request):
+            return _welcome(self.keys)
+        why_not = refusal(self.keys, request)
+        return PlainTextResponse(why_not, status_code=403) if why_not else self.app

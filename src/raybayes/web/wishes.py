@@ -1,0 +1,48 @@
+"""What the page may ask for."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Wish(BaseModel):
+    """Nothing but the fields that are named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Opening(Wish):
+    """A study, by its id."""
+
+    study: str
+
+
+class Measurement(Wish):
+    """The posterior at measured files; `reading` changes the study's [observation]."""
+
+    study: str
+    files: list[str] = Field(min_length=1, max_length=2)
+    dark: str | None = None
+    reading: dict[str, Any] = {}
+    seed: int = Field(0, ge=0, lt=2**32)
+
+
+class Example(Wish):
+    """The posterior at a simulated observation; another one for another number."""
+
+    study: str
+    number: int = Field(0, ge=0, lt=2**32)
+
+
+class Refinement(Wish):
+    """A result, to be corrected by the exact likelihood."""
+
+    result: str
+
+
+class Setting(Wish):
+    """One value for every parameter, beside a result where there is one."""
+
+    study: str
+    theta: list[float]
+    result: str | None = None
