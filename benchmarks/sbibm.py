@@ -4,28 +4,39 @@
     ./run python benchmarks/sbibm.py                       # everything: hours
 
 For every task and budget one ensemble is trained on simulations from the prior, single round,
-without the likelihood. Each of ten observations gets 10,000 draws, which a classifier tries to
-tell from 10,000 draws of the reference posterior (0.5: it cannot; sbibm's definition: z-scored,
-two layers of 10 d units, 5 folds). References: FILE.npz with true_parameters, observations and
-reference_posterior_samples [10, 10000, d], or the exact posterior where the task has one.
+without the likelihood; which of three configurations is used, held-out pairs decide. Each of ten
+observations gets 10,000 draws, which a classifier tries to tell from 10,000 draws of the reference
+posterior (0.5: it cannot; sbibm's definition: z-scored, two layers of 10 d units, 5 folds). With
+--refine, draws that the task's likelihood has weighed stand in a column of their own. References: FILE.npz with true_parameters, observations and
+reference_posterior_samples [10, 10000, d]; without one, our own observations and draws of
+their exact posteriors, which are kept in out/sbibm.
 """
 
 import argparse
 import json
 import os
+import sys
 import time
+from pathlib import Path
 
 os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={os.cpu_count()}")
 
 import numpy as np
 from joblib import Parallel, delayed
 
-from raybayes import Estimator, Training
+from raybayes import Estimator, Training, reference_posterior
 from raybayes.density import maf_nsf
 from raybayes.diagnostics import c2st
+from raybayes.estimator import best_of
 from raybayes.tasks import TASKS
 
 DRAWS = 10_000
+OWN = Path("out/sbibm")
+CHOICES = (  # where a network starts, and its weight decay by the number of simulations
+    ("prior", lambda simulations: 300 / simulations),
+    ("prior", lambda simulations: 1.0),
+    ("linear", lambda simulations: 300 / simulations),
+)
 PUBLISHED = {  # mean C2ST of NPE and SNPE, arXiv 2101.04653, at 1e3 and 1e4 simulations
     "two_moons": {1000: (0.725, 0.643), 10_000: (0.606, 0.554)},
     "slcp": {1000: (0.975, 0.965), 10_000: (0.901, 0.845)},
@@ -38,58 +49,108 @@ PUBLISHED = {  # mean C2ST of NPE and SNPE, arXiv 2101.04653, at 1e3 and 1e4 sim
 }
 
 
-def estimator(prior, simulations, seed):
-    """The one configuration; epochs, weight decay and what is held out follow the budget."""
-    density = maf_nsf(members=4, bins=16, embedding={"widths": (64, 64)}, start="both")
+def estimators(prior, simulations, seed, members, choices=CHOICES):
+    """The configurations that every task is tried with; epochs and more follow the budget."""
     epochs = max(80, min(200, round(2e5 / simulations)))
-    training = Training(
-        epochs=epochs,
-        patience=epochs,
-        batch=100,
-        learning_rate=1e-2,
-        weight_decay=300 / simulations,
-        validation=min(0.1, 500 / simulations),
-    )
-    return Estimator(prior, density, training, seed=seed)
+    for start, weight_decay in choices:
+        density = maf_nsf(members=members, bins=16, embedding={"widths": (64, 64)}, start=start)
+        training = Training(
+            epochs=epochs,
+            patience=epochs,
+            batch=100,
+            learning_rate=1e-2,
+            weight_decay=weight_decay(simulations),
+            validation=min(0.1, 500 / simulations),
+        )
+        yield Estimator(prior, density, training, seed=seed)
 
 
-def references(task, file, rng):
+def fit(prior, theta, x, seed):
+    """An ensemble of what does best for one network on held-out pairs; and its name."""
+    simulations = len(theta)
+    pilots = list(estimators(prior, simulations, seed, 1))
+    best, _ = best_of(pilots, theta, x)
+    choice = CHOICES[next(i for i, pilot in enumerate(pilots) if pilot is best)]
+    fitter = next(estimators(prior, simulations, seed, 4, [choice]))
+    return fitter.fit(theta, x), fitter
+
+
+def references(name, file):
     """Observations [10, size] and draws of their posteriors [10, DRAWS, d]."""
     if file:
         with np.load(file, allow_pickle=False) as stored:
             return stored["observations"], stored["reference_posterior_samples"]
-    if task.exact is None:
-        raise SystemExit("this task has no exact posterior: give --references FILE.npz")
-    x = task.simulate(task.prior.sample(10, rng), rng)
-    return x, np.stack([task.exact(one, DRAWS, rng) for one in x])
+    cache = OWN / f"{name}.npz"
+    if not cache.exists():
+        task, rng = TASKS[name](), np.random.default_rng(1_000_000)
+        x = task.simulate(task.prior.sample(10, rng), rng)
+        draws = [exact(task, one, rng) for one in x]
+        OWN.mkdir(parents=True, exist_ok=True)
+        np.savez(cache, observations=x, reference_posterior_samples=draws)
+    return references(name, cache)
 
 
-def run(name, simulations, file, seed, observations):
+def exact(task, x, rng):
+    """DRAWS draws of the exact posterior, from its closed form or by nested sampling."""
+    if task.exact is not None:
+        return task.exact(x, DRAWS, rng)
+    found = reference_posterior(
+        task.prior, lambda theta: task.log_likelihood(theta, x), DRAWS, live=1000
+    )
+    if not found.converged:
+        print(f"reference: its two runs differ, R-hat {found.r_hat.max():.3f}", file=sys.stderr)
+    return rng.permutation(found.draws)
+
+
+def refined(task, posterior, x):
+    """DRAWS draws of the network, weighed by the likelihood."""
+    found = posterior.refine(x, lambda theta: task.log_likelihood(theta, x), 5 * DRAWS)
+    return found.sample(DRAWS)
+
+
+def scores(references, posteriors):
+    """C2ST of each pair of samples."""
+    pairs = zip(references, posteriors, strict=True)
+    tests = Parallel(os.cpu_count())(delayed(c2st)(a, b) for a, b in pairs)
+    return [float(test.accuracy) for test in tests]
+
+
+def run(name, simulations, a):
     """One row of the table."""
-    task, rng = TASKS[name](), np.random.default_rng(seed)
-    observed, exact = references(task, file, np.random.default_rng(1_000_000))
+    task, rng = TASKS[name](), np.random.default_rng(a.seed)
+    observed, known = (part[: a.observations] for part in references(name, file_of(name, a)))
     theta = task.prior.sample(simulations, rng)
     x, start = task.simulate(theta, rng), time.perf_counter()
-    fitter = estimator(task.prior, simulations, seed)
-    posterior = fitter.fit(theta, x)
+    posterior, fitter = fit(task.prior, theta, x, a.seed)
     seconds = time.perf_counter() - start
-    draws = posterior.sample(observed[:observations].reshape(-1, x.shape[1]), DRAWS, seed)
-    pairs = zip(exact[:observations], draws, strict=True)
-    tests = Parallel(os.cpu_count())(delayed(c2st)(a, b) for a, b in pairs)
-    scores = [test.accuracy for test in tests]
-    npe, snpe = PUBLISHED.get(name, {}).get(simulations, (None, None))
-    return {
+    observed = observed.reshape(-1, x.shape[1])
+    each = scores(known, posterior.sample(observed, DRAWS, a.seed))
+    npe, snpe = PUBLISHED[name].get(simulations, (None, None))
+    row = {
         "task": name,
         "simulations": simulations,
-        "c2st": float(np.mean(scores)),
-        "standard_error": float(np.std(scores, ddof=1) / np.sqrt(len(scores))),
+        "c2st": float(np.mean(each)),
+        "standard_error": float(np.std(each, ddof=1) / np.sqrt(len(each))),
         "npe": npe,
         "snpe": snpe,
         "seconds": seconds,
-        "epochs": len(fitter.fit_.history),
+        "start": fitter.density.start,
+        "weight_decay": fitter.training.weight_decay,
         "best_epochs": fitter.fit_.best_epochs,
-        "each": [round(float(s), 4) for s in scores],
+        "each": [round(score, 4) for score in each],
     }
+    if a.refine:
+        likely = scores(known, [refined(task, posterior, one) for one in observed])
+        row["c2st_with_likelihood"] = float(np.mean(likely))
+    return row
+
+
+def file_of(name, a):
+    """The references that were given, or None."""
+    if a.references and os.path.isdir(a.references):
+        file = os.path.join(a.references, f"{name}.npz")
+        return file if os.path.exists(file) else None
+    return a.references
 
 
 def main():
@@ -98,30 +159,28 @@ def main():
     parser.add_argument("--simulations", type=int, action="append")
     parser.add_argument("--references", help="FILE.npz, or a folder with TASK.npz files")
     parser.add_argument("--observations", type=int, default=10, help="fewer are quicker")
+    parser.add_argument("--refine", action="store_true", help="and the draws that it makes exact")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     a = parser.parse_args()
     if not a.json:
-        print("task                     simulations  C2ST (s.e.)      NPE   SNPE  training")
+        print(f"{'task':24} simulations  C2ST (s.e.)    likelihood    NPE   SNPE  training")
     for name in a.task or PUBLISHED:
-        file = a.references
-        if file and os.path.isdir(file):
-            file = os.path.join(file, f"{name}.npz")
-            file = file if os.path.exists(file) else None
         for simulations in a.simulations or (1000, 10_000):
-            row = run(name, simulations, file, a.seed, a.observations)
-            if a.json:
-                print(json.dumps(row), flush=True)
-                continue
-            published = "  ".join(
-                "-" if p is None else f"{p:.3f}" for p in (row["npe"], row["snpe"])
-            )
-            print(
-                f"{name:24} {simulations:11d}  {row['c2st']:.3f} ({row['standard_error']:.3f})"
-                f"   {published}  {row['seconds']:.0f} s, best epochs"
-                f" {row['best_epochs']} of {row['epochs']}",
-                flush=True,
-            )
+            row = run(name, simulations, a)
+            print(json.dumps(row) if a.json else line(row), flush=True)
+
+
+def line(row):
+    """Of the table."""
+    keys = ("c2st_with_likelihood", "npe", "snpe")
+    score = f"{row['c2st']:.3f} ({row['standard_error']:.3f})"
+    numbers = "  ".join("    -" if row.get(k) is None else f"{row[k]:.3f}" for k in keys)
+    return (
+        f"{row['task']:24} {row['simulations']:11d}  {score}"
+        f"         {numbers}  {row['seconds']:.0f} s, start {row['start']}, decay"
+        f" {row['weight_decay']:.3g}, best epochs {row['best_epochs']}"
+    )
 
 
 if __name__ == "__main__":

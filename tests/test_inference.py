@@ -27,7 +27,7 @@ from raybayes.density.mixing import ActNorm
 from raybayes.density.standardised import regressed
 from raybayes.density.trees import stack, trainable
 from raybayes.errors import InputError
-from raybayes.estimator import Estimator
+from raybayes.estimator import Estimator, best_of
 from raybayes.posterior import Posterior
 from raybayes.prior import (
     Independent,
@@ -545,19 +545,25 @@ def test_an_embedding_trained_before(target, frozen, tmp_path):
     assert np.array_equal(again.sample(x[0], 5), posterior.sample(x[0], 5))
 
 
-def test_the_better_start_is_kept():
+def test_the_best_of_two():
     """x linear in z with 10 parameters and few pairs: only the linear start comes near."""
     rng = np.random.default_rng(3)
     prior = box([f"t{i}" for i in range(10)], [-1] * 10, [1] * 10)
     theta = prior.sample(400, rng)
     x = prior.to_real(theta) + 0.3 * rng.standard_normal(theta.shape)
-    estimator = Estimator(prior, deep(**SMALL, members=2, start="both"), Training(epochs=3))
-    posterior = estimator.fit(theta, x)
+    tried = [
+        Estimator(prior, deep(**SMALL, members=2, start=start), Training(epochs=3))
+        for start in ("prior", "linear")
+    ]
+    estimator, posterior = best_of(tried, theta, x)
+    assert estimator is tried[1]
     draws = prior.to_real(posterior.sample(x[0], 4000))
     gain = 1 / (1 + 0.3**2)
     np.testing.assert_allclose(draws.mean(axis=0), gain * x[0], atol=0.2)
     np.testing.assert_allclose(draws.std(axis=0), 0.3 * gain**0.5, rtol=0.25)
     assert posterior.density.count == 2 and len(estimator.fit_.best_epochs) == 2
+    with pytest.raises(InputError, match="at least one estimator"):
+        best_of([], theta, x)
 
 
 class Shifted:

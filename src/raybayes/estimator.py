@@ -1,6 +1,6 @@
 """From pairs (theta, x) to a posterior: the estimator, which knows no simulator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -162,8 +162,8 @@ class Estimator:
         return drawn, (np.stack(compared), x)
 
     def _posterior(self, fit: Fit, size: int, made_by: dict[str, str] | None) -> Posterior:
-        self.fit_ = fit.chosen(self.density.members)
-        return Posterior(self.prior, self.fit_.density, self.density, size, made_by or {})
+        self.fit_ = fit
+        return Posterior(self.prior, fit.density, self.density, size, made_by or {})
 
     def _train(
         self,
@@ -176,13 +176,9 @@ class Estimator:
         made_by: dict[str, str] | None,
     ) -> Fit:
         identity = (made_by or {}).get("study_hash", "")
-        # Networks of another start hold out the same pairs, so that they can be compared.
-        times = len(networks) // len(rows)
-        z_held, x_held = (np.concatenate([part] * times) for part in held_out)
-        parts = (np.concatenate([rows] * times), (z_held, x_held))
 
         def trainer(networks: list[Any], training: Training) -> Trainer:
-            return Trainer(networks, training, draw, *parts, self.seed)
+            return Trainer(networks, training, draw, rows, held_out, self.seed)
 
         if self.pretraining and not isinstance(networks[0], Atomic):
             path = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-embedding")
@@ -228,3 +224,20 @@ class Estimator:
                 f"the prior, the first is row {int(np.argmax(bad))}; mend or leave them out"
             )
         return values, seen
+
+
+def best_of(
+    estimators: Iterable[Estimator], theta: ArrayLike, x: ArrayLike
+) -> tuple[Estimator, Posterior]:
+    """The estimator whose networks have the lowest loss on held-out pairs, and its posterior.
+
+    Which architecture overfits which problem is not known before. Give estimators of one seed,
+    number of members and share of held-out pairs: then all are judged on the same pairs.
+
+    Args:
+        theta, x: as for `Estimator.fit`.
+    """
+    fitted = [(estimator, estimator.fit(theta, x)) for estimator in estimators]
+    if not fitted:
+        raise InputError("best_of needs at least one estimator")
+    return min(fitted, key=lambda pair: float(np.mean(pair[0].fit_.least)))

@@ -89,17 +89,6 @@ class Fit(Generic[Q]):
     least: tuple[float, ...]
     stopped: str
 
-    def chosen(self, among: int) -> "Fit[Q]":
-        """Of members i, i + among, i + 2 among, ... the best, for all i below `among`."""
-        losses = np.reshape(self.least, (-1, among))
-        best = [int(row) * among + i for i, row in enumerate(losses.argmin(axis=0))]
-        return replace(
-            self,
-            members=tuple(self.members[i] for i in best),
-            best_epochs=tuple(self.best_epochs[i] for i in best),
-            least=tuple(self.least[i] for i in best),
-        )
-
     @cached_property
     def density(self) -> Q | Ensemble[Q]:
         if len(self.members) == 1:

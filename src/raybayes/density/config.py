@@ -114,8 +114,8 @@ class _DensityConfig(_Config):
     features: Kind = Field("auto", description="of x; counts are stabilised by 2 sqrt(x + offset)")
     offset: float = Field(3 / 8, ge=0, description="of counts: 3/8, plus read noise squared")
     embedding: EmbeddingConfig = MLPConfig()
-    start: Literal["prior", "linear", "both"] = Field(
-        "prior", description="a network starts there, or at the posterior linear in x; the better"
+    start: Literal["prior", "linear"] = Field(
+        "prior", description="a network starts there, or at the posterior linear in x"
     )
 
 
@@ -250,35 +250,26 @@ def flow_matching(**changes: Any) -> MatchingConfig:
 def members(
     config: DensityConfig, z: Float[np.ndarray, "n d"], x: Float[np.ndarray, "n size"], seed: int
 ) -> list[Density]:
-    """New networks of an ensemble, fitted to the scale of some z and x; their seeds differ.
-
-    Twice as many where both starts are to be tried: first those that start from the prior.
-    """
+    """New networks of an ensemble, fitted to the scale of some z and x; their seeds differ."""
     (n, dim), size = z.shape, x.shape[1]
     items = getattr(config.embedding, "items", 1)  # those of a set share one scale
     rows = x.reshape(n * items, -1) if size % items == 0 else x
     one = Features(rows.shape[1], config.features, config.offset).fitted(rows)
     features = jax.tree.map(lambda a: jnp.tile(a, size // a.size), one)
     f = jax.vmap(features)(jnp.asarray(x, jnp.float32))
-    starts = []
-    if config.start != "linear":
-        starts.append(unit(dim, size))
-    if config.start != "prior":
-        starts.append(regressed(z, np.asarray(f), items))
-    seeds = np.random.SeedSequence(seed).generate_state(config.members)
+    linear = config.start == "linear"
+    regression = regressed(z, np.asarray(f), items) if linear else unit(dim, size)
+    residual = jax.vmap(regression.residual)(jnp.asarray(z, jnp.float32), f)
     built = []
-    for regression in starts:
-        residual = jax.vmap(regression.residual)(jnp.asarray(z, jnp.float32), f)
-        for each in seeds:
-            density = config.build(dim, size, int(each))
-            if isinstance(density, Flow):
-                density = density.initialised(residual, f)
-            built.append(Standardised(features, regression, density))
+    for each in np.random.SeedSequence(seed).generate_state(config.members):
+        density = config.build(dim, size, int(each))
+        if isinstance(density, Flow):
+            density = density.initialised(residual, f)
+        built.append(Standardised(features, regression, density))
     return list(built)
 
 
 def skeleton(config: DensityConfig, dim: int, size: int) -> Density:
     """A density of the right structure with wrong numbers, to be filled from a file."""
-    one_start = config.model_copy(update={"start": "prior"})
-    built = members(one_start, np.zeros((2, dim)), np.zeros((2, size)), 0)
+    built = members(config, np.zeros((2, dim)), np.zeros((2, size)), 0)
     return built[0] if len(built) == 1 else Ensemble(stack(built), len(built))
