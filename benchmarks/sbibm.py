@@ -7,9 +7,11 @@ For every task and budget one ensemble is trained on simulations from the prior,
 without the likelihood; which of three configurations is used, held-out pairs decide. Each of ten
 observations gets 10,000 draws, which a classifier tries to tell from 10,000 draws of the reference
 posterior (0.5: it cannot; sbibm's definition: z-scored, two layers of 10 d units, 5 folds). With
---refine, draws that the task's likelihood has weighed stand in a column of their own. References: FILE.npz with true_parameters, observations and
-reference_posterior_samples [10, 10000, d]; without one, our own observations and draws of
-their exact posteriors, which are kept in out/sbibm.
+--refine, draws that the task's likelihood has weighed stand in a column of their own.
+
+References: FILE.npz with true_parameters, observations and reference_posterior_samples
+[10, 10000, d]; without one, our own observations and draws of their exact posteriors, which are
+kept in out/sbibm.
 """
 
 import argparse
