@@ -1,6 +1,7 @@
 """Prior, flow, training and posterior against closed forms, autodiff and exact posteriors."""
 
 import dataclasses
+from dataclasses import replace
 
 import equinox as eqx
 import jax
@@ -536,6 +537,10 @@ def test_an_embedding_trained_before(target, frozen, tmp_path):
     learned = estimator.fit_.density.members.density.embedding
     same = any(np.array_equal(a, jax.tree.leaves(learned)[0]) for a in before.values())
     assert same == frozen
+    if frozen:  # going on from these networks does not train their embeddings anew
+        more = replace(estimator, training=Training(epochs=1))
+        warm = more.fit(theta[:500], x[:500], start=posterior).density.members.density.embedding
+        assert np.array_equal(jax.tree.leaves(warm)[0], jax.tree.leaves(learned)[0])
     fresh = BOX.sample(500, rng)
     x = simulated(fresh, rng)
     log_q = posterior.log_prob(fresh[:, None], x)[:, 0] - BOX.log_det_to_real(fresh)

@@ -90,7 +90,9 @@ class Estimator:
         if atoms > 1:
             networks = [Atomic(network) for network in networks]
             draw, held_out = self._atomic(draw, held_out, atoms, values, held)
-        fit = self._train(networks, draw, rows, held_out, progress, checkpoint, made_by)
+        common = (progress, checkpoint, made_by)
+        fresh = start is None and atoms == 1  # else its embedding has learned already
+        fit = self._train(networks, draw, rows, held_out, *common, pretrain=fresh)
         if atoms > 1:
             fit = replace(fit, members=tuple(member.density for member in fit.members))
         return self._posterior(fit, clean.shape[1], made_by)
@@ -174,13 +176,14 @@ class Estimator:
         progress: Callable[[State], object],
         checkpoint: Path | None,
         made_by: dict[str, str] | None,
+        pretrain: bool = True,
     ) -> Fit:
         identity = (made_by or {}).get("study_hash", "")
 
         def trainer(networks: list[Any], training: Training) -> Trainer:
             return Trainer(networks, training, draw, rows, held_out, self.seed)
 
-        if self.pretraining and not isinstance(networks[0], Atomic):
+        if pretrain and self.pretraining:
             path = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-embedding")
             networks = self._pretrained(self.pretraining, networks, trainer, path, identity)
         return trainer(networks, self.training).fit(checkpoint, identity, progress)
