@@ -14,6 +14,7 @@ from test_run import TINY, command
 
 from raybayes.errors import InputError
 from raybayes.inference import beam_summaries, open_run
+from raybayes.observations import Target
 from raybayes.results import Result, write_result
 from raybayes.simulate.detector import Detector
 from raybayes.study import Run, read_study
@@ -133,8 +134,9 @@ def made(reads):
     """A result of 4 x 3 bins."""
     rng = np.random.default_rng(0)
     size = 12 if reads == "image" else 7
+    edges = (np.arange(5.0) / 10, np.arange(4.0) / 10)
     return Result(
-        title="t", reads=reads, edges=(np.arange(5.0) / 10, np.arange(4.0) / 10),
+        title="t", targets=[Target(reads, edges)],
         x=rng.poisson(10, size).astype(float), predicted=rng.poisson(10, (20, size)).astype(float),
         names=("M4.rotationXerror", "Exit Slit.openingHeight"), units=("mrad", "mm"),
         draws=rng.standard_normal((50, 2)), log_prob=rng.standard_normal(50),

@@ -17,14 +17,15 @@ from raybayes.beamline.rml import read_rml
 from raybayes.diagnostics import mahalanobis, predictive_check
 from raybayes.errors import InputError
 from raybayes.importance import Refined
-from raybayes.observations import Observation, Reading, Target, read_observation
+from raybayes.observations import Observation, Reading, read_settings
 from raybayes.plan import explained
 from raybayes.posterior import Posterior
 from raybayes.results import Result, write_result
 from raybayes.simulate.detector import Detector
+from raybayes.simulate.several import Detectors
 from raybayes.store import make_folder
 from raybayes.study import Run, Study
-from raybayes.workflow import image_figure, report_parameters
+from raybayes.workflow import fit_figures, report_parameters
 
 Array = NDArray[np.float64]
 
@@ -98,22 +99,20 @@ def open_posterior(run: Run) -> Posterior:
     return Posterior.load(path)
 
 
-def target_of(detector: Detector) -> Target:
-    """What the study's detector reads."""
-    edges = (detector.edges(0), detector.edges(1))
-    return Target(detector.reads, edges, detector.background)
-
-
 def measure(
     run: Run, paths: Sequence[str | os.PathLike[str]], changes: dict[str, Any]
 ) -> Observation:
-    """Read files by the study's [observation] and what the caller changes of it."""
+    """Read files by the study's [observation] and what the caller changes of it.
+
+    Args:
+        paths: of each setting, in the study's order.
+    """
     own = run.study.observation.model_dump()
     try:
         reading = Reading.model_validate({**own, **changes})
     except ValidationError as error:
         raise InputError(explained(error)) from error
-    return read_observation(paths, target_of(run.study.detector), reading)
+    return read_settings(paths, run.study.targets, reading)
 
 
 def infer_files(
@@ -147,7 +146,7 @@ def infer_files(
 
 def infer(run: Run, observation: Observation, seed: int = 0) -> Inference:
     """Draws at a measurement, what they predict, and what speaks against them."""
-    posterior, detector = open_posterior(run), run.study.detector
+    posterior, detector = open_posterior(run), run.study.detectors
     draws = posterior.sample(observation.x, DRAWS, seed)
     profiles = run.expected(draws[:PREDICTED], (STREAM, seed))
     rng = np.random.default_rng((run.study.seed, STREAM, seed))
@@ -172,7 +171,7 @@ def refine(run: Run, result: Inference, n: int = DRAWS, seed: int = 0) -> Refine
     return result.posterior.refine(x, run.simulator.log_likelihood(x), n, seed)
 
 
-def _unexplained(x: Array, detector: Detector, profiles: Array, predicted: Array) -> str:
+def _unexplained(x: Array, detector: Detectors, profiles: Array, predicted: Array) -> str:
     """An alarm where the posterior's own predictions do not look like the measurement."""
     expected = detector.expected(profiles)
     check = predictive_check(x, expected, detector.spread(expected), predicted)
@@ -216,17 +215,26 @@ def beam_summaries(detector: Detector, x: Array) -> Array:
     return np.stack([total, x_mean, y_mean, x_sd, y_sd], axis=-1)
 
 
+def _all_summaries(run: Run, x: Array) -> Array:
+    """[n, 5 for each setting] of observations [n, size]."""
+    detectors = run.study.detectors
+    pairs = zip(detectors.each, detectors.parts(x), strict=True)
+    return np.concatenate([beam_summaries(detector, part) for detector, part in pairs], axis=1)
+
+
 def _unlike(run: Run, observation: Observation) -> list[str]:
     """Alarms where the beam is unlike all that the study simulates."""
     rng = np.random.default_rng((run.study.seed, STREAM))
     theta = run.study.prior.sample(COMPARED, rng)
-    known = beam_summaries(run.study.detector, run.observe(theta, rng))
-    seen = beam_summaries(run.study.detector, observation.x[None])
+    known = _all_summaries(run, run.observe(theta, rng))
+    seen = _all_summaries(run, observation.x[None])
+    labels = [f"{t.name}, {name}" if t.name else name for t in run.study.targets
+              for name in SUMMARIES]  # fmt: skip
     alarm = mahalanobis(known, seen)
     outside = [
         f"{name} {value:.4g} (simulated: {low:.4g} to {high:.4g})"
         for name, value, low, high in zip(
-            SUMMARIES, seen[0], known.min(axis=0), known.max(axis=0), strict=True
+            labels, seen[0], known.min(axis=0), known.max(axis=0), strict=True
         )
         if not low <= value <= high
     ]
@@ -251,11 +259,10 @@ def write(run: Run, result: Inference, folder: Path) -> dict[str, str]:
 
 def as_result(run: Run, result: Inference) -> Result:
     """The arrays of an inference, for its file."""
-    detector, posterior = run.study.detector, result.posterior
+    posterior = result.posterior
     return Result(
         title=run.study.name,
-        reads=detector.reads,
-        edges=(detector.edges(0), detector.edges(1)),
+        targets=run.study.targets,
         x=result.observation.x,
         predicted=result.predicted,
         names=tuple(p.name for p in result.parameters),
@@ -270,21 +277,16 @@ def as_result(run: Run, result: Inference) -> Result:
 
 def write_page(run: Run, result: Inference, folder: Path) -> Path:
     """The page of one measurement."""
-    detector, x = run.study.detector, result.observation.x
-    edges = (detector.edges(0), detector.edges(1))
     rng = np.random.default_rng((run.study.seed, STREAM))
     prior = run.study.prior.sample(1500, rng)
 
     def figures() -> dict[str, Figure]:
         return {
-            "profile": report.profile_fit(
-                edges, detector.profiles(x), detector.profiles(result.predicted)
-            ),
             "corner": report.corner(
                 result.parameters, prior, result.draws[:1500],
                 np.median(result.draws, axis=0), "median",
             ),
-            **image_figure(detector, edges, x, result.predicted),
+            **fit_figures(run, result.observation.x, result.predicted),
         }  # fmt: skip
 
     content = {
