@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,8 +146,16 @@ def infer_files(
 
 def infer(run: Run, observation: Observation, seed: int = 0) -> Inference:
     """Draws at a measurement, what they predict, and what speaks against them."""
-    posterior, detector = open_posterior(run), run.study.detectors
+    posterior = open_posterior(run)
     draws = posterior.sample(observation.x, DRAWS, seed)
+    return seen_through(run, posterior, observation, draws, seed)
+
+
+def seen_through(
+    run: Run, posterior: Posterior, observation: Observation, draws: Array, seed: int
+) -> Inference:
+    """Draws [n, d] of a posterior, the network's own or better ones, beside the measurement."""
+    detector = run.study.detectors
     profiles = run.expected(draws[:PREDICTED], (STREAM, seed))
     rng = np.random.default_rng((run.study.seed, STREAM, seed))
     predicted = detector.observe(profiles, rng)
@@ -275,8 +283,18 @@ def as_result(run: Run, result: Inference) -> Result:
     )
 
 
-def write_page(run: Run, result: Inference, folder: Path) -> Path:
-    """The page of one measurement."""
+def write_page(
+    run: Run,
+    result: Inference,
+    folder: Path,
+    more: Callable[[], dict[str, Figure]] = dict,
+    refined: dict[str, Any] | None = None,
+) -> Path:
+    """The page of one measurement.
+
+    Args:
+        more: figures; refined: what `raybayes refine` found.
+    """
     rng = np.random.default_rng((run.study.seed, STREAM))
     prior = run.study.prior.sample(1500, rng)
 
@@ -287,12 +305,14 @@ def write_page(run: Run, result: Inference, folder: Path) -> Path:
                 np.median(result.draws, axis=0), "median",
             ),
             **fit_figures(run, result.observation.x, result.predicted),
+            **more(),
         }  # fmt: skip
 
-    content = {
+    content: dict[str, object] = {
         "study": run.study.name,
         "files": result.observation.files,
         "rows": result.table(),
+        "refined": refined,
         "alarms": result.alarms,
         "done": result.observation.done,
         "predicted": PREDICTED,

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from raybayes.importance import Refined
 from raybayes.observations import Target
 from raybayes.store import write_whole
 
@@ -35,6 +36,7 @@ class Result:
         predicted: [m, size], readings that the posterior predicts.
         draws: [n, d]; log_prob: [n], in nats.
         done: what was done to the data, and alarms, in sentences.
+        weighted: all draws with their weights, where `draws` were chosen from them.
     """
 
     title: str
@@ -48,6 +50,7 @@ class Result:
     done: Sequence[str]
     alarms: Sequence[str]
     made_by: Mapping[str, str]
+    weighted: Refined | None = None
 
 
 def write_result(path: Path, result: Result) -> None:
@@ -198,12 +201,22 @@ def _inference(group: h5py.Group, result: Result) -> None:
         for j, (name, unit) in enumerate(zip(result.names, result.units, strict=True))
     }
     _netcdf(group, "posterior", chains, posterior).attrs.update(result.made_by)
+    if result.weighted is not None:
+        _weighted(group, result, result.weighted)
     _netcdf(group, "sample_stats", chains, {"lp": (result.log_prob[None], "nat")})
     _netcdf(
         group, "posterior_predictive", {"chain": [0], "draw": predicted, "bin": bins},
         {"x": (result.predicted[None].astype(np.float32), "counts")},
     )  # fmt: skip
     _netcdf(group, "observed_data", {"bin": bins}, {"x": (result.x, "counts")})
+
+
+def _weighted(group: h5py.Group, result: Result, refined: Refined) -> None:
+    chains = {"chain": [0], "draw": np.arange(len(refined.theta))}
+    columns = zip(result.names, result.units, refined.theta.T, strict=True)
+    draws = {name: (column[None], unit) for name, unit, column in columns}
+    weights = {"log_weight": (refined.log_weight[None], "nat")}
+    _netcdf(group, "weighted", chains, {**draws, **weights})
 
 
 def _netcdf(

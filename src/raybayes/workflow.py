@@ -13,6 +13,7 @@ from raybayes import browser, report, trusted
 from raybayes.beamline.schema import OBJECTS, Number
 from raybayes.campaigns import Bar
 from raybayes.posterior import Posterior
+from raybayes.store import Arrays
 from raybayes.study import Checks, Run, Study, read_study, summary
 from raybayes.train import Fit, State
 from raybayes.trust import Judge, Pairs
@@ -42,17 +43,23 @@ def complete(run: Run, quiet: bool = False) -> dict[str, Any]:
         shards = run.store.shards(study.simulations)
         with Bar(run.campaign, len(shards), len(run.store.missing(shards)), quiet) as bar:
             data = run.simulate(bar.add)
-    with tqdm(total=study.training.epochs, desc="train", unit="epoch", disable=quiet) as epochs:
+    posterior, fit = train_with_progress(run, data, quiet)
+    checks = run.check(posterior)
+    page = write_report(run, posterior, fit, checks)
+    return {**summary(run, checks), "notes": run.notes, "report": str(page)}
+
+
+def train_with_progress(run: Run, data: Arrays | None, quiet: bool) -> tuple[Posterior, Fit]:
+    """`Run.train` with a bar of epochs."""
+    total = run.study.training.epochs
+    with tqdm(total=total, desc="train", unit="epoch", disable=quiet) as epochs:
 
         def progress(state: State) -> None:
             epochs.update(state.epoch - epochs.n)
             if state.history:
                 epochs.set_postfix_str(f"validation {state.history[-1][1]:.3f} nat")
 
-        posterior, fit = run.train(data, progress)
-    checks = run.check(posterior)
-    page = write_report(run, posterior, fit, checks)
-    return {**summary(run, checks), "notes": run.notes, "report": str(page)}
+        return run.train(data, progress)
 
 
 def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Path:
@@ -64,7 +71,7 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
     predicted = study.detectors.observe(profiles, rng)
     low, high = np.quantile(predicted, [0.05, 0.95], axis=0)
     observed = checks.x[SHOWN]
-    judge = _judge(run, posterior, checks)
+    judge = judge_of(run, posterior, checks)
     verdict = judge and judge.at(observed)
     images = report.drawn(
         lambda: {
@@ -98,7 +105,7 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
     return report.write_page(run.folder, images, content)
 
 
-def _judge(run: Run, posterior: Posterior, checks: Checks) -> Judge | None:
+def judge_of(run: Run, posterior: Posterior, checks: Checks) -> Judge | None:
     """None where it was not asked for, or the likelihood is not exact."""
     if run.study.checks == "ranks" or not run.exact:
         return None
