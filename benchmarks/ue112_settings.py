@@ -44,7 +44,10 @@ def settings():
     return (
         prior,
         sample,
-        {name: Several(prior.names, every[: i + 1]) for i, name in enumerate(names)},
+        {
+            name: Several(prior.names, (prior.low, prior.high), every[: i + 1])
+            for i, name in enumerate(names)
+        },
     )
 
 
@@ -58,7 +61,9 @@ def amortised(prior, several, pairs, x):
     rng = np.random.default_rng(1)
     theta = prior.sample(pairs, rng)
     profiles, _ = several.profiles(theta, 1)
-    fitted = estimator(prior, {"widths": (256, 128)}, 25.4).fit(theta, profiles, several.observe)
+    fitted = estimator(prior, {"widths": (256, 128)}, 25.4).fit(
+        theta, profiles, several.detector.observe
+    )
     return fitted.sample(x, 4000).std(axis=0)
 
 
@@ -95,7 +100,7 @@ def main():
     prior, simulator, observed = settings()
     rows, rng = {}, np.random.default_rng(0)
     for name, several in observed.items():
-        x = several.observe(several.profiles(TRUTH[None], None)[0], rng)[0]
+        x = several.detector.observe(several.profiles(TRUTH[None], None)[0], rng)[0]
         exact = reference_posterior(prior, several.log_likelihood(x), 2000, live=500)
         rows[f"exact: {name}"] = exact.draws.std(axis=0) / prior.sd
     rows["network: all three"] = amortised(prior, several, a.pairs, x) / prior.sd

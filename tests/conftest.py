@@ -3,10 +3,14 @@ from importlib import resources
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
+from test_run import TINY, command
 
 from raybayes.beamline.rml import read_rml
+from raybayes.inference import open_run
 
+TRUTH = np.array([0.02, 0.1])  # of `finished`
 UE112 = Path(str(resources.files("raybayes") / "data" / "ue112_pgm1.rml"))
 
 
@@ -21,6 +25,21 @@ def shared():
     if not folder.is_dir():
         pytest.skip(f"no reference data at {folder}; set RAYBAYES_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A finished run and a file of its own counts."""
+    folder = tmp_path_factory.mktemp("run")
+    study = folder / "tiny.toml"
+    text = TINY.replace("simulations = 600", "simulations = 2000")
+    study.write_text(text.replace("epochs = 4", "epochs = 12"))
+    out = folder / "out"
+    result = command("run", study, "--out", out, "--json")
+    assert result.exit_code == 0, result.output
+    x = open_run(out).observe(TRUTH[None], np.random.default_rng(1))[0]
+    np.savetxt(folder / "x.csv", x)
+    return out, folder / "x.csv"
 
 
 @pytest.fixture

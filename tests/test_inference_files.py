@@ -10,34 +10,15 @@ import h5py
 import numpy as np
 import pytest
 import xarray
-from test_run import TINY, command
+from conftest import TRUTH
+from test_run import command
 
 from raybayes.alarms import beam_summaries
 from raybayes.errors import InputError
-from raybayes.inference import open_run
+from raybayes.observations import Target
 from raybayes.results import Result, write_result
 from raybayes.simulate.detector import Detector
 from raybayes.study import Run, read_study
-
-TRUTH = np.array([0.02, 0.1])
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A finished run and a file of its own counts."""
-    folder = tmp_path_factory.mktemp("run")
-    study = folder / "tiny.toml"
-    more = {"simulations = 600": "simulations = 2000", "epochs = 4": "epochs = 12"}
-    text = TINY
-    for old, new in more.items():
-        text = text.replace(old, new)
-    study.write_text(text)
-    out = folder / "out"
-    result = command("run", study, "--out", out, "--json")
-    assert result.exit_code == 0, result.output
-    x = open_run(out).observe(TRUTH[None], np.random.default_rng(1))[0]
-    np.savetxt(folder / "x.csv", x)
-    return out, folder / "x.csv"
 
 
 def test_table_page_and_file(finished, tmp_path):
@@ -95,8 +76,9 @@ def test_report_again(finished):
     out, _ = finished
     before = (out / "report.html").read_bytes()
     (out / "report.html").unlink()
-    result = command("report", out)
+    result = command("report", out, "--json")
     assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["report"] == str(out / "report.html")
     assert (out / "report.html").read_bytes() == before
 
 
@@ -134,8 +116,9 @@ def made(reads):
     """A result of 4 x 3 bins."""
     rng = np.random.default_rng(0)
     size = 12 if reads == "image" else 7
+    edges = (np.arange(5.0) / 10, np.arange(4.0) / 10)
     return Result(
-        title="t", reads=reads, edges=(np.arange(5.0) / 10, np.arange(4.0) / 10),
+        title="t", targets=[Target(reads, edges)],
         x=rng.poisson(10, size).astype(float), predicted=rng.poisson(10, (20, size)).astype(float),
         names=("M4.rotationXerror", "Exit Slit.openingHeight"), units=("mrad", "mm"),
         draws=rng.standard_normal((50, 2)), log_prob=rng.standard_normal(50),

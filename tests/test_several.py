@@ -5,6 +5,7 @@ import pytest
 
 from raybayes.beamline.derive import with_screen
 from raybayes.errors import InputError
+from raybayes.plan import DETERMINE, Plan
 from raybayes.simulate.derivatives import information, next_steps
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.several import Setting, Several
@@ -25,25 +26,29 @@ SLIT = Simulator(
 )
 FOCUS = "IP.distanceImagePlane"
 THREE = Several(
-    PRIOR.names, (Setting(SAMPLE, {}), Setting(SLIT, {}), Setting(SAMPLE, {FOCUS: 100.0}))
+    PRIOR.names,
+    (PRIOR.low, PRIOR.high),
+    (Setting(SAMPLE, {}), Setting(SLIT, {}), Setting(SAMPLE, {FOCUS: 100.0})),
 )
 THETA = np.array([0.005, -0.01, 0.02, 0.5, 0.1, 1204.0])
 
 
 def test_observations_stand_one_after_the_other():
     profiles, transmission = THREE.profiles(np.stack([THETA, THETA]), None)
-    assert profiles.shape == (2, 200 + 110 + 200) and transmission.shape == (2, 3)
+    assert profiles.shape == (2, 200 + 110 + 200) and transmission.shape == (2,)
     moved = THETA + np.array([0, 0, 0, 0, 0, 100.0])
-    parts = THREE.parts(profiles)
+    parts = THREE.detector.parts(profiles)
     np.testing.assert_array_equal(parts[0], SAMPLE.profiles(THETA[None].repeat(2, 0), None)[0])
     np.testing.assert_array_equal(parts[2][:1], SAMPLE.profiles(moved[None], None)[0])
-    assert parts[1].sum(axis=1) == pytest.approx(2 * transmission[:, 1], rel=0.02)  # all is seen
+    passed = SLIT.profiles(THETA[None, :2], None)[1]
+    assert parts[1].sum(axis=1) == pytest.approx(2 * passed[0], rel=0.02)  # all is seen
+    assert transmission[0] == SAMPLE.profiles(THETA[None], None)[1]  # the least of the three
 
 
 def test_likelihood_is_the_product():
     rng = np.random.default_rng(0)
-    x = THREE.observe(THREE.profiles(THETA[None], None)[0], rng)[0]
-    one, two, three = THREE.parts(x)
+    x = THREE.detector.observe(THREE.profiles(THETA[None], None)[0], rng)[0]
+    one, two, three = THREE.detector.parts(x)
     exact = (
         SAMPLE.log_likelihood(one)(THETA[None])
         + SLIT.log_likelihood(two)(THETA[None, :2])
@@ -91,7 +96,10 @@ def test_what_to_measure_next():
 
 
 BAD = {
-    "unknown step": (lambda: Several(PRIOR.names, (Setting(SAMPLE, {"M9.x": 1.0}),)), "M9.x"),
+    "unknown step": (
+        lambda: Several(PRIOR.names, (PRIOR.low, PRIOR.high), (Setting(SAMPLE, {"M9.x": 1.0}),)),
+        "M9.x",
+    ),
     "no element": (lambda: with_screen(BEAMLINE, "M9"), "no element 'M9'"),
     "source": (lambda: with_screen(BEAMLINE, BEAMLINE.source.name), "cannot stand in the source"),
 }
@@ -102,3 +110,111 @@ def test_bad_settings(case):
     call, message = BAD[case]
     with pytest.raises(InputError, match=message):
         call()
+
+
+PLAIN = """
+name = "plain"
+beamline = "ue112_pgm1.rml"
+simulations = 100
+shard = 50
+[parameters]
+"M1.rotationXerror" = [-0.025, 0.025]
+"M4.rotationXerror" = [-0.06, 0.06]
+"IP.distanceImagePlane" = [1180, 1220]
+[detector]
+photons = 2e4
+[tracing]
+rays = 64
+"""
+
+
+def read(tmp_path, more="", text=PLAIN):
+    path = tmp_path / "s.toml"
+    path.write_text(text + more)
+    return Plan.read(path)
+
+
+def test_one_setting_alone_is_the_plain_study(tmp_path):
+    """Simulations and readings are the same bit by bit; the store is another study's."""
+    found = []
+    for more in ("", "[[settings]]"):
+        plan, beamline = read(tmp_path, more)
+        campaign = plan.campaign(beamline, tmp_path / f"out{more}")
+        campaign.run([0])
+        arrays = campaign.store.read(50)
+        x = plan.detectors.observe(arrays["profile"], np.random.default_rng(1))
+        found.append((plan.identity(beamline, *DETERMINE), {**arrays, "x": x}))
+    (plain, one), (other, two) = found
+    assert plain != other and one.keys() == two.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, two[name])
+
+
+HASHES = {
+    "ue112": "17b283f5c9e73e98",
+    "ue112-image": "371622665a0a289a",
+    "ue112-wellposed": "2f935545437f8890",
+    "ue112-rigid-m4": "1c1408feca4f76f4",
+}
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_studies_without_settings_keep_their_hash(name):
+    plan, beamline = Plan.read(name)
+    assert plan.identity(beamline, *DETERMINE) == HASHES[name]
+
+
+THREE_SETTINGS = """
+[[settings]]
+[[settings]]
+screen = "ES"
+detector = {bins = [60, 50], pitch = [0.1, 0.024]}
+[[settings]]
+steps = {"IP.distanceImagePlane" = 100}
+"""
+
+
+def test_settings_of_a_study(tmp_path):
+    plan, beamline = read(tmp_path, THREE_SETTINGS)
+    several = plan.build_engine(beamline)
+    assert several.detector == plan.detectors and several.detector.size == 200 + 110 + 200
+    assert several.settings[1].simulator.names == ("M1.rotationXerror",)
+    assert several.detector.each[1].photons == 2e4  # what is left out is as in [detector]
+    assert several.settings[2].simulator.support[0][-1] == 1280
+    names = [target.name for target in plan.targets]
+    assert names == [
+        "setting 1: as it stands",
+        "setting 2: screen at ES",
+        "setting 3: IP.distanceImagePlane +100",
+    ]
+    assert [target.size for target in plan.targets] == [200, 110, 200]
+    again = Plan(**plan.model_dump(mode="json"))
+    assert again.identity(beamline) == plan.identity(beamline)
+
+
+WRONG = {
+    'screen = "M9"': r"key 'settings.1': .*there is no element 'M9'",
+    'screen = "IP"': "key 'settings.1': screen: IP is the last element",
+    'screen = "AP"': "no parameter of the study stands before AP",
+    'screen = "UE112"': "a screen cannot stand in the source 'UE112'",
+    'steps = {"M9.rotationXerror" = 1}': "steps: M9.rotationXerror is no parameter of the study",
+    'screen = "ES"\nsteps = {"M4.rotationXerror" = 0.01}': "does not stand before the screen at ES",
+    'steps = {"M4.rotationXerror" = "far"}': "settings.1.steps.M4.rotationXerror",
+    "detector = {colour = 1}": "settings.1.detector.colour",
+    "detector = {pitch = [-1]}": "settings.1.detector.pitch",
+    "place = 1": "settings.1.place",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_wrong_settings_are_named(wrong, tmp_path):
+    with pytest.raises(InputError, match=WRONG[wrong]):
+        read(tmp_path, f"[[settings]]\n[[settings]]\n{wrong}\n")
+
+
+def test_settings_need_our_tracer_and_something_to_set(tmp_path):
+    engine = '[engine]\nkind = "function"\nfunction = "math:cos"\n[[settings]]\n'
+    with pytest.raises(InputError, match="engine 'function' simulates one setting"):
+        read(tmp_path, engine)
+    with pytest.raises(InputError, match="key 'settings'"):
+        read(tmp_path, text=PLAIN.replace('name = "plain"', 'name = "plain"\nsettings = []'))

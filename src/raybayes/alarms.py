@@ -1,10 +1,14 @@
 """What speaks against a posterior at one measurement, in sentences."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from raybayes.diagnostics import Alarm, Predictive
+from raybayes.observations import Target
 from raybayes.simulate.detector import Detector
+from raybayes.simulate.several import Detectors
 
 Array = NDArray[np.float64]
 
@@ -53,6 +57,17 @@ def beam_summaries(detector: Detector, x: Array) -> Array:
     return np.stack([total, x_mean, y_mean, x_sd, y_sd], axis=-1)
 
 
+def summaries(detectors: Detectors, x: Array) -> Array:
+    """[n, 5 for each setting] of observations [n, size]."""
+    pairs = zip(detectors.each, detectors.parts(x), strict=True)
+    return np.concatenate([beam_summaries(detector, part) for detector, part in pairs], axis=1)
+
+
+def labels(targets: Sequence[Target]) -> list[str]:
+    """What `summaries` are, with the setting's name where there are several."""
+    return [f"{t.name}, {name}" if t.name else name for t in targets for name in SUMMARIES]
+
+
 def unlike(alarm: Alarm) -> str:
     """An alarm where the beam is unlike all that the study simulates."""
     if not alarm.raised(LEVEL)[0]:
@@ -63,9 +78,9 @@ def unlike(alarm: Alarm) -> str:
     )
 
 
-def outside(known: Array, seen: Array) -> str:
+def outside(names: Sequence[str], known: Array, seen: Array) -> str:
     """An alarm where a summary is beyond all of the simulated ones."""
-    ends = zip(SUMMARIES, seen, known.min(axis=0), known.max(axis=0), strict=True)
+    ends = zip(names, seen, known.min(axis=0), known.max(axis=0), strict=True)
     beyond = [
         f"{name} {value:.4g} (simulated: {low:.4g} to {high:.4g})"
         for name, value, low, high in ends

@@ -4,6 +4,7 @@ Pareto smoothing and its diagnostic: Vehtari et al., arXiv 1507.02646; a trained
 corrected by the exact likelihood: Dax et al., arXiv 2210.05686.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +63,15 @@ class Refined:
             f"{self.pareto_k:.2f} > {TRUSTED}, {worth}): train longer or take more than {n} "
             "draws, or sample the exact posterior with reference_posterior."
         )
+
+    def quantile(self, levels: Sequence[float]) -> Array:
+        """[k, d] for k levels, each parameter by itself."""
+        columns = []
+        for column in self.theta.T:
+            order = np.argsort(column)
+            below = np.cumsum(self.weight[order]) - self.weight[order] / 2
+            columns.append(np.interp(levels, below, column[order]))
+        return np.stack(columns, axis=-1)
 
     def sample(self, n: int, seed: int = 0) -> Array:
         """[n, d] draws of equal weight; many are twins where n is not well below `ess`."""

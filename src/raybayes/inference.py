@@ -18,14 +18,13 @@ from raybayes.beamline.rml import read_rml
 from raybayes.diagnostics import Alarm, Predictive, mahalanobis, predictive_check
 from raybayes.errors import InputError
 from raybayes.importance import Refined, importance
-from raybayes.observations import Observation, Reading, Target, read_observation
+from raybayes.observations import Observation, Reading, read_settings
 from raybayes.plan import explained
 from raybayes.posterior import Posterior
 from raybayes.results import Result, write_result
-from raybayes.simulate.detector import Detector
 from raybayes.store import make_folder
 from raybayes.study import Run, Study
-from raybayes.workflow import image_figure, report_parameters
+from raybayes.workflow import fit_figures, report_parameters
 
 Array = NDArray[np.float64]
 
@@ -127,22 +126,20 @@ def trained_file(run: Run) -> Path:
     return path
 
 
-def target_of(detector: Detector) -> Target:
-    """What the study's detector reads."""
-    edges = (detector.edges(0), detector.edges(1))
-    return Target(detector.reads, edges, detector.background)
-
-
 def measure(
     run: Run, paths: Sequence[str | os.PathLike[str]], changes: dict[str, Any]
 ) -> Observation:
-    """Read files by the study's [observation] and what the caller changes of it."""
+    """Read files by the study's [observation] and what the caller changes of it.
+
+    Args:
+        paths: of each setting, in the study's order.
+    """
     own = run.study.observation.model_dump()
     try:
         reading = Reading.model_validate({**own, **changes})
     except ValidationError as error:
         raise InputError(explained(error)) from error
-    return read_observation(paths, target_of(run.study.detector), reading)
+    return read_settings(paths, run.study.targets, reading)
 
 
 def infer_files(
@@ -195,10 +192,10 @@ class Trained:
 
     @cached_property
     def known(self) -> Array:
-        """[COMPARED, 5]: summaries of beams at settings from the prior."""
+        """[COMPARED, 5 for each setting]: summaries of beams at theta from the prior."""
         rng = np.random.default_rng((self.run.study.seed, STREAM))
         theta = self.run.study.prior.sample(COMPARED, rng)
-        return alarms.beam_summaries(self.run.study.detector, self.run.observe(theta, rng))
+        return alarms.summaries(self.run.study.detectors, self.run.observe(theta, rng))
 
     def expected(self, theta: Array) -> Array:
         """Expected counts [size] at one theta [d]; smooth in theta where the tracer is ours."""
@@ -209,23 +206,26 @@ class Trained:
             profile = run.expected(theta[None], (STREAM,))
         if not len(profile):
             raise InputError("this setting cannot be simulated; move a parameter back")
-        return run.study.detector.expected(profile[0])
+        return run.study.detectors.expected(profile[0])
 
     def infer(self, observation: Observation, seed: int = 0) -> Inference:
         """See `infer`."""
-        run, detector = self.run, self.run.study.detector
-        draws = self.posterior.sample(observation.x, DRAWS, seed)
+        return self.beside(observation, self.posterior.sample(observation.x, DRAWS, seed), seed)
+
+    def beside(self, observation: Observation, draws: Array, seed: int = 0) -> Inference:
+        """Draws [n, d], the network's own or better ones, beside the measurement."""
+        run, detectors = self.run, self.run.study.detectors
         profiles = run.expected(draws[:PREDICTED], (STREAM, seed))
         rng = np.random.default_rng((run.study.seed, STREAM, seed))
-        predicted = detector.observe(profiles, rng)
-        expected = detector.expected(profiles)
-        check = predictive_check(observation.x, expected, detector.spread(expected), predicted)
-        seen = alarms.beam_summaries(detector, observation.x[None])
+        predicted = detectors.observe(profiles, rng)
+        expected = detectors.expected(profiles)
+        check = predictive_check(observation.x, expected, detectors.spread(expected), predicted)
+        seen = alarms.summaries(detectors, observation.x[None])
         unlike = mahalanobis(self.known, seen)
         said = [
             alarms.unexplained(check),
             alarms.unlike(unlike),
-            alarms.outside(self.known, seen[0]),
+            alarms.outside(alarms.labels(run.study.targets), self.known, seen[0]),
         ]
         raised = tuple(sentence for sentence in said if sentence)
         return Inference(
@@ -277,11 +277,10 @@ def write(run: Run, result: Inference, folder: Path) -> dict[str, str]:
 
 def as_result(run: Run, result: Inference) -> Result:
     """The arrays of an inference, for its file."""
-    detector, posterior = run.study.detector, result.posterior
+    posterior = result.posterior
     return Result(
         title=run.study.name,
-        reads=detector.reads,
-        edges=(detector.edges(0), detector.edges(1)),
+        targets=run.study.targets,
         x=result.observation.x,
         predicted=result.predicted,
         names=tuple(p.name for p in result.parameters),
@@ -294,29 +293,36 @@ def as_result(run: Run, result: Inference) -> Result:
     )
 
 
-def write_page(run: Run, result: Inference, folder: Path) -> Path:
-    """The page of one measurement."""
-    detector, x = run.study.detector, result.observation.x
-    edges = (detector.edges(0), detector.edges(1))
+def write_page(
+    run: Run,
+    result: Inference,
+    folder: Path,
+    more: Callable[[], dict[str, Figure]] = dict,
+    refined: dict[str, Any] | None = None,
+) -> Path:
+    """The page of one measurement.
+
+    Args:
+        more: figures; refined: what `raybayes refine` found.
+    """
     rng = np.random.default_rng((run.study.seed, STREAM))
     prior = run.study.prior.sample(1500, rng)
 
     def figures() -> dict[str, Figure]:
         return {
-            "profile": report.profile_fit(
-                edges, detector.profiles(x), detector.profiles(result.predicted)
-            ),
             "corner": report.corner(
                 result.parameters, prior, result.draws[:1500],
                 np.median(result.draws, axis=0), "median",
             ),
-            **image_figure(detector, edges, x, result.predicted),
+            **fit_figures(run, result.observation.x, result.predicted),
+            **more(),
         }  # fmt: skip
 
-    content = {
+    content: dict[str, object] = {
         "study": run.study.name,
         "files": result.observation.files,
         "rows": result.table(),
+        "refined": refined,
         "alarms": result.alarms,
         "done": result.observation.done,
         "predicted": PREDICTED,

@@ -11,24 +11,35 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from raybayes.beamline.rml import Beamline, read_rml
 from raybayes.errors import InputError
+from raybayes.observations import Target
 from raybayes.prior import Independent, Marginal
 from raybayes.simulate.campaign import Campaign
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.config import EngineConfig, TracerConfig
 from raybayes.simulate.engines.protocol import Engine, Scene
 from raybayes.simulate.failures import Failures
-from raybayes.simulate.simulator import Tracing
+from raybayes.simulate.several import Detectors, Setting, SettingConfig, Several
+from raybayes.simulate.simulator import Simulator, Tracing
 from raybayes.store import Store
 
 Array = NDArray[np.float64]
 
-SHIPPED = ("ue112", "ue112-image", "ue112-wellposed", "ue112-rigid-m4")
+SHIPPED = ("ue112", "ue112-image", "ue112-wellposed", "ue112-rigid-m4", "ue112-two-settings")
 PACKAGES = ("raybayes", "numpy", "scipy", "numba")
-DETERMINE = ("parameters", "seed", "detector", "tracing", "shard", "engine", "failures")
+DETERMINE = (
+    "parameters", "seed", "detector", "tracing", "shard", "engine", "failures", "settings",
+)  # fmt: skip
 
 
 class Plan(BaseModel):
@@ -52,6 +63,26 @@ class Plan(BaseModel):
     tracing: Tracing = Tracing()
     engine: EngineConfig = TracerConfig()
     failures: Failures = Failures()
+    settings: tuple[SettingConfig, ...] | None = Field(
+        None,
+        min_length=1,
+        exclude_if=lambda settings: settings is None,  # studies without keep their hashes
+        description="an observation of each, of one theta; default: one, as the beamline stands",
+    )
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _with_detectors(cls, settings: Any, info: ValidationInfo) -> Any:
+        """What a setting's own detector leaves out is as in [detector]."""
+        if not isinstance(settings, list) or "detector" not in info.data:
+            return settings
+        common = info.data["detector"].model_dump()
+        return [
+            {**each, "detector": {**common, **each["detector"]}}
+            if isinstance(each, Mapping) and isinstance(each.get("detector"), Mapping)
+            else each
+            for each in settings
+        ]
 
     @property
     def prior(self) -> Independent:
@@ -68,7 +99,8 @@ class Plan(BaseModel):
         path = study_path(name)
         study = cls._parse(path)
         beamline = read_rml(_beamline_path(study.beamline, path.parent))
-        study.engine.check(study.scene(beamline))
+        for scene in study.scenes(beamline):
+            study.engine.check(scene)
         return study, beamline
 
     @classmethod
@@ -92,6 +124,43 @@ class Plan(BaseModel):
         prior = self.prior
         return Scene(beamline, prior.names, (prior.low, prior.high), self.detector, self.seed)
 
+    def scenes(self, beamline: Beamline) -> list[Scene]:
+        """One for each setting, with the parameters that it sees.
+
+        Raises:
+            InputError: settings that this study or beamline cannot have, with the key.
+        """
+        plain = self.scene(beamline)
+        if self.settings is None:
+            return [plain]
+        if not isinstance(self.engine, TracerConfig):
+            raise InputError(
+                f"key 'settings': engine {self.engine.kind!r} simulates one setting; leave out "
+                "[engine], so that our tracer simulates them, or the settings"
+            )
+        scenes = []
+        for i, setting in enumerate(self.settings):
+            try:
+                scenes.append(setting.scene(plain))
+            except InputError as error:
+                raise InputError(f"key 'settings.{i}': {error}") from error
+        return scenes
+
+    @property
+    def detectors(self) -> Detectors:
+        """Of all settings: what reads an observation."""
+        own = [each.detector or self.detector for each in self.settings or ()]
+        return Detectors(tuple(own or [self.detector]))
+
+    @property
+    def targets(self) -> list[Target]:
+        """What each setting's part of an observation is; nameless where there is but one."""
+        labels = [f"setting {i}: {each.label}" for i, each in enumerate(self.settings or (), 1)]
+        return [
+            Target(d.reads, (d.edges(0), d.edges(1)), d.background, label)
+            for d, label in zip(self.detectors.each, labels or [""], strict=True)
+        ]
+
     def at(self, values: Iterable[str]) -> Array:
         """Theta [d] from texts NAME=VALUE; the middle of the prior where none is given."""
         prior = self.prior
@@ -110,7 +179,22 @@ class Plan(BaseModel):
 
     def build_engine(self, beamline: Beamline) -> Engine:
         """What simulates; a missing package or program is an InputError here."""
+        if self.settings is not None:
+            return self.simulator(beamline)
         return self.engine.build(self.scene(beamline), self.tracing)
+
+    def simulator(self, beamline: Beamline) -> Simulator | Several:
+        """Our own tracer, of one setting or of several."""
+        every = [
+            Simulator(s.beamline, s.names, s.support, s.detector, self.tracing, self.seed)
+            for s in self.scenes(beamline)
+        ]
+        if self.settings is None:
+            return every[0]
+        steps = [each.steps for each in self.settings]
+        pairs = zip(every, steps, strict=True)
+        prior = self.prior
+        return Several(prior.names, (prior.low, prior.high), tuple(Setting(*p) for p in pairs))
 
     def identity(self, beamline: Beamline, *parts: str) -> str:
         """Hash of what determines a result: the named parts of the study, and the beamline."""
@@ -141,7 +225,7 @@ class Plan(BaseModel):
             self.store(beamline, folder),
             self.failures,
             self.seed,
-            self.detector.size,
+            self.detectors.size,
             (*PACKAGES, package) if package else PACKAGES,
         )
 

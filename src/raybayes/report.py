@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from scipy.stats import binom
 
 from raybayes.diagnostics import Calibration, Ints
 from raybayes.diagnostics.figures import BLUE, GREY, ORANGE
+from raybayes.observations import Target
 from raybayes.store import write_whole
 
 Array = NDArray[np.float64]
@@ -112,12 +113,33 @@ def corner(
     return figure
 
 
-def profile_fit(edges: tuple[Array, Array], x: Array, predicted: Array) -> Figure:
+Seen = Sequence[tuple[Target, Array, Array]]  # observed and [n, ...] predicted, of each setting
+
+
+def profile_fit(seen: Seen) -> Figure:
     """Observed counts over the posterior predictive: its median and 90 % band, noise included."""
-    axes: Any
-    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.1), layout="constrained")
+    figure, rows = _rows(seen, 3.1)
+    for part, (target, x, predicted) in zip(rows, seen, strict=True):
+        axes = part.subplots(1, 2)
+        _profiles(axes, target, x, predicted)
+        axes[0].legend(frameon=False)
+    return figure
+
+
+def _rows(seen: Seen, height: float) -> tuple[Figure, Any]:
+    """A row of the figure for each setting, under its name."""
+    size = (9.5, height * len(seen))
+    figure = plt.figure(figsize=size, layout="constrained")
+    rows = figure.subfigures(len(seen), 1, squeeze=False)[:, 0]
+    for part, (target, *_) in zip(rows, seen, strict=True):
+        if target.name:
+            part.suptitle(target.name, fontsize=9)
+    return figure, rows
+
+
+def _profiles(axes: Any, target: Target, x: Array, predicted: Array) -> None:
     start = 0
-    for axis, edge, title in zip(axes, edges, ("horizontal", "vertical"), strict=True):
+    for axis, edge, title in zip(axes, target.edges, ("horizontal", "vertical"), strict=True):
         part = slice(start, start + len(edge) - 1)
         start = part.stop
         centre = 500 * (edge[1:] + edge[:-1])  # mm -> um, mean of both edges
@@ -126,15 +148,19 @@ def profile_fit(edges: tuple[Array, Array], x: Array, predicted: Array) -> Figur
         axis.plot(centre, middle, color=BLUE, lw=1, label="predicted, median")
         axis.plot(centre, x[part], ".", ms=3, color=ORANGE, label="observed")
         axis.set(xlabel=f"{title} position [µm]", ylabel="counts per bin")
-    axes[0].legend(frameon=False)
+
+
+def image_fit(seen: Seen) -> Figure:
+    """Observed counts [rows, columns] beside the mean of the posterior predictive, one scale."""
+    figure, rows = _rows(seen, 3.4)
+    for part, (target, x, predicted) in zip(rows, seen, strict=True):
+        _images(part, target, x, predicted)
     return figure
 
 
-def image_fit(edges: tuple[Array, Array], x: Array, predicted: Array) -> Figure:
-    """Observed counts [rows, columns] beside the mean of the posterior predictive, one scale."""
-    axes: Any
-    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.4), layout="constrained", sharey=True)
-    ends = [1000 * edge[i] for edge in edges for i in (0, -1)]  # um
+def _images(figure: Any, target: Target, x: Array, predicted: Array) -> None:
+    axes = figure.subplots(1, 2, sharey=True)
+    ends = [1000 * edge[i] for edge in target.edges for i in (0, -1)]  # um
     mean = predicted.mean(axis=0)
     for axis, image, title in zip(axes, (x, mean), ("observed", "predicted, mean"), strict=True):
         shown = axis.imshow(
@@ -144,7 +170,6 @@ def image_fit(edges: tuple[Array, Array], x: Array, predicted: Array) -> Figure:
         axis.set(xlabel="horizontal position [µm]", title=title)
     axes[0].set_ylabel("vertical position [µm]")
     figure.colorbar(shown, ax=axes, label="counts per pixel")
-    return figure
 
 
 def rank_histograms(parameters: list[Parameter], rank: Ints, result: Calibration) -> Figure:

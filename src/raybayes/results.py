@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from raybayes.importance import Refined
+from raybayes.observations import Target
 from raybayes.store import write_whole
 
 Array = NDArray[np.float64]
@@ -28,16 +30,17 @@ class Result:
     """What the file holds.
 
     Attributes:
-        edges: of the horizontal and the vertical bins, mm.
-        x: [size], the observation: two profiles, or the rows of an image from below.
+        targets: what each setting's part of the observation is.
+        x: [size], the observation: two profiles, or the rows of an image from below, of each
+            setting.
         predicted: [m, size], readings that the posterior predicts.
         draws: [n, d]; log_prob: [n], in nats.
         done: what was done to the data, and alarms, in sentences.
+        weighted: all draws with their weights, where `draws` were chosen from them.
     """
 
     title: str
-    reads: Literal["profiles", "image"]
-    edges: tuple[Array, Array]
+    targets: Sequence[Target]
     x: Array
     predicted: Array
     names: Sequence[str]
@@ -47,6 +50,7 @@ class Result:
     done: Sequence[str]
     alarms: Sequence[str]
     made_by: Mapping[str, str]
+    weighted: Refined | None = None
 
 
 def write_result(path: Path, result: Result) -> None:
@@ -65,7 +69,7 @@ def write_result(path: Path, result: Result) -> None:
         _process(entry, result, now)
         instrument = _group(entry, "instrument", "NXinstrument")
         _positioners(instrument, result)
-        (_image if result.reads == "image" else _profiles)(entry, instrument, result)
+        _measured(entry, instrument, result)
         _inference(_group(entry, "inference", "NXcollection"), result)
     write_whole(path, buffer.getvalue())
 
@@ -119,41 +123,64 @@ def _centres(edges: Array) -> Array:
     return (edges[1:] + edges[:-1]) / 2
 
 
-def _profiles(entry: h5py.Group, instrument: h5py.Group, result: Result) -> None:
-    entry.attrs["default"] = AXES[0]
-    start = 0
-    for name, edges in zip(AXES, result.edges, strict=True):
-        part = slice(start, start + len(edges) - 1)
-        start = part.stop
-        detector = _group(instrument, f"{name}_detector", "NXdetector")
-        detector["description"] = f"{name} profile"
-        _numbers(detector, "data", result.x[part], "counts")
-        data = _plot(entry, name, result.x[part], result.predicted[:, part])
+def _measured(entry: h5py.Group, instrument: h5py.Group, result: Result) -> None:
+    """Every setting's part; the first one is the default plot."""
+    ends = np.cumsum([target.size for target in result.targets])
+    for i, (target, end) in enumerate(zip(result.targets, ends, strict=True), 1):
+        part = slice(end - target.size, end)
+        start = f"setting_{i}_" if len(result.targets) > 1 else ""
+        shown = (target, result.x[part], result.predicted[:, part])
+        name = (_image if target.reads == "image" else _profiles)(entry, instrument, start, *shown)
+        if i == 1:
+            entry.attrs["default"] = name
+
+
+def _profiles(
+    entry: h5py.Group, instrument: h5py.Group, start: str, target: Target, x: Array,
+    predicted: Array,
+) -> str:  # fmt: skip
+    """Both profiles; the name of the first plot."""
+    parts = (slice(target.bins[0]), slice(target.bins[0], None))
+    for name, edges, part in zip(AXES, target.edges, parts, strict=True):
+        detector = _group(instrument, f"{start}{name}_detector", "NXdetector")
+        detector["description"] = _described(f"{name} profile", target)
+        _numbers(detector, "data", x[part], "counts")
+        data = _plot(entry, f"{start}{name}", x[part], predicted[:, part], target)
         data.attrs["axes"] = ["position"]
         data.attrs["position_indices"] = [0]
         axis = _numbers(data, "position", _centres(edges), "mm")
         axis.attrs["long_name"] = f"{name} position [mm]"
+    return f"{start}{AXES[0]}"
 
 
-def _image(entry: h5py.Group, instrument: h5py.Group, result: Result) -> None:
-    entry.attrs["default"] = "image"
-    shape = (len(result.edges[1]) - 1, len(result.edges[0]) - 1)
-    detector = _group(instrument, "detector", "NXdetector")
-    detector["description"] = "image of the beam, rows from below"
-    _numbers(detector, "data", result.x.reshape(shape), "counts")
-    data = _plot(entry, "image", result.x.reshape(shape), result.predicted.reshape(-1, *shape))
+def _image(
+    entry: h5py.Group, instrument: h5py.Group, start: str, target: Target, x: Array,
+    predicted: Array,
+) -> str:  # fmt: skip
+    """The image; the name of its plot."""
+    shape = target.bins[::-1]
+    detector = _group(instrument, f"{start}detector", "NXdetector")
+    detector["description"] = _described("image of the beam, rows from below", target)
+    _numbers(detector, "data", x.reshape(shape), "counts")
+    name_of_plot = f"{start}image"
+    data = _plot(entry, name_of_plot, x.reshape(shape), predicted.reshape(-1, *shape), target)
     data.attrs["axes"] = ["y", "x"]
-    for index, (name, edges) in enumerate(zip("yx", result.edges[::-1], strict=True)):
+    for index, (name, edges) in enumerate(zip("yx", target.edges[::-1], strict=True)):
         _numbers(detector, f"{name}_pixel_size", edges[1] - edges[0], "mm")
         data.attrs[f"{name}_indices"] = [index]
         axis = _numbers(data, name, _centres(edges), "mm")
         axis.attrs["long_name"] = f"{AXES[1 - index]} position [mm]"
+    return name_of_plot
 
 
-def _plot(entry: h5py.Group, name: str, x: Array, predicted: Array) -> h5py.Group:
+def _described(what: str, target: Target) -> str:
+    return f"{what}, {target.name}" if target.name else what
+
+
+def _plot(entry: h5py.Group, name: str, x: Array, predicted: Array, target: Target) -> h5py.Group:
     """The measurement, and the median and 90 % band of what the posterior predicts."""
     data = _group(entry, name, "NXdata")
-    data["title"] = "measured, and predicted median"
+    data["title"] = _described("measured, and predicted median", target)
     low, middle, high = np.quantile(predicted, [0.05, 0.5, 0.95], axis=0)
     _numbers(data, "measured", x, "counts").attrs["long_name"] = "counts per bin"
     parts = {"predicted_median": middle, "predicted_low": low, "predicted_high": high}
@@ -174,12 +201,22 @@ def _inference(group: h5py.Group, result: Result) -> None:
         for j, (name, unit) in enumerate(zip(result.names, result.units, strict=True))
     }
     _netcdf(group, "posterior", chains, posterior).attrs.update(result.made_by)
+    if result.weighted is not None:
+        _weighted(group, result, result.weighted)
     _netcdf(group, "sample_stats", chains, {"lp": (result.log_prob[None], "nat")})
     _netcdf(
         group, "posterior_predictive", {"chain": [0], "draw": predicted, "bin": bins},
         {"x": (result.predicted[None].astype(np.float32), "counts")},
     )  # fmt: skip
     _netcdf(group, "observed_data", {"bin": bins}, {"x": (result.x, "counts")})
+
+
+def _weighted(group: h5py.Group, result: Result, refined: Refined) -> None:
+    chains = {"chain": [0], "draw": np.arange(len(refined.theta))}
+    columns = zip(result.names, result.units, refined.theta.T, strict=True)
+    draws = {name: (column[None], unit) for name, unit, column in columns}
+    weights = {"log_weight": (refined.log_weight[None], "nat")}
+    _netcdf(group, "weighted", chains, {**draws, **weights})
 
 
 def _netcdf(

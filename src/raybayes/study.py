@@ -26,6 +26,7 @@ from raybayes.simulate.campaign import Campaign, tally
 from raybayes.simulate.engines.config import TracerConfig
 from raybayes.simulate.engines.protocol import Engine
 from raybayes.simulate.failures import Outcome, simulate_all
+from raybayes.simulate.several import Several
 from raybayes.simulate.simulator import Simulator
 from raybayes.store import Arrays, Store, write_whole
 from raybayes.train import Fit, State, Training
@@ -91,16 +92,8 @@ class Run:
     folder: Path
 
     @cached_property
-    def simulator(self) -> Simulator:
-        prior = self.study.prior
-        return Simulator(
-            self.beamline,
-            prior.names,
-            (prior.low, prior.high),
-            self.study.detector,
-            self.study.tracing,
-            self.study.seed,
-        )
+    def simulator(self) -> Simulator | Several:
+        return self.study.simulator(self.beamline)
 
     @cached_property
     def engine(self) -> Engine:
@@ -190,8 +183,8 @@ class Run:
         Args:
             data: simulations; None: they are made while the network trains.
         """
-        study, detector = self.study, self.study.detector
-        # Generalised Anscombe: unit noise in every feature.
+        study, detector = self.study, self.study.detectors
+        # Generalised Anscombe: unit noise in every feature (less where a setting's is lower).
         counts = {"features": "counts", "offset": detector.read_noise**2 + 3 / 8}
         density = study.density.model_copy(update=counts)
         estimator = Estimator(study.prior, density, study.training, study.pretraining, study.seed)
@@ -209,7 +202,7 @@ class Run:
         outcome = self._outcome(theta, rng)
         for reason in outcome.reasons.values():
             raise InputError(f"{len(outcome.reasons)} of {len(theta)} simulations failed: {reason}")
-        return self.study.detector.observe(outcome.profile, rng)
+        return self.study.detectors.observe(outcome.profile, rng)
 
     def expected(self, theta: Array, key: tuple[int, ...]) -> Array:
         """Expected profiles of those theta [n, d] that do not fail, [<= n, bins]."""
@@ -221,7 +214,7 @@ class Run:
 
     def _simulated(self, theta: Array, key: tuple[int, ...]) -> Outcome:
         study = self.study
-        return simulate_all(self.engine, theta, key, study.detector.size, study.failures)
+        return simulate_all(self.engine, theta, key, study.detectors.size, study.failures)
 
     def check(self, posterior: Posterior) -> Checks:
         """Judge the posterior on fresh pairs that training never saw."""
@@ -229,7 +222,7 @@ class Run:
         theta = study.prior.sample(study.validation, rng)
         outcome = self._outcome(theta, rng)
         theta = theta[outcome.good]  # what failed, training did not see either
-        x = study.detector.observe(outcome.profile[outcome.good], rng)
+        x = study.detectors.observe(outcome.profile[outcome.good], rng)
         draws = posterior.sample(x, DRAWS, study.seed)
         rank = ranks(theta, draws)
         result = calibration(rank, DRAWS + 1)

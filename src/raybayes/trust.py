@@ -37,6 +37,7 @@ from raybayes.estimates import Estimates, estimate
 from raybayes.importance import Refined
 from raybayes.posterior import Posterior
 from raybayes.simulate.detector import Detector
+from raybayes.simulate.several import Detectors, Several
 from raybayes.simulate.simulator import Simulator
 
 Array = NDArray[np.float64]
@@ -73,12 +74,12 @@ class Judge:
     """
 
     posterior: Posterior
-    simulator: Simulator
+    simulator: Simulator | Several
     pairs: Pairs
     seed: int = 0
 
     @property
-    def detector(self) -> Detector:
+    def detector(self) -> Detector | Detectors:
         return self.simulator.detector
 
     # -- on all pairs
@@ -141,7 +142,9 @@ class Judge:
 
     # -- alarms: each statistic over its law for the first pairs, so that 5 % are false
 
-    def refined(self, x: Array, n: int, simulator: Simulator | None = None) -> Refined | None:
+    def refined(
+        self, x: Array, n: int, simulator: Simulator | Several | None = None
+    ) -> Refined | None:
         """n weighted draws, by this simulator or another; None where no draw could have made x."""
         log_likelihood = (simulator or self.simulator).log_likelihood(x)
         try:
@@ -149,7 +152,7 @@ class Judge:
         except InputError:
             return None
 
-    def _evidences(self, x: Array, simulator: Simulator | None = None) -> Array:
+    def _evidences(self, x: Array, simulator: Simulator | Several | None = None) -> Array:
         """[m]: log evidence of each observation; the least of all where no draw could make it."""
         found = [self.refined(one, NULL_DRAWS, simulator) for one in x]
         known = np.array([each.log_evidence if each else np.inf for each in found])
@@ -185,7 +188,7 @@ class Judge:
             evidence_alarm(self.evidences, self._evidences(x)),
         )
 
-    def suspicion(self, suspect: Simulator, x: Array, null: int = NULL) -> Alarm:
+    def suspicion(self, suspect: Simulator | Several, x: Array, null: int = NULL) -> Alarm:
         """Of observations [m, size]: were they made by another simulator, named as a suspect?
 
         The log Bayes factor of the suspect against the study's simulator, with the same draws:

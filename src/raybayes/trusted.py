@@ -1,5 +1,6 @@
 """The report's second half: how far to trust a posterior, and what to measure next."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -8,6 +9,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from raybayes.diagnostics.figures import BLUE, GREY, ORANGE
+from raybayes.estimates import Mode
+from raybayes.importance import Refined
 from raybayes.report import Parameter, grid
 from raybayes.simulate.derivatives import Step, information, next_steps
 from raybayes.trust import LEVEL, Judge, Verdict
@@ -45,13 +48,17 @@ def alarm_panels(verdict: Verdict) -> Figure:
     return figure
 
 
-def against_exact(verdict: Verdict, parameters: list[Parameter]) -> Figure:
-    """Marginals of the network and of the same draws weighed by the exact likelihood."""
+def against_exact(
+    draws: Array,
+    refined: Refined | None,
+    parameters: list[Parameter],
+    modes: Sequence[Mode] = (),
+) -> Figure:
+    """Marginals of the network's draws [n, d] and of those weighed by the exact likelihood."""
     figure, axes = grid(len(parameters), 3, (3.2, 2.0))
-    refined, modes = verdict.refined, verdict.estimates.modes
     for j, (axis, p) in enumerate(zip(axes, parameters, strict=False)):
         edges = np.linspace(p.low, p.high, 61)
-        axis.hist(verdict.draws[:, j], edges, density=True, color=BLUE, alpha=0.4, label="network")
+        axis.hist(draws[:, j], edges, density=True, color=BLUE, alpha=0.4, label="network")
         if refined is not None:
             axis.hist(
                 refined.theta[:, j], edges, weights=refined.weight, density=True,
@@ -68,7 +75,7 @@ def figures(judge: Judge, verdict: Verdict, parameters: list[Parameter]) -> dict
     return {
         "calibration": calibration_curves(judge, parameters),
         "alarms": alarm_panels(verdict),
-        "exact": against_exact(verdict, parameters),
+        "exact": against_exact(verdict.draws, verdict.refined, parameters, verdict.estimates.modes),
     }
 
 
@@ -134,6 +141,27 @@ def interval_rows(judge: Judge, parameters: list[Parameter]) -> list[dict[str, s
         }
         for j, p in enumerate(parameters)
     ]
+
+
+def numbers(judge: Judge, names: Sequence[str]) -> dict[str, Any]:
+    """What the exact likelihood says of all pairs: p-values, and how intervals held."""
+    repair, calibration = judge.repair, judge.calibration
+    intervals = {
+        name: {
+            "held": float(repair.before[j]),
+            "p_value": float(repair.p_value[j]),
+            "factor": float(1 + 2 * repair.margin[j]),
+        }
+        for j, name in enumerate(names)
+    }
+    return {
+        "coverage_p_value": float(judge.coverage.p_value[0]),
+        "tarp_p_value": float(judge.balls.p_value[0]),
+        "log_q_rank_p_value": float(calibration.p_value[-2]),
+        "log_likelihood_rank_p_value": float(calibration.p_value[-1]),
+        "level": LEVEL,
+        "intervals": intervals,
+    }
 
 
 def exact_words(verdict: Verdict) -> list[str]:

@@ -13,8 +13,8 @@ from raybayes import browser, report, trusted
 from raybayes.beamline.schema import OBJECTS, Number
 from raybayes.campaigns import Bar
 from raybayes.posterior import Posterior
-from raybayes.simulate.detector import Detector
-from raybayes.study import Checks, Run, read_study, summary
+from raybayes.store import Arrays
+from raybayes.study import Checks, Run, Study, read_study, summary
 from raybayes.train import Fit, State
 from raybayes.trust import Judge, Pairs
 
@@ -43,17 +43,23 @@ def complete(run: Run, quiet: bool = False) -> dict[str, Any]:
         shards = run.store.shards(study.simulations)
         with Bar(run.campaign, len(shards), len(run.store.missing(shards)), quiet) as bar:
             data = run.simulate(bar.add)
-    with tqdm(total=study.training.epochs, desc="train", unit="epoch", disable=quiet) as epochs:
+    posterior, fit = train_with_progress(run, data, quiet)
+    checks = run.check(posterior)
+    page = write_report(run, posterior, fit, checks)
+    return {**summary(run, checks), "notes": run.notes, "report": str(page)}
+
+
+def train_with_progress(run: Run, data: Arrays | None, quiet: bool) -> tuple[Posterior, Fit]:
+    """`Run.train` with a bar of epochs."""
+    total = run.study.training.epochs
+    with tqdm(total=total, desc="train", unit="epoch", disable=quiet) as epochs:
 
         def progress(state: State) -> None:
             epochs.update(state.epoch - epochs.n)
             if state.history:
                 epochs.set_postfix_str(f"validation {state.history[-1][1]:.3f} nat")
 
-        posterior, fit = run.train(data, progress)
-    checks = run.check(posterior)
-    page = write_report(run, posterior, fit, checks)
-    return {**summary(run, checks), "notes": run.notes, "report": str(page)}
+        return run.train(data, progress)
 
 
 def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Path:
@@ -62,13 +68,10 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
     rng = np.random.default_rng((study.seed, PREDICTED))
     draws = posterior.sample(checks.x[SHOWN], CORNER, study.seed + 1)
     profiles = run.expected(draws[:PREDICTED], (PREDICTED, 0))
-    predicted = study.detector.observe(profiles, rng)
+    predicted = study.detectors.observe(profiles, rng)
     low, high = np.quantile(predicted, [0.05, 0.95], axis=0)
     observed = checks.x[SHOWN]
-    edges = (study.detector.edges(0), study.detector.edges(1))
-    detector = study.detector
-    read = (detector.profiles(observed), detector.profiles(predicted))
-    judge = _judge(run, posterior, checks)
+    judge = judge_of(run, posterior, checks)
     verdict = judge and judge.at(observed)
     images = report.drawn(
         lambda: {
@@ -76,8 +79,7 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
             "corner": report.corner(
                 shown, study.prior.sample(CORNER, rng), draws, checks.theta[SHOWN]
             ),
-            "profile": report.profile_fit(edges, *read),
-            **image_figure(detector, edges, observed, predicted),
+            **fit_figures(run, observed, predicted),
             "ranks": report.rank_histograms(shown, checks.rank, checks.calibration),
             "training": report.training_curve(fit.history, fit.best_epochs),
             **(trusted.figures(judge, verdict, shown) if judge and verdict else {}),
@@ -85,7 +87,7 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
     )
     content = {
         "study": study.name,
-        "reads": detector.reads.removesuffix("s"),
+        "reads": what_is_read(study),
         "beamline": run.beamline.path.rpartition("/")[2],
         "simulations": study.simulations,
         "validation": study.validation,
@@ -103,7 +105,7 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
     return report.write_page(run.folder, images, content)
 
 
-def _judge(run: Run, posterior: Posterior, checks: Checks) -> Judge | None:
+def judge_of(run: Run, posterior: Posterior, checks: Checks) -> Judge | None:
     """None where it was not asked for, or the likelihood is not exact."""
     if run.study.checks == "ranks" or not run.exact:
         return None
@@ -115,22 +117,37 @@ def _flow(
     run: Run, posterior: Posterior, checks: Checks, shown: list[report.Parameter]
 ) -> dict[str, Any] | str:
     """The posterior for the page to run, or why it cannot."""
-    detector, units = run.study.detector, [p.unit for p in shown]
-    edges = (detector.edges(0), detector.edges(1))
+    if run.study.settings is not None:
+        return (
+            "This study has several settings, of which a page cannot draw; use `raybayes infer` "
+            "with the files of each, in their order."
+        )
+    [target], units = run.study.targets, [p.unit for p in shown]
     why_not = browser.obstacle(posterior)
-    return why_not or browser.described(posterior, units, edges, detector.reads, checks.x)
+    return why_not or browser.described(posterior, units, target.edges, target.reads, checks.x)
 
 
-def image_figure(
-    detector: Detector, edges: tuple[Array, Array], observed: Array, predicted: Array
-) -> dict[str, Figure]:
-    """The image itself, where the detector reads one."""
-    if detector.reads == "profiles":
-        return {}
-    shape = detector.bins[::-1]
-    return {
-        "image": report.image_fit(edges, observed.reshape(shape), predicted.reshape(-1, *shape))
-    }
+def fit_figures(run: Run, observed: Array, predicted: Array) -> dict[str, Figure]:
+    """Every setting's profiles, and the image itself where its detector reads one.
+
+    Args:
+        observed: [size]; predicted: [n, size].
+    """
+    targets, detectors = run.study.targets, run.study.detectors
+    profiles, images = [], []
+    parts = (detectors.each, detectors.parts(observed), detectors.parts(predicted))
+    for target, detector, x, y in zip(targets, *parts, strict=True):
+        profiles.append((target, detector.profiles(x), detector.profiles(y)))
+        if target.reads == "image":
+            shape = target.bins[::-1]
+            images.append((target, x.reshape(shape), y.reshape(-1, *shape)))
+    drawn = {"profile": report.profile_fit(profiles)}
+    return {**drawn, "image": report.image_fit(images)} if images else drawn
+
+
+def what_is_read(study: Study) -> str:
+    """In a word."""
+    return study.detector.reads.removesuffix("s") if study.settings is None else "measurement"
 
 
 def _training_note(fit: Fit) -> str:
@@ -174,8 +191,7 @@ def sentences(run: Run, checks: Checks) -> list[str]:
     told = checks.shrinkage < report.LEARNED
     said = []
     if told.any():
-        what = run.study.detector.reads.removesuffix("s")
-        said.append(f"The {what} tells {_list(names[told])}.")
+        said.append(f"The {what_is_read(run.study)} tells {_list(names[told])}.")
     if (~told).any():
         shares = ", ".join(f"{s:.0%}" for s in checks.shrinkage[~told])
         said.append(
@@ -184,8 +200,8 @@ def sentences(run: Run, checks: Checks) -> list[str]:
     for i, j, r in _hidden_pairs(checks.draws):
         said.append(
             f"{names[i]} and {names[j]} hide each other (posterior correlation {r:+.2f}): only a "
-            "combination of them is seen. A second setting, with one motor moved by a known step, "
-            "would tell them apart."
+            "combination of them is seen. Another setting, with one motor moved by a known step or "
+            "a screen on the way, may tell them apart ([[settings]] in the study)."
         )
     return said + [f"{note}." for note in run.notes]
 

@@ -1,8 +1,10 @@
 """raybayes trace and show: one setting of a beamline, in numbers and pictures."""
 
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -40,6 +42,9 @@ def trace(
         bool,
         typer.Option("--allow-unmodelled", help="Warn of what is not modelled and go on."),
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON; mm, rad, eV.")
+    ] = False,
 ) -> None:
     """Trace a beamline and say what arrives; RAY-UI's RawRaysOutgoing with --table."""
     with one_sentence(), warnings_as_sentences():
@@ -53,7 +58,17 @@ def trace(
         if table is not None:
             write_table(result, table)
         _pictures(beamline, result, spot, layout)
-        typer.echo("\n".join(f"{name:14} {text}" for name, text in summary(result).items()))
+        lines = (f"{name:14} {text}" for name, text in summary(result).items())
+        say(_numbers(result), as_json, lines)
+
+
+def _numbers(rays: "Rays") -> dict[str, Any]:
+    """What arrives at the plane, and how many rays are lost at which element."""
+    from raybayes.beamline.results import beam
+
+    lost = Counter(str(name) for name in rays.lost_at if name)
+    found = {**asdict(beam(rays)), "plane": rays.plane, "lost_at": dict(lost)}
+    return {**found, "traced": len(rays.arrived)}
 
 
 def _pictures(beamline: "Beamline", rays: "Rays", spot: Path | None, layout: Path | None) -> None:

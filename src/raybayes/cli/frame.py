@@ -1,6 +1,7 @@
 """The command line's frame: the app, how mistakes are said, what JAX is told before it loads."""
 
 import json
+import math
 import os
 import sys
 import warnings
@@ -74,7 +75,17 @@ def _cache() -> Path:
 
 def say(result: Mapping[str, Any], as_json: bool, lines: Iterator[str]) -> None:
     """The result for a machine, or in lines for a person."""
-    typer.echo(json.dumps(result, indent=1) if as_json else "\n".join(lines))
+    text = json.dumps(_strict(result), indent=1, allow_nan=False) if as_json else "\n".join(lines)
+    typer.echo(text)
+
+
+def _strict(value: Any) -> Any:
+    """JSON knows no NaN and no infinity: null."""
+    if isinstance(value, Mapping):
+        return {key: _strict(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def main() -> None:

@@ -50,7 +50,11 @@ def read_observation(
     if len(files) not in (1, 2) or (len(files) == 2 and target.reads == "image"):
         wanted = "one image" if target.reads == "image" else "two profiles, or one image"
         raise InputError(f"{len(files)} files were given; this study reads {wanted}")
-    frames = [read_frame(path, reading, Path(folder)) for path in files]
+    return framed(files, [read_frame(path, reading, Path(folder)) for path in files], target)
+
+
+def framed(files: list[Path], frames: list[Frame], target: Target) -> Observation:
+    """What was read of one image, one list of counts, or two profiles, on the study's bins."""
     if len(frames) == 2:
         x, done = _two_profiles(files, frames, target)
     elif frames[0].values.ndim == 2:

@@ -57,11 +57,13 @@ class Target:
         edges: of the horizontal and the vertical bins, mm.
         background: counts per bin that the study expects; where a background was subtracted,
             it is put in that place.
+        name: of its setting, where a study has several.
     """
 
     reads: Literal["profiles", "image"]
     edges: tuple[Array, Array]
     background: float = 0.0
+    name: str = ""
 
     @property
     def bins(self) -> tuple[int, int]:

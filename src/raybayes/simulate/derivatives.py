@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.results import beam
 from raybayes.beamline.trace import trace_compiled
+from raybayes.simulate.several import Several
 from raybayes.simulate.simulator import Simulator
 
 Array = NDArray[np.float64]
@@ -90,7 +91,7 @@ class Information:
 
 
 def information(
-    simulator: Simulator, theta: ArrayLike, steps: ArrayLike | None = None
+    simulator: Simulator | Several, theta: ArrayLike, steps: ArrayLike | None = None
 ) -> Information:
     """Cross-fitted Fisher information at theta [d], in mode "expected".
 
@@ -105,7 +106,7 @@ def information(
     return _learned(simulator, np.sum([_fisher(simulator, at + step) for step in moved], axis=0))
 
 
-def _learned(simulator: Simulator, fisher: Array) -> Information:
+def _learned(simulator: Simulator | Several, fisher: Array) -> Information:
     scale = _ranges(simulator) / np.sqrt(12)
     gains, vectors = np.linalg.eigh(scale[:, None] * fisher * scale)
     gains = np.maximum(gains, 0)  # what is below zero is noise
@@ -119,8 +120,15 @@ def _learned(simulator: Simulator, fisher: Array) -> Information:
     )
 
 
-def _fisher(simulator: Simulator, theta: Array) -> Array:
-    """[d, d] of one observation."""
+def _fisher(simulator: Simulator | Several, theta: Array) -> Array:
+    """[d, d] of one observation, which has parts where there are several settings."""
+    if isinstance(simulator, Several):
+        total = np.zeros((len(theta), len(theta)))
+        for setting in simulator.settings:
+            seen = simulator.columns(setting)
+            own = simulator.own(theta[None], setting)[0]
+            total[np.ix_(seen, seen)] += _fisher(setting.simulator, own)
+        return total
     detector = simulator.detector
     other = replace(simulator, seed=simulator.seed + 1)
     one, two = (detector.photons * profile_jacobian(s, theta) for s in (simulator, other))
@@ -146,7 +154,7 @@ class Step:
     nats: float
 
 
-def next_steps(simulator: Simulator, theta: ArrayLike, reach: float = 0.5) -> list[Step]:
+def next_steps(simulator: Simulator | Several, theta: ArrayLike, reach: float = 0.5) -> list[Step]:
     """What to measure next at theta [d]: the most telling step first.
 
     Each parameter is moved by `reach` of its range, towards the side with more room, so that
@@ -171,5 +179,5 @@ def next_steps(simulator: Simulator, theta: ArrayLike, reach: float = 0.5) -> li
     return sorted(found, key=lambda step: -step.nats)
 
 
-def _ranges(simulator: Simulator) -> Array:
+def _ranges(simulator: Simulator | Several) -> Array:
     return np.ptp(np.asarray(simulator.support, np.float64), axis=0)

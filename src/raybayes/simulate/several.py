@@ -1,15 +1,94 @@
 """Several observations of one theta: at known motor settings, or on screens along the beam."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
+from raybayes.beamline.derive import with_screen
+from raybayes.beamline.rml import Beamline
 from raybayes.errors import InputError
+from raybayes.simulate.detector import Detector
+from raybayes.simulate.engines.protocol import Capabilities, Scene
 from raybayes.simulate.simulator import Simulator
 
 Array = NDArray[np.float64]
+
+
+class SettingConfig(BaseModel):
+    """One of a study's [[settings]]: what is changed before the observation is taken.
+
+    An empty table is the beamline as it stands.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    screen: str | None = Field(
+        None, description="the element in whose place a screen stands; default: the last plane"
+    )
+    steps: dict[str, float] = Field(
+        {}, description="ELEMENT.PARAMETER = by how much it is moved from theta"
+    )
+    detector: Detector | None = Field(
+        None, description="of this setting; what it leaves out is as in [detector]"
+    )
+
+    @property
+    def label(self) -> str:
+        """How it differs from the beamline as it stands."""
+        screen = [f"screen at {self.screen}"] if self.screen else []
+        moved = [f"{name} {step:+g}" for name, step in self.steps.items()]
+        return ", ".join(screen + moved) or "as it stands"
+
+    def scene(self, plain: Scene) -> Scene:
+        """What its simulator is built for; `plain` is the study's without any change.
+
+        Raises:
+            InputError: no such element or parameter, or nothing of the study is seen here.
+        """
+        unknown = {*self.steps} - {*plain.names}
+        if unknown:
+            raise InputError(
+                f"steps: {', '.join(sorted(unknown))} is no parameter of the study, which has "
+                f"{', '.join(plain.names)}"
+            )
+        beamline, names = plain.beamline, list(plain.names)
+        if self.screen is not None:
+            beamline, names = self._screened(beamline, self.screen, names)
+        steps = np.array([self.steps.get(name, 0.0) for name in names])
+        columns = [list(plain.names).index(name) for name in names]
+        low, high = (np.asarray(end, np.float64)[columns] + steps for end in plain.support)
+        detector = self.detector or plain.detector
+        return replace(
+            plain, beamline=beamline, names=tuple(names), support=(low, high), detector=detector
+        )
+
+    def _screened(
+        self, beamline: Beamline, screen: str, names: list[str]
+    ) -> tuple[Beamline, list[str]]:
+        """The beamline as far as the screen, and those parameters that stand before it."""
+        if screen == beamline.elements[-1].name:
+            raise InputError(
+                f"screen: {screen} is the last element, where the study's detector stands already; "
+                "leave the screen out"
+            )
+        short = with_screen(beamline, screen)
+        before = {element.name for element in short.elements[:-1]}
+        seen = [name for name in names if name.rpartition(".")[0] in before]
+        unmoved = sorted({*self.steps} - {*seen})
+        if unmoved:
+            raise InputError(
+                f"steps: {', '.join(unmoved)} does not stand before the screen at {screen}, which "
+                "does not see it move; leave the step out"
+            )
+        if not seen:
+            raise InputError(
+                f"screen: no parameter of the study stands before {screen}; choose a later element"
+            )
+        return short, seen
 
 
 @dataclass(frozen=True)
@@ -26,15 +105,65 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Detectors:
+    """The readings of several settings, one after the other in one row; used as one `Detector`.
+
+    Exposures are independent, so the likelihood is the product.
+    """
+
+    each: tuple[Detector, ...]
+
+    @property
+    def size(self) -> int:
+        """The length of an observation x."""
+        return sum(detector.size for detector in self.each)
+
+    @property
+    def read_noise(self) -> float:
+        """Counts rms per bin; the largest."""
+        return max(detector.read_noise for detector in self.each)
+
+    def parts(self, x: ArrayLike) -> list[Array]:
+        """Of x [..., size], each setting's own."""
+        ends = np.cumsum([detector.size for detector in self.each])[:-1]
+        return np.split(np.asarray(x, np.float64), ends, axis=-1)
+
+    def _pairs(self, x: ArrayLike) -> Iterator[tuple[Detector, Array]]:
+        return zip(self.each, self.parts(x), strict=True)
+
+    def expected(self, profile: ArrayLike) -> Array:
+        """Fractions [..., size] -> expected counts [..., size]."""
+        return np.concatenate([d.expected(p) for d, p in self._pairs(profile)], axis=-1)
+
+    def spread(self, expected: ArrayLike) -> Array:
+        """Variance of a reading of expected counts [..., size], for chi^2."""
+        return np.concatenate([d.spread(p) for d, p in self._pairs(expected)], axis=-1)
+
+    def observe(self, profile: ArrayLike, rng: np.random.Generator) -> Array:
+        """Fractions [..., size] -> noisy readings [..., size], counts."""
+        return np.concatenate([d.observe(p, rng) for d, p in self._pairs(profile)], axis=-1)
+
+    def log_likelihood(self, x: ArrayLike, profile: ArrayLike) -> Array:
+        """log p(x | profile), exact, [...]; x and profile [..., size] broadcast."""
+        pairs = zip(self._pairs(x), self.parts(profile), strict=True)
+        return np.sum([d.log_likelihood(part, p) for (d, part), p in pairs], axis=0)
+
+
+@dataclass(frozen=True)
 class Several:
     """theta [n, d] -> x [n, size]: one observation after the other in one row.
 
+    It is used as a `Simulator` is.
+
     Attributes:
         names: d parameters; every setting's own are among them.
+        support: their lows and highs [d].
     """
 
     names: Sequence[str]
+    support: tuple[Array, Array]
     settings: tuple[Setting, ...]
+    capabilities: ClassVar[Capabilities] = Simulator.capabilities
 
     def __post_init__(self) -> None:
         for setting in self.settings:
@@ -46,36 +175,32 @@ class Several:
                 )
 
     @property
-    def sizes(self) -> list[int]:
-        return [setting.simulator.detector.size for setting in self.settings]
+    def detector(self) -> Detectors:
+        return Detectors(tuple(setting.simulator.detector for setting in self.settings))
+
+    def columns(self, setting: Setting) -> list[int]:
+        """Which of the d parameters the setting sees."""
+        return [list(self.names).index(name) for name in setting.simulator.names]
 
     def own(self, theta: Array, setting: Setting) -> Array:
         """[n, d of the setting]: what its simulator is asked for."""
         step = np.array([setting.steps.get(name, 0.0) for name in self.names])
-        columns = [list(self.names).index(name) for name in setting.simulator.names]
-        return (theta + step)[:, columns]
+        return (theta + step)[:, self.columns(setting)]
 
-    def profiles(self, theta: Array, key: int | tuple[int, ...] | None) -> tuple[Array, Array]:
-        """Expected profiles [n, size] and transmissions [n, settings]; as `Simulator.profiles`."""
-        parts = []
+    def profiles(
+        self, theta: ArrayLike, key: int | tuple[int, ...] | None = 0
+    ) -> tuple[Array, Array]:
+        """Expected profiles [n, size], and the transmission [n] of the setting that has the least.
+
+        As `Simulator.profiles`, which the first setting's rays equal.
+        """
+        values, parts = np.asarray(theta, np.float64), []
         for i, setting in enumerate(self.settings):
-            stream = None if key is None else (*np.atleast_1d(key).tolist(), i)
-            parts.append(setting.simulator.profiles(self.own(theta, setting), stream))
-        return np.concatenate([p for p, _ in parts], axis=1), np.stack([t for _, t in parts], 1)
-
-    def parts(self, x: ArrayLike) -> list[Array]:
-        """Of x [..., size], each setting's own."""
-        return np.split(np.asarray(x, np.float64), np.cumsum(self.sizes)[:-1], axis=-1)
-
-    def observe(self, profile: ArrayLike, rng: np.random.Generator) -> Array:
-        """Fractions [..., size] -> noisy readings [..., size], counts."""
-        pairs = zip(self.parts(profile), self.settings, strict=True)
-        return np.concatenate([s.simulator.detector.observe(p, rng) for p, s in pairs], axis=-1)
+            stream = (*np.atleast_1d(key).tolist(), i) if key is not None and i else key
+            parts.append(setting.simulator.profiles(self.own(values, setting), stream))
+        profiles, transmission = zip(*parts, strict=True)
+        return np.concatenate(profiles, axis=1), np.min(transmission, axis=0)
 
     def log_likelihood(self, x: ArrayLike) -> Callable[[Array], Array]:
         """The exact log p(x | theta) of all observations x [size], as a function [n, d] -> [n]."""
-        terms = [
-            (setting, setting.simulator.log_likelihood(part))
-            for part, setting in zip(self.parts(x), self.settings, strict=True)
-        ]
-        return lambda theta: np.sum([term(self.own(theta, s)) for s, term in terms], axis=0)
+        return lambda theta: self.detector.log_likelihood(x, self.profiles(theta, None)[0])

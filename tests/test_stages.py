@@ -1,0 +1,129 @@
+"""train, check and refine: one stage of a study at a time, as a person types them."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from conftest import UE112
+from test_run import TINY, command
+
+from raybayes.importance import Refined
+from raybayes.posterior import Posterior
+
+
+def test_train_makes_no_simulations_and_equals_run(tmp_path):
+    study = tmp_path / "tiny.toml"
+    study.write_text(TINY.replace("seed = 3", 'seed = 3\nchecks = "ranks"'))
+    out = tmp_path / "out"
+    refused = command("train", study, "--out", out)
+    line = f"raybayes simulate {study} --out {out}"
+    assert refused.exit_code == 2 and f"12 of 12 shards of simulations are missing; make them " \
+        f"first: {line}" in refused.stderr  # fmt: skip
+    assert not out.exists()
+    assert command(*line.split()[1:], "--shards", "0-10").exit_code == 0
+    assert "1 of 12 shards" in command("train", study, "--out", out).stderr
+    assert command(*line.split()[1:]).exit_code == 0
+    result = command("train", study, "--out", out, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["epochs"] == 4 and np.isfinite(found["validation_nats"])
+    weights = (out / "posterior.safetensors").read_bytes()
+    again = command("train", study, "--out", out)  # resumes, with nothing left to do
+    assert "4 epochs on 600 simulations" in again.stdout and "posterior:" in again.stdout
+    assert command("run", study, "--out", out).exit_code == 0
+    assert (out / "posterior.safetensors").read_bytes() == weights
+    checked = command("check", out)
+    assert "By ranks alone" in checked.stdout
+
+
+def test_train_of_an_online_study(tmp_path):
+    study = tmp_path / "tiny.toml"
+    study.write_text(TINY.replace("seed = 3", "seed = 3\nonline = true"))
+    result = command("train", study, "--out", tmp_path / "out")
+    assert result.exit_code == 2 and "use raybayes run" in result.stderr
+
+
+def test_check(finished):
+    out, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    result = command("check", out, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    exact = found["exact"]
+    values = [v for key, v in exact.items() if key.endswith("p_value")]
+    assert len(values) == 4 and all(0 <= p <= 1 for p in values)
+    assert set(exact["intervals"]) == set(found["parameters"])
+    assert all(row["factor"] > 0 and 0 <= row["held"] <= 1 for row in exact["intervals"].values())
+    table = command("check", out)
+    assert "ranks of the log-likelihood: p =" in table.stdout and "rms error" in table.stdout
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+
+
+def test_refine(finished, tmp_path):
+    """The table's numbers, the file's equal draws and its weighted ones agree."""
+    out, path = finished
+    result = command("refine", out, path, "-n", 4000, "--to", tmp_path / "r", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["draws"] == 4000 and 0 < found["ess"] < 4000 and found["sentence"]
+    inferred = json.loads(command("infer", out, path, "--json").stdout)
+    with h5py.File(found["written"]["nexus"]) as file:
+        tree = file["entry/inference"]
+        weight = np.exp(tree["weighted/log_weight"][0])
+        assert weight.sum() == pytest.approx(1)
+        assert "pareto_k" in str(list(tree["posterior"].attrs))
+        for row, plain in zip(found["parameters"], inferred["parameters"], strict=True):
+            name = row["parameter"]
+            assert row["network"]["mean"] == plain["mean"]
+            assert weight @ tree["weighted"][name][0] == pytest.approx(row["mean"])
+            equal = tree["posterior"][name][0]
+            assert abs(equal.mean() - row["mean"]) < 5 * row["sd"] / np.sqrt(found["ess"])
+            assert row["low"] < row["mean"] < row["high"] and row["sd"] < 1.2 * plain["sd"]
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert f"{found['ess']:.0f} of 4000 draws" in page and page.count("base64,") == 3
+    table = command("refine", out, path, "-n", 1000)
+    assert "by the exact likelihood" in table.stdout and "log evidence" in table.stdout
+    assert (out / "refined" / path.name / "result.nxs").exists()
+
+
+def test_refine_needs_the_exact_likelihood(finished, tmp_path):
+    out, path = finished
+    study = json.loads((out / "study.json").read_text())
+    study["study"]["tracing"]["mode"] = "counting"
+    (tmp_path / "study.json").write_text(json.dumps(study))
+    (tmp_path / "posterior.safetensors").write_bytes((out / "posterior.safetensors").read_bytes())
+    result = command("refine", tmp_path, path)
+    assert result.exit_code == 2 and "changed after the run" in result.stderr
+
+
+def test_a_network_too_narrow_is_said(finished, monkeypatch):
+    """Draws that lie a little beside the truth and have almost no width."""
+    out, path = finished
+    plain = Posterior.sample
+
+    def narrow(self, x, n, seed=0):
+        draws = plain(self, x, n, seed)
+        return draws.mean(axis=0) + 0.2 * (draws - draws.mean(axis=0))
+
+    monkeypatch.setattr(Posterior, "sample", narrow)
+    result = command("refine", out, path, "-n", 1000)
+    assert result.exit_code == 0, result.output
+    assert "too narrow here to be corrected" in result.stdout
+
+
+def test_weighted_quantiles():
+    theta = np.random.default_rng(0).standard_normal((100_000, 1))
+    log_weight = theta[:, 0] - 0.5  # of N(0, 1) becomes N(1, 1)
+    log_weight -= np.log(np.exp(log_weight).sum())
+    found = Refined(theta, log_weight, 0.0, 0.0, 0.0).quantile([0.16, 0.5, 0.84])
+    np.testing.assert_allclose(found[:, 0], [0.0055, 1, 1.9945], atol=0.03)
+
+
+def test_trace_in_numbers():
+    result = command("trace", UE112, "--rays", 2000, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["plane"] == "IP" and found["traced"] == 2000
+    assert found["rays"] + sum(found["lost_at"].values()) == 2000
+    assert found["flux"] is None and len(found["rms"]) == 2
