@@ -34,10 +34,10 @@ from raybayes.tasks import TASKS
 
 DRAWS = 10_000
 OWN = Path("out/sbibm")
-CHOICES = (  # where a network starts, and its weight decay by the number of simulations
-    ("prior", lambda simulations: 300 / simulations),
-    ("prior", lambda simulations: 1.0),
-    ("linear", lambda simulations: 300 / simulations),
+CHOICES = (  # where a network starts, weight decay by the number of simulations, bins of a spline
+    ("prior", lambda simulations: 300 / simulations, 16),
+    ("prior", lambda simulations: 1.0, 5),
+    ("linear", lambda simulations: 300 / simulations, 16),
 )
 PUBLISHED = {  # mean C2ST of NPE and SNPE, arXiv 2101.04653, at 1e3 and 1e4 simulations
     "two_moons": {1000: (0.725, 0.643), 10_000: (0.606, 0.554)},
@@ -54,8 +54,8 @@ PUBLISHED = {  # mean C2ST of NPE and SNPE, arXiv 2101.04653, at 1e3 and 1e4 sim
 def estimators(prior, simulations, seed, members, choices=CHOICES):
     """The configurations that every task is tried with; epochs and more follow the budget."""
     epochs = max(80, min(200, round(2e5 / simulations)))
-    for start, weight_decay in choices:
-        density = maf_nsf(members=members, bins=16, embedding={"widths": (64, 64)}, start=start)
+    for start, weight_decay, bins in choices:
+        density = maf_nsf(members=members, bins=bins, embedding={"widths": (64, 64)}, start=start)
         training = Training(
             epochs=epochs,
             patience=epochs,

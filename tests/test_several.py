@@ -1,16 +1,25 @@
 """Several observations of one theta: their shapes, their likelihood, and what they tell."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
 import numpy as np
 import pytest
+from test_run import TINY, command
 
 from raybayes.beamline.derive import with_screen
 from raybayes.errors import InputError
+from raybayes.inference import open_run
+from raybayes.observations import Target, read_settings
 from raybayes.plan import DETERMINE, Plan
 from raybayes.simulate.derivatives import information, next_steps
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.several import Setting, Several
 from raybayes.simulate.simulator import Simulator, Tracing
-from raybayes.study import read_study
+from raybayes.study import Run, read_study
 
 STUDY, BEAMLINE = read_study("ue112")
 PRIOR = STUDY.prior
@@ -218,3 +227,83 @@ def test_settings_need_our_tracer_and_something_to_set(tmp_path):
         read(tmp_path, engine)
     with pytest.raises(InputError, match="key 'settings'"):
         read(tmp_path, text=PLAIN.replace('name = "plain"', 'name = "plain"\nsettings = []'))
+
+
+LISTS = [Target("profiles", (np.arange(5.0), np.arange(4.0)), 0, f"setting {i}") for i in (1, 2)]
+
+
+def test_files_of_each_setting(tmp_path):
+    """One list for all, one for each, or two profiles for each: the same observation."""
+    x = np.arange(14.0) + 1
+    names = {"all": [14], "each": [7, 14], "profiles": [4, 7, 11, 14]}
+    for name, ends in names.items():
+        files = []
+        for i, part in enumerate(np.split(x, ends[:-1])):
+            files.append(tmp_path / f"{name}{i}.txt")
+            np.savetxt(files[-1], part)
+        found = read_settings(files, LISTS)
+        np.testing.assert_array_equal(found.x, x)
+        assert found.done[0].startswith("setting 1: Read ") and "Taken as" in found.done[1]
+    number = r"3 files .* give one file for each in this order, or 4 with two profiles for each"
+    with pytest.raises(InputError, match=number):
+        read_settings(files[:3], LISTS)
+    with pytest.raises(InputError, match=r"shape \(4,\); .* a list of 7 \+ 7 counts"):
+        read_settings(files[:1], LISTS)
+
+
+TWO = """
+[[settings]]
+[[settings]]
+screen = "M4"
+detector = {reads = "image", bins = [20, 24], pitch = [0.4, 0.3]}
+"""
+
+
+@pytest.mark.slow
+def test_from_a_study_of_two_settings_to_its_files(tmp_path):
+    """Profiles and an image: run, page, infer, refine; the NeXus file is valid."""
+    study, out = tmp_path / "two.toml", tmp_path / "out"
+    one_more = '[parameters]\n"M1.rotationXerror" = [-0.025, 0.025]'
+    study.write_text(TINY.replace("[parameters]", one_more) + TWO)
+    result = command("run", study, "--out", out, "--json")
+    assert result.exit_code == 0, result.output
+    page = (out / "report.html").read_text()
+    assert "What the measurement tells" in page and "This study has several settings" in page
+    assert "the same settings again" in page and (out / "image.png").exists()
+    run = open_run(out)
+    x = run.observe(np.array([[0.01, 0.02, 0.1]]), np.random.default_rng(1))[0]
+    assert x.size == run.study.detectors.size == 200 + 480
+    files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for path, part in zip(files, run.study.detectors.parts(x), strict=True):
+        np.savetxt(path, part)
+    for word, folder in (("infer", "i"), ("refine", "r")):
+        result = command(word, out, *files, "--to", tmp_path / folder, "--json")
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
+        assert found["done"][-1].startswith("setting 2: screen at M4: Taken as they stand")
+        with h5py.File(found["written"]["nexus"]) as file:
+            entry = file["entry"]
+            assert entry.attrs["default"] == "setting_1_horizontal"
+            assert entry["setting_2_image/measured"].shape == (24, 20)
+            description = entry["instrument/setting_2_detector/description"][()].decode()
+            assert description.endswith("setting 2: screen at M4")
+        nxcheck = Path(sys.executable).parent / "nxcheck"
+        if nxcheck.exists():
+            words = [nxcheck, found["written"]["nexus"]]
+            said = subprocess.run(words, capture_output=True, text=True, check=True)
+            text = said.stdout + said.stderr
+            assert "number of warnings: 0" in text and "number of errors: 0" in text, text
+    wrong = command("infer", out, *files, *files)
+    assert wrong.exit_code == 2 and "give one file for each in this order" in wrong.stderr
+
+
+@pytest.mark.slow
+def test_the_shipped_study_tells_m1_and_m3_apart(tmp_path):
+    """A short run: M1 pitch is known to a tenth of its prior, where the profiles leave 70 %."""
+    study, beamline = read_study("ue112-two-settings")
+    training = study.training.model_copy(update={"epochs": 4})
+    small = {"simulations": 4000, "validation": 200, "training": training}
+    run = Run(study.model_copy(update=small), beamline, tmp_path)
+    posterior, _ = run.train(run.simulate(), lambda state: None)
+    shrinkage = dict(zip(study.prior.names, run.check(posterior).shrinkage, strict=True))
+    assert shrinkage["M1.rotationXerror"] < 0.15 and shrinkage["M3.rotationXerror"] < 0.7

@@ -8,7 +8,7 @@ import pytest
 from conftest import UE112
 from test_run import TINY, command
 
-from raybayes.importance import Refined
+from raybayes.importance import Refined, importance
 from raybayes.posterior import Posterior
 
 
@@ -118,6 +118,13 @@ def test_weighted_quantiles():
     log_weight -= np.log(np.exp(log_weight).sum())
     found = Refined(theta, log_weight, 0.0, 0.0, 0.0).quantile([0.16, 0.5, 0.84])
     np.testing.assert_allclose(found[:, 0], [0.0055, 1, 1.9945], atol=0.03)
+
+
+def test_weights_that_underflow_are_not_trusted():
+    """All of the tail but the largest: smoothing gives NaN beside a small k."""
+    log_p = -1e6 * np.random.default_rng(0).standard_normal(1000) ** 2
+    found = importance(np.zeros((1000, 1)), log_p, np.zeros(1000))
+    assert not found.trusted and 1 <= found.ess < 2 and np.isfinite(found.sample(10)).all()
 
 
 def test_trace_in_numbers():

@@ -13,6 +13,7 @@ from raybayes.estimates import Mode
 from raybayes.importance import Refined
 from raybayes.report import Parameter, grid
 from raybayes.simulate.derivatives import Step, information, next_steps
+from raybayes.simulate.several import Several
 from raybayes.trust import LEVEL, Judge, Verdict
 
 Array = NDArray[np.float64]
@@ -90,7 +91,7 @@ def content(judge: Judge, verdict: Verdict, parameters: list[Parameter]) -> dict
         "level": f"{LEVEL:.0%}",
         "exact": exact_words(verdict),
         "identifiable": identifiable(judge, verdict),
-        "next": [_next_row(one, parameters) for one in step],
+        "next": [_next_row(judge, one, parameters) for one in step],
     }
 
 
@@ -197,11 +198,11 @@ def identifiable(judge: Judge, verdict: Verdict) -> str:
     )
 
 
-def _next_row(step: Step, parameters: list[Parameter]) -> dict[str, Any]:
+def _next_row(judge: Judge, step: Step, parameters: list[Parameter]) -> dict[str, Any]:
     units = {p.name: p.unit for p in parameters}
-    what = (
-        "the same again"
-        if not step.name
-        else (f"{step.name} moved by {step.size:+.3g} {units[step.name]}")
-    )
+    several = isinstance(judge.simulator, Several)
+    what = "the same settings again" if several else "the same again"
+    if step.name:
+        moved = f"{step.name} moved by {step.size:+.3g} {units[step.name]}"
+        what = f"{what}, {moved}" if several else moved
     return {"what": what, "nats": f"{step.nats:.2f}", "sd": [f"{s:.2f}" for s in step.sd]}
