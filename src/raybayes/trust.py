@@ -45,7 +45,6 @@ Array = NDArray[np.float64]
 LEVEL = 0.68  # of the intervals that are repaired
 PAIRS, DRAWS = 200, 31  # simulated again for the log-likelihood as a test quantity
 REFINED = 4000  # draws weighed by the exact likelihood at the observation
-SCORED = 500  # draws that a suspect's score is averaged over
 NULL, NULL_DRAWS = 100, 200  # observations whose evidence makes the null, draws for each
 EXPLAINING = 50  # draws whose predictions an alarm looks at
 PREDICTED = 200  # draws simulated again
@@ -143,16 +142,19 @@ class Judge:
 
     # -- alarms: each statistic over its law for the first pairs, so that 5 % are false
 
-    def refined(self, x: Array, n: int) -> Refined | None:
-        """n weighted draws; None where no draw could have made x."""
+    def refined(
+        self, x: Array, n: int, simulator: Simulator | Several | None = None
+    ) -> Refined | None:
+        """n weighted draws, by this simulator or another; None where no draw could have made x."""
+        log_likelihood = (simulator or self.simulator).log_likelihood(x)
         try:
-            return self.posterior.refine(x, self.simulator.log_likelihood(x), n, self.seed)
+            return self.posterior.refine(x, log_likelihood, n, self.seed)
         except InputError:
             return None
 
-    def _evidences(self, x: Array) -> Array:
+    def _evidences(self, x: Array, simulator: Simulator | Several | None = None) -> Array:
         """[m]: log evidence of each observation; the least of all where no draw could make it."""
-        found = [self.refined(one, NULL_DRAWS) for one in x]
+        found = [self.refined(one, NULL_DRAWS, simulator) for one in x]
         known = np.array([each.log_evidence if each else np.inf for each in found])
         return np.where(np.isfinite(known), known, known.min(initial=0.0) - 1e3)
 
@@ -186,40 +188,20 @@ class Judge:
             evidence_alarm(self.evidences, self._evidences(x)),
         )
 
-    def suspicion(
-        self,
-        suspect: Simulator | Several,
-        x: Array,
-        null: int = NULL,
-        n: int = SCORED,
-    ) -> Alarm:
+    def suspicion(self, suspect: Simulator | Several, x: Array, null: int = NULL) -> Alarm:
         """Of observations [m, size]: were they made by another simulator, named as a suspect?
 
-        Its log-likelihood above the study's simulator's, on average over the exact posterior. If
-        the suspect differs by a small step, that is Rao's score, the slope of the log evidence:
-        the most powerful test for what is small. A Bayes factor would need draws where the
-        suspect's own posterior is. What one observation cannot show, `diagnostics.together` may,
-        with more than NULL observations as the null.
-
-        Args:
-            null: how many pairs' observations make it.
-            n: draws of each observation's posterior, weighed by the likelihood.
+        The log Bayes factor of the suspect against the study's simulator, with the same draws:
+        the most powerful test of one against the other (Neyman and Pearson). What one observation
+        cannot show, `diagnostics.together` may, with more than NULL observations as the null.
         """
 
-        def scores(observations: Array) -> Array:
-            return np.array([self._score(one, suspect, n) for one in observations])
+        def factor(observations: Array) -> Array:
+            return self._evidences(observations, suspect) - self._evidences(observations)
 
-        return Alarm("score of the suspect [nat]", scores(x), scores(self.pairs.x[:null]))
-
-    def _score(self, x: Array, suspect: Simulator | Several, n: int) -> float:
-        """0 where no draw could have made x: nothing is known then."""
-        found = self.refined(x, n)
-        if found is None:
-            return 0.0
-        kept = found.weight > 0
-        theta, weight = found.theta[kept], found.weight[kept]
-        above = suspect.log_likelihood(x)(theta) - self.simulator.log_likelihood(x)(theta)
-        return float(weight @ above)
+        return Alarm(
+            "log Bayes factor of the suspect [nat]", factor(x), factor(self.pairs.x[:null])
+        )
 
 
 @dataclass(frozen=True)
