@@ -88,7 +88,7 @@ def test_doctor(monkeypatch):
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_studies(name):
     plan, beamline = Plan.read(name)
-    assert plan.name == name and plan.campaign(beamline, UE112.parent).size == plan.detector.size
+    assert plan.name == name and plan.campaign(beamline, UE112.parent).size == plan.detectors.size
 
 
 KNOWN = {"ue112-wellposed": 6, "ue112-rigid-m4": 4}

@@ -40,7 +40,7 @@ def judge():
     theta = TWO.sample(4000, rng)
     counts = {"features": "counts", "offset": DETECTOR.read_noise**2 + 3 / 8}
     density = deep(layers=4, widths=(32,)).model_copy(update=counts)
-    estimator = Estimator(TWO, density, Training(epochs=25, patience=25))
+    estimator = Estimator(TWO, density, Training(epochs=60, patience=60))
     posterior = estimator.fit(theta, SIMULATOR.profiles(theta, None)[0], DETECTOR.observe)
     return Judge(posterior, SIMULATOR, pairs_of(posterior))
 
