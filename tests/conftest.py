@@ -1,4 +1,5 @@
 import os
+import shutil
 from importlib import resources
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from raybayes.beamline.rml import read_rml
 from raybayes.inference import open_run
 
 TRUTH = np.array([0.02, 0.1])  # of `finished`
+FLAGS = [  # of Chromium
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 UE112 = Path(str(resources.files("raybayes") / "data" / "ue112_pgm1.rml"))
 
 
@@ -40,6 +45,19 @@ def finished(tmp_path_factory):
     x = open_run(out).observe(TRUTH[None], np.random.default_rng(1))[0]
     np.savetxt(folder / "x.csv", x)
     return out, folder / "x.csv"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium. Of a module: while it runs, no other event loop can."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("no chromium on this machine; on Debian: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 import h5py
 import numpy as np
 import pytest
-from test_browser import FLAGS
 from test_run import TINY, command
 
 from raybayes.inference import Trained, infer, measure, open_run
@@ -327,18 +326,6 @@ def test_it_ends_cleanly(runs, tmp_path):
 # ---- in a browser
 
 
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("no chromium on this machine; on Debian: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def page(browser, link):
     """The workbench, open and ready; in the end nothing was wrong in its console."""
@@ -438,6 +425,7 @@ def test_sliders_by_keyboard(page, runs):
     assert page.evaluate("document.activeElement.id") == "theta-1"
     page.keyboard.press("PageUp")
     until(page, "document.querySelector('#elements .bad') !== null")
+    until(page, "String(workbench.beam.theta) === String(workbench.theta)")  # not an earlier key's
     theta = np.array(page.evaluate("workbench.theta"))
     assert theta[0] == pytest.approx(3 * 0.12 / 200) and theta[1] > 0.05
     assert page.get_attribute("#theta-0", "aria-valuetext") == page.inner_text("#said-0")

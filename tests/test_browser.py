@@ -1,6 +1,5 @@
 """The report's page draws, in a real browser and from a file, what JAX draws."""
 
-import shutil
 from importlib import resources
 
 import equinox as eqx
@@ -22,10 +21,6 @@ PRIOR = Independent(
     ("a", "b", "c"),
     (Uniform(low=1180, high=1220), Normal(mean=1, sd=2), LogUniform(low=0.1, high=10)),
 )
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 SIZE, SHOWN = 32, 60
 CONFIGS = {
     "deep": deep(layers=5, members=2, features="counts", offset=3.0),
@@ -48,17 +43,10 @@ CONFIGS = {
 
 
 @pytest.fixture(scope="module")
-def page():
-    """A page of headless Chromium without a network."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("no chromium on this machine; on Debian: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        context = chromium.new_context(offline=True, viewport={"width": 1000, "height": 900})
-        yield context.new_page()
-        chromium.close()
+def page(browser):
+    """A page without a network."""
+    context = browser.new_context(offline=True, viewport={"width": 1000, "height": 900})
+    return context.new_page()
 
 
 def posterior(config, prior=PRIOR, seed=0):

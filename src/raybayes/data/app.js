@@ -362,9 +362,10 @@ const workbench = (() => {
 
   async function simulated() {
     const begun = performance.now(), { study, result } = desk;
-    const beam = await wish("simulate", { study: desk.id, theta: desk.theta, result: result?.id ?? null });
+    const theta = [...desk.theta];
+    const beam = await wish("simulate", { study: desk.id, theta, result: result?.id ?? null });
     if (study !== desk.study) return;
-    desk.beam = beam;
+    desk.beam = { ...beam, theta };
     drawn();
     if (desk.result) marked();
     $("fit").textContent = beam.chi2 === null || result !== desk.result ? "" : `chi² per bin at the sliders' setting: ${beam.chi2.toPrecision(3)}`;
