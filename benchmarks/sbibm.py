@@ -19,6 +19,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={os.cpu_count()}")
@@ -51,11 +52,11 @@ PUBLISHED = {  # mean C2ST of NPE and SNPE, arXiv 2101.04653, at 1e3 and 1e4 sim
 }
 
 
-def estimators(prior, simulations, seed, members, choices=CHOICES):
+def estimators(prior, simulations, seed):
     """The configurations that every task is tried with; epochs and more follow the budget."""
     epochs = max(80, min(200, round(2e5 / simulations)))
-    for start, weight_decay, bins in choices:
-        density = maf_nsf(members=members, bins=bins, embedding={"widths": (64, 64)}, start=start)
+    for start, weight_decay, bins in CHOICES:
+        density = maf_nsf(bins=bins, embedding={"widths": (64, 64)}, start=start)
         training = Training(
             epochs=epochs,
             patience=epochs,
@@ -68,12 +69,9 @@ def estimators(prior, simulations, seed, members, choices=CHOICES):
 
 
 def fit(prior, theta, x, seed):
-    """An ensemble of what does best for one network on held-out pairs; and its name."""
-    simulations = len(theta)
-    pilots = list(estimators(prior, simulations, seed, 1))
-    best, _ = best_of(pilots, theta, x)
-    choice = CHOICES[next(i for i, pilot in enumerate(pilots) if pilot is best)]
-    fitter = next(estimators(prior, simulations, seed, 4, [choice]))
+    """An ensemble of what does best for one network on held-out pairs; and its estimator."""
+    best, _ = best_of(estimators(prior, len(theta), seed), theta, x)
+    fitter = replace(best, density=best.density.model_copy(update={"members": 4}))
     return fitter.fit(theta, x), fitter
 
 

@@ -185,10 +185,7 @@ class Plan(BaseModel):
 
     def simulator(self, beamline: Beamline) -> Simulator | Several:
         """Our own tracer, of one setting or of several."""
-        every = [
-            Simulator(s.beamline, s.names, s.support, s.detector, self.tracing, self.seed)
-            for s in self.scenes(beamline)
-        ]
+        every = [TracerConfig().build(s, self.tracing) for s in self.scenes(beamline)]
         if self.settings is None:
             return every[0]
         steps = [each.steps for each in self.settings]

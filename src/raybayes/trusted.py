@@ -137,7 +137,7 @@ def interval_rows(judge: Judge, parameters: list[Parameter]) -> list[dict[str, s
         {
             "name": p.name,
             "held": f"{repair.before[j]:.0%}",
-            "grow": f"{1 + 2 * repair.margin[j]:.2f}",
+            "grow": f"{repair.factor[j]:.2f}",
             "p_value": f"{repair.p_value[j]:.2g}",
         }
         for j, p in enumerate(parameters)
@@ -151,7 +151,7 @@ def numbers(judge: Judge, names: Sequence[str]) -> dict[str, Any]:
         name: {
             "held": float(repair.before[j]),
             "p_value": float(repair.p_value[j]),
-            "factor": float(1 + 2 * repair.margin[j]),
+            "factor": float(repair.factor[j]),
         }
         for j, name in enumerate(names)
     }

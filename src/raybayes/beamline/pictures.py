@@ -3,7 +3,7 @@
 import io
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,15 @@ def misalignments(beamline: Beamline) -> dict[str, str]:
         if off and element.number("alignmentError", 1) == 0:
             found[element.name] = ", ".join(off)
     return found
+
+
+def along(beamline: Beamline) -> list[dict[str, Any]]:
+    """Every element's name, type, distance along the beam ("mm"), and what is off, in words."""
+    paths, off = compile_beamline(beamline).paths[0], misalignments(beamline)
+    return [
+        {"name": e.name, "type": e.type, "mm": float(mm), "misaligned": off.get(e.name, "")}
+        for e, mm in zip(beamline.elements, paths, strict=True)
+    ]
 
 
 def layout_picture(beamline: Beamline) -> "Figure":

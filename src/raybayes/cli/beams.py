@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raybayes.cli.frame import app, one_sentence, say, warnings_as_sentences
+from raybayes.cli.frame import JSON, app, one_sentence, say, warnings_as_sentences
 from raybayes.errors import InputError
 
 if TYPE_CHECKING:
@@ -89,13 +89,12 @@ def show(
     theta: Annotated[
         list[str] | None, typer.Option("--theta", metavar="NAME=VALUE", help="Set a parameter.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JSON = False,
 ) -> None:
     """Draw a beamline, with what is misaligned in red, and say where its elements stand."""
     with one_sentence(), warnings_as_sentences():
         from raybayes.beamline.derive import with_values
-        from raybayes.beamline.geometry import compile_beamline
-        from raybayes.beamline.pictures import layout_picture, misalignments, save
+        from raybayes.beamline.pictures import along, layout_picture, save
         from raybayes.beamline.rml import read_rml
         from raybayes.plan import Plan
 
@@ -103,11 +102,7 @@ def show(
         beamline = read_rml(study) if is_file else Plan.read(study)[1]
         beamline = with_values(beamline, _values(theta or ()))
         save(layout_picture(beamline), picture)
-        paths, off = compile_beamline(beamline).paths[0], misalignments(beamline)
-        elements = [
-            {"name": e.name, "type": e.type, "mm": float(mm), "misaligned": off.get(e.name, "")}
-            for e, mm in zip(beamline.elements, paths, strict=True)
-        ]
+        elements = along(beamline)
         lines = (
             f"{e['name']:10} {e['type']:16} {e['mm']:10.1f} mm  {e['misaligned']}".rstrip()
             for e in elements

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from raybayes.cli.frame import app, one_sentence, say
+from raybayes.cli.frame import JSON, OUT, STUDY, app, one_sentence, say
 from raybayes.errors import InputError
 
 WHERE = ("local", "slurm")
-STUDY = Annotated[str, typer.Argument(help="A shipped study (ue112) or a TOML file.")]
-OUT = Annotated[Path, typer.Option("--out", help="Folder of the results; resumed if begun.")]
 
 
 def _count(text: str) -> int:
@@ -78,7 +75,7 @@ def simulate(
     cores: Annotated[
         int | None, typer.Option("--cores", min=1, help="To plan for; default: done in a day.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JSON = False,
 ) -> None:
     """Fill a store with simulations; what is there already is not made again."""
     with one_sentence():

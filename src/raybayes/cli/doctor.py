@@ -1,17 +1,15 @@
 """raybayes doctor: is this machine fit."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from raybayes.cli.frame import app, one_sentence, prepare_jax, say
+from raybayes.cli.frame import JSON, app, one_sentence, prepare_jax, say
 from raybayes.errors import InputError
 
 
 @app.command()
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JSON = False,
 ) -> None:
     """Versions, threads, devices, and a self-test: trace a beamline, train a small density."""
     with one_sentence():

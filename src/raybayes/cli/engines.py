@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raybayes.cli.frame import app, one_sentence, say, warnings_as_sentences
+from raybayes.cli.frame import JSON, app, one_sentence, say, warnings_as_sentences
 
 
 @app.command()
@@ -20,7 +20,7 @@ def engines(
     picture: Annotated[
         Path | None, typer.Option("--picture", help="Write the profiles side by side (PNG).")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JSON = False,
 ) -> None:
     """Trace one setting with every engine that is installed and say how far they are apart."""
     with one_sentence(), warnings_as_sentences():

@@ -15,6 +15,10 @@ import typer
 from raybayes import __version__
 from raybayes.errors import InputError
 
+STUDY = Annotated[str, typer.Argument(help="A shipped study (ue112) or a TOML file.")]
+OUT = Annotated[Path, typer.Option("--out", help="Folder of the results; resumed if begun.")]
+JSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,

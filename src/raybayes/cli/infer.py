@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raybayes.cli.frame import app, one_sentence, prepare_jax, say
+from raybayes.cli.frame import JSON, app, one_sentence, prepare_jax, say
 from raybayes.cli.reading import with_reading
 
 RUN = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
@@ -19,7 +19,6 @@ FILES = Annotated[
 ]
 TO = Annotated[Path | None, typer.Option("--to", help="Folder of the results; default: in OUT.")]
 SEED = Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same draws.")]
-JSON = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 
 
 @app.command()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raybayes.cli.frame import app, one_sentence, say
+from raybayes.cli.frame import JSON, app, one_sentence, say
 from raybayes.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def new(
         list[str] | None,
         typer.Option("--vary", metavar="NAME=LOW..HIGH", help="Do not ask; may be repeated."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JSON = False,
 ) -> None:
     """Write a study, with comments: asks which parameters vary, or is told by --vary."""
     with one_sentence():

@@ -6,12 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from raybayes.cli.frame import app, one_sentence, prepare_jax, say
+from raybayes.cli.frame import JSON, OUT, STUDY, app, one_sentence, prepare_jax, say
 
-STUDY = Annotated[str, typer.Argument(help="A shipped study (ue112) or a TOML file.")]
-OUT = Annotated[Path, typer.Option("--out", help="Folder of the results; resumed if begun.")]
 FINISHED = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a finished run.")]
-JSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @app.command()

@@ -38,6 +38,11 @@ class Repair:
         held = np.round(self.before * self.n).astype(int)
         return np.array([binomtest(int(h), self.n, self.level).pvalue for h in held])
 
+    @property
+    def factor(self) -> Array:
+        """[d]: how many times as wide the intervals become."""
+        return 1 + 2 * self.margin
+
     def apply(self, low: ArrayLike, high: ArrayLike) -> tuple[Array, Array]:
         """Intervals [..., d] of the same level, repaired."""
         a, b = np.asarray(low, np.float64), np.asarray(high, np.float64)

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raybayes.beamline.derive import with_values
-from raybayes.beamline.geometry import compile_beamline
-from raybayes.beamline.pictures import layout_picture, misalignments
+from raybayes.beamline.pictures import along, layout_picture
 from raybayes.errors import InputError
 from raybayes.inference import Inference, Trained, measure, refining
 from raybayes.observations import Observation
@@ -107,13 +106,12 @@ class Desk:
         beamline = with_values(trained.run.beamline, dict(zip(names, theta, strict=True)))
         picture = io.BytesIO()
         layout_picture(beamline).savefig(picture, format="svg")
-        paths, off = compile_beamline(beamline).paths[0], misalignments(beamline)
         text = base64.b64encode(picture.getvalue()).decode()
         return {
             "picture": f"data:image/svg+xml;base64,{text}",
             "elements": [
-                {"name": e.name, "type": e.type, "m": 1e-3 * float(mm), "off": off.get(e.name, "")}
-                for e, mm in zip(beamline.elements, paths, strict=True)
+                {"name": e["name"], "type": e["type"], "m": 1e-3 * e["mm"], "off": e["misaligned"]}
+                for e in along(beamline)
             ],
         }
 

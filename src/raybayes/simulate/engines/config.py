@@ -24,7 +24,7 @@ class TracerConfig(_Config):
 
     kind: Literal["tracer"] = "tracer"
 
-    def build(self, scene: Scene, tracing: Tracing) -> Engine:
+    def build(self, scene: Scene, tracing: Tracing) -> Simulator:
         return Simulator(
             scene.beamline, scene.names, scene.support, scene.detector, tracing, scene.seed
         )
