@@ -105,7 +105,6 @@ def point_source(path, emission):
 
 def ours(study, beamline, compiled, samples):
     """As `run.py` measures a peer: seconds per million rays and per setting, and the same rays."""
-    media = compiled.media.grid, compiled.media.factors, compiled.hc
     perfect = np.zeros((1, 2, 1)), np.full(compiled.rows.shape[1], -1)
 
     def trace(setting, samples):
@@ -113,7 +112,7 @@ def ours(study, beamline, compiled, samples):
         rays, lost = np.empty((RAY, n)), np.empty(n, np.int64)
         emission, rows = compiled.emission[setting], compiled.rows[setting]
         nothing = np.empty(0), np.empty((4, 0))
-        trace_rays(emission, rows, samples, *perfect, rays, lost, *nothing, *media)
+        trace_rays(emission, rows, samples, *perfect, rays, lost, *nothing, compiled.tables)
         return rays[:2], lost == 0
 
     few = samples[:FEW]

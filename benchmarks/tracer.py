@@ -31,14 +31,14 @@ POINTER, LONGS = ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_long)
 
 
 @numba.njit(**JIT)
-def numba_chain(rows, rays, out, lost):
+def numba_chain(rows, rays, out, lost, tables):
     perfect, normals, work = np.empty((2, 0)), np.empty((3, BLOCK)), np.empty((RAY, BLOCK))
     losses = np.empty(BLOCK, np.int64)
     for start in range(0, rays.shape[1], BLOCK):
         work[:] = rays[:, start : start + BLOCK]
         losses[:] = 0
         for k in range(rows.shape[0]):
-            through(rows[k], work, losses, k + 1, perfect, normals)
+            through(rows[k], work, losses, k + 1, perfect, normals, tables)
         out[:, start : start + BLOCK] = work
         lost[start : start + BLOCK] = losses
 
@@ -53,7 +53,7 @@ def c_chain():
     subprocess.run(["gcc", *flags, str(source), "-o", str(library), "-lm"], check=True)
     function = ctypes.CDLL(str(library)).chain
 
-    def call(rows, rays, out, lost):
+    def call(rows, rays, out, lost, tables):
         arrays = [a.ctypes.data_as(POINTER) for a in (rows, rays, out)]
         n = ctypes.c_long(rays.shape[1])
         function(arrays[0], ctypes.c_long(len(rows)), *arrays[1:], lost.ctypes.data_as(LONGS), n)
@@ -78,7 +78,7 @@ def main():
     five = tuple(e for e in beamline.elements if e.name in ("UE112", *CHAIN))
     lengths = {"M1.distancePreceding": 17000, "M4.distancePreceding": 16000}
     compiled = compile_beamline(with_values(replace(beamline, elements=five), lengths))
-    rows = compiled.rows[0]
+    rows, tables = compiled.rows[0], compiled.tables
     rays, samples = (
         np.empty((RAY, RAYS)),
         np.random.default_rng(0).uniform(-0.5, 0.5, (RAYS, STANDARD)),
@@ -91,9 +91,9 @@ def main():
         if call is None:
             continue
         out, lost = np.empty_like(rays), np.zeros(RAYS, np.int64)
-        call(rows, rays, out, lost)
+        call(rows, rays, out, lost, tables)
         outs[name] = out
-        result[f"{name}_rays_per_second"] = RAYS / best(call, rows, rays, out, lost)
+        result[f"{name}_rays_per_second"] = RAYS / best(call, rows, rays, out, lost, tables)
     if "c" in outs:
         result["largest_difference_mm"] = float(np.abs(outs["c"] - outs["numba"])[:3].max())
         result["c_over_numba"] = result["c_rays_per_second"] / result["numba_rays_per_second"]

@@ -8,6 +8,7 @@ POINT = {
     "numberRays": 1000, "horDiv": 1.0, "verDiv": 1.0, "photonEnergy": 100.0,
     "energyDistributionType": 1, "linearPol_0": 1,
 }  # fmt: skip
+NARROW = {**POINT, "horDiv": 0.1, "verDiv": 0.1}  # where aberrations are small
 PARALLEL = {**POINT, "horDiv": 0.0, "verDiv": 0.0, "sourceWidth": 10.0, "sourceHeight": 5.0}
 BLANK = {"totalWidth": 400.0, "totalLength": 4000.0, "distancePreceding": P}
 MIRROR = {**BLANK, "grazingIncAngle": THETA}

@@ -8,13 +8,15 @@ from raybayes.beamline.geometry import HC, compile_beamline
 from raybayes.beamline.source import STANDARD
 from raybayes.beamline.trace import slope_slots, trace, trace_rays
 from raybayes.optics import RAY, WAVELENGTH_SHIFT
+from raybayes.optics.rows import Tables
 
 P1, Q1, D12, D23, D3, Q3, P4, Q4 = 17000, 20000, 7000, 200.185, 3000, 10000, 6000, 1200
 CFF, N, E = 2.25, 400, 100.0
 ALPHA, BETA = np.deg2rad(87.172998), np.deg2rad(83.628703)
 THETA, THETA2 = np.deg2rad(2.0), np.deg2rad(4.599149)
-# No path lengths, no polarisation, no optical constants.
-NOTHING = np.empty(0), np.empty((4, 0)), np.ones(2), np.empty((0, 2, 2)), HC
+# No path lengths, no polarisation, no optical constants, no measured profiles.
+TABLES = Tables(np.ones(2), np.empty((0, 2, 2)), HC, np.empty(0))
+NOTHING = np.empty(0), np.empty((4, 0)), TABLES
 ARCSEC = np.pi / 180 / 3600
 # Photon source at 100 eV: electron beam and diffraction in quadrature, mm.
 SIGMA_R = np.sqrt(2 * HC / E * 1e-9 * 3.584) / (2 * np.pi) * 1e3

@@ -4,7 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from beamlines import ARMS, ELEMENTS, PARALLEL, POINT, RADIUS, SOURCES, P, Q, emitting, small
+from beamlines import (
+    ARMS,
+    ELEMENTS,
+    NARROW,
+    PARALLEL,
+    POINT,
+    RADIUS,
+    SOURCES,
+    P,
+    Q,
+    emitting,
+    small,
+)
 from periodictable.xsf import index_of_refraction
 
 from raybayes.beamline.derive import with_values
@@ -21,9 +33,6 @@ from raybayes.optics.rows import KIND, QUADRIC, SURFACE
 def test_every_type_has_a_case():
     assert set(ELEMENTS) == set(PLACERS) == set(IMAGES)
     assert set(SOURCES) == set(LAWS) == set(EMITTED)
-
-
-NARROW = {**POINT, "horDiv": 0.1, "verDiv": 0.1}  # where aberrations are small
 
 
 def spot(beamline, rays=1000, **options):

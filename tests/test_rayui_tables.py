@@ -115,11 +115,12 @@ def test_metrix_stage_by_stage(shared):
     places[:, screens] = places[:, screens][:, :, [0, 2, 1]]
     directions[:, screens] = directions[:, screens][:, :, [0, 2, 1]]
     worst = []
+    perfect, normals = np.empty((2, 0)), np.empty((3, 793))
     for k in range(8):
         rays, n = np.empty((RAY, 793)), 793
         rays[:3], rays[3:6], rays[6] = places[:, k].T, directions[:, k].T, 318.0
         lost = np.zeros(n, np.int64)
-        through(compiled.rows[0, k + 1], rays, lost, 1, np.empty((2, 0)), np.empty((3, n)))
+        through(compiled.rows[0, k + 1], rays, lost, 1, perfect, normals, compiled.tables)
         assert not lost.any()
         worst.append(np.abs(rays[:3] - places[:, k + 1].T).max())
     assert max(worst) < 1e-9
@@ -184,9 +185,7 @@ def test_reflectivities_that_ray_ui_shows(name, mirror, tolerance, shared):
     element = beamline[mirror]
     rs, rp = reflected(
         compiled.rows[0, compiled.index(mirror)],
-        compiled.media.grid,
-        compiled.media.factors,
-        compiled.hc,
+        compiled.tables,
         beamline.source.number("photonEnergy"),
         np.sin(np.deg2rad(element.number("grazingIncAngle"))),
     )

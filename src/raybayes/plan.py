@@ -20,6 +20,7 @@ from pydantic import (
     field_validator,
 )
 
+from raybayes.beamline.files import contents
 from raybayes.beamline.rml import Beamline, read_rml
 from raybayes.errors import InputError
 from raybayes.observations import Target
@@ -201,7 +202,7 @@ class Plan(BaseModel):
             (e.name, e.type, sorted((k, str(p.text)) for k, p in e.params.items()))
             for e in beamline.elements
         ]
-        text = json.dumps([chosen, elements], sort_keys=True)
+        text = json.dumps([chosen, elements, *contents(beamline)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def store(self, beamline: Beamline, folder: Path) -> Store:

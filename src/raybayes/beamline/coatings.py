@@ -1,7 +1,5 @@
 """What surfaces are made of: RAY-UI's parameters -> layers; names of materials -> constants."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,14 +29,6 @@ BY_MATERIAL = 1  # reflectivityType, transmissionType
 ONE_COATING, MULTILAYER, MULTILAYER_WITH_TOP = 1, 2, 3  # surfaceCoating
 UNKNOWN_PROFILE = 3  # lineProfile: the efficiency is a number in the file
 MOST_BILAYERS = 1000
-
-
-@dataclass(frozen=True)
-class Media:
-    """Optical constants: grid [g] eV, factors [materials, g, 2], f1 and f2 over molar mass."""
-
-    grid: Array
-    factors: Array
 
 
 def coat(walk: Walk, element: Element, row: Array) -> None:
@@ -152,14 +142,16 @@ def _natural_density(material: str) -> float:
         return 0.0
 
 
-def media(materials: list[str], place: str, energy: Array) -> Media:
+def media(materials: list[str], place: str, energy: Array) -> tuple[Array, Array]:
     """The constants of all materials of a beamline, on the union of their tables' energies.
+
+    See `Tables.grid` and `Tables.factors`.
 
     Raises:
         InputError: a material is no chemical formula, or the tables do not reach the energy.
     """
     if not materials:
-        return Media(np.array([1.0, 1e6]), np.zeros((0, 2, 2)))
+        return np.array([1.0, 1e6]), np.zeros((0, 2, 2))
     tables = [_table(material, place) for material in materials]
     low, high = max(t[0][0] for t in tables), min(t[0][-1] for t in tables)
     energy = np.ravel(energy)[np.ravel(energy) > 0]  # a distribution from a file has none
@@ -170,7 +162,7 @@ def media(materials: list[str], place: str, energy: Array) -> Media:
         )
     grid = np.unique(np.concatenate([t[0] for t in tables]))
     factors = [np.stack([np.interp(grid, t[0], f) for f in t[1:]], axis=1) for t in tables]
-    return Media(grid, np.ascontiguousarray(factors))
+    return grid, np.ascontiguousarray(factors)
 
 
 def _table(material: str, place: str) -> tuple[Array, Array, Array]:

@@ -1,12 +1,12 @@
 """Energies of a source that are neither a band nor a normal law: lines, and files."""
 
-import os
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from raybayes.beamline.files import find_file
 from raybayes.beamline.rml import Beamline
 from raybayes.errors import InputError
 
@@ -26,7 +26,7 @@ def energies_from_file(beamline: Beamline, u: Array, continuous: bool) -> Array:
     Raises:
         InputError: the file is missing or is no energy distribution.
     """
-    path = find_file(beamline, "photonEnergyDistributionFile")
+    path = find_file(beamline, beamline.source, "photonEnergyDistributionFile")
     if path is None:
         raise InputError(
             f"{beamline.path}:{beamline.source.line}: {beamline.source.type} "
@@ -60,18 +60,3 @@ def _read(path: Path) -> tuple[Array, Array]:
     if not good or weight.sum() <= 0 or (np.diff(energy) <= 0).any():
         raise InputError(f"{path}: energies must rise, and weights must not be negative or all 0")
     return energy, weight
-
-
-def find_file(beamline: Beamline, id_: str) -> Path | None:
-    """A file that the source names: where RAY-UI had it, or beside the RML file."""
-    param = beamline.source.params.get(id_)
-    if param is None or not isinstance(param.text, str):
-        return None
-    folder = Path(beamline.path).parent
-    names = [param.text, param.attributes.get("absolute", ""), param.attributes.get("relative", "")]
-    for name in filter(None, names):
-        portable = name.replace("\\", "/")
-        for path in (folder / portable, folder / os.path.basename(portable)):
-            if path.is_file():
-                return path
-    return None

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from raybayes.beamline import gratings, mirrors, screens
-from raybayes.beamline.coatings import Media, coat, media
+from raybayes.beamline.coatings import coat, media
 from raybayes.beamline.emission import (
     EMISSION_COLUMNS,
     ENERGY,
@@ -29,7 +29,7 @@ from raybayes.beamline.rml import Beamline, Element
 from raybayes.beamline.settings import HC, HC_OLD, Settings
 from raybayes.beamline.walk import Placer, Walk
 from raybayes.errors import InputError
-from raybayes.optics.rows import COATING, PERFECT
+from raybayes.optics.rows import COATING, PERFECT, Tables
 
 __all__ = [
     "EMISSION_COLUMNS",
@@ -83,8 +83,7 @@ class Compiled:
             and elements in the world (mm; the columns of an `axes` matrix are x, y, z).
         paths: [n, 1 + elements], the length of the design ray from the source, mm.
         derived: element -> parameter -> [n], what RAY-UI would compute and show.
-        media: the optical constants of the materials that the rows point to.
-        hc: nm eV.
+        tables: what the rows point to: optical constants, measured profiles.
     """
 
     names: tuple[str, ...]
@@ -94,8 +93,7 @@ class Compiled:
     axes: Array
     paths: Array
     derived: dict[str, dict[str, Array]]
-    media: Media
-    hc: float
+    tables: Tables
 
     @property
     def coated(self) -> bool:
@@ -137,9 +135,8 @@ def compile_beamline(
     element_names = tuple(e.name for e in beamline.elements[1:])
     paths = np.stack(np.broadcast_arrays(*walk.paths), axis=1)
     constants = media(walk.materials, beamline.path, walk.energy)
-    return Compiled(
-        element_names, emission, walk.rows, origins, axes, paths, walk.derived, constants, hc
-    )
+    tables = Tables(*constants, hc, np.concatenate([np.zeros(0), *walk.heights]))
+    return Compiled(element_names, emission, walk.rows, origins, axes, paths, walk.derived, tables)
 
 
 def _check_range(beamline: Beamline, walk: Walk, emission: Array) -> None:

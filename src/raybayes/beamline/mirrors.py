@@ -25,7 +25,7 @@ from raybayes.beamline.gratings import grating_angles, grating_of
 from raybayes.beamline.rml import Element
 from raybayes.beamline.schema import SX700
 from raybayes.beamline.walk import Walk
-from raybayes.optics.rows import KIND, QUADRIC, SURFACE
+from raybayes.optics.rows import KIND, PROFILE, QUADRIC, SURFACE
 
 Array = NDArray[np.float64]
 
@@ -148,6 +148,9 @@ def paraboloid(walk: Walk, element: Element, row: Array) -> None:
     walk.deflect(element, *walk.place(element), alpha, beta, turn)
     walk.blank(element, row)
     walk.across(row)
+    # RAY-UI's z is the axis here, not the surface, so nobody knows what its heights stand on.
+    none = "measured profiles are not modelled on a paraboloid; set it to 2 (no Profile)"
+    get.check(element, "profileKind", row[:, PROFILE] == 0, none)
     sign = -1.0 if focusing else 1.0
     rule = sign * 2 * arm * np.sin(theta) ** 2
     walk.derived[element.name] = {"parameter_P": rule}

@@ -399,7 +399,7 @@ OBJECTS: dict[str, Parameters] = {
 # refused by name. Ids that are absent here are followed in full or do not move a ray.
 MODELLED: dict[str, frozenset[int]] = {
     "geometricalShape": frozenset({0, 1, 2}),
-    "profileKind": frozenset({2}),
+    "profileKind": frozenset({0, 2}),
     "lateralThicknessGradientCoating": frozenset({0}),
     "lateralThicknessGradientCoating1": frozenset({0}),
     "energyDistributionType": frozenset({0, 1}),

@@ -32,6 +32,7 @@ from raybayes.optics.rows import (
     SCREEN,
     SLOPE,
     E,
+    Tables,
     X,
     Y,
     Z,
@@ -105,15 +106,13 @@ def trace_rays(
     lost: Ints,
     path: Array,
     stokes: Array,
-    grid: Array,
-    factors: Array,
-    hc: float,
+    tables: Tables,
 ) -> None:
     """Fill rays [7, n] and lost [n] (0, or 1 + index of the element) from samples [n, STANDARD].
 
     path: [n] gets the length of each ray from the source, mm; or [0] for none.
     stokes: [4, n], of the source; changed into those that arrive; or [4, 0] for none.
-    grid, factors, hc: optical constants, see `optics.coating`.
+    tables: what the rows point to.
 
     Each ray depends on its own sample alone, so blocks and threads cannot change a result.
     slopes: [k, 2 or 3, n], see `optics.through`; slots [elements]: which of the k, or -1 for none.
@@ -133,9 +132,9 @@ def trace_rays(
             errors = slopes[0, :, 0:0] if perfect else slopes[slots[k], :, start:stop]
             if lengths.shape[0] > 0:
                 before[:] = work[:3]
-            through(rows[k], work, losses, k + 1, errors, normals)
+            through(rows[k], work, losses, k + 1, errors, normals, tables)
             if light.shape[1] > 0:
-                attenuate(rows[k], grid, factors, hc, work, normals, light)
+                attenuate(rows[k], tables, work, normals, light)
             if lengths.shape[0] > 0:
                 _lengthen(rows[k], before, work, lengths)
         rays[:, start:stop] = work
@@ -214,7 +213,7 @@ def trace(
         raise InputError(f"rays = {count}: trace at least one ray, and at most {MOST_RAYS:,}")
     compiled = compile_beamline(beamline)
     if slit_diffraction:
-        rows = with_diffraction(compiled.rows[0], compiled.hc)[None]
+        rows = with_diffraction(compiled.rows[0], compiled.tables.hc)[None]
         compiled = replace(compiled, rows=rows)
     return trace_compiled(beamline, compiled, 0, count, plane, seed, sampling)
 
@@ -255,9 +254,7 @@ def trace_compiled(
             lost[part],
             path[part],
             light if compiled.coated else np.empty((4, 0)),
-            compiled.media.grid,
-            compiled.media.factors,
-            compiled.hc,
+            compiled.tables,
         )
         values[:, part], stokes[:, part] = chunk, light
         start = part.stop

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from raybayes.beamline.emission import diffraction_limit
-from raybayes.beamline.energies import find_file
+from raybayes.beamline.files import find_file
 from raybayes.beamline.rml import Beamline
 from raybayes.beamline.settings import HC
 from raybayes.errors import InputError
@@ -26,7 +26,7 @@ def file_angles(beamline: Beamline, u: Array) -> Array:
     Raises:
         InputError: the file is missing or is no WAVE file.
     """
-    path = find_file(beamline, "undulatorFile")
+    path = find_file(beamline, beamline.source, "undulatorFile")
     if path is None:
         return _central_cone(beamline, u)
     x, y, weight = _read(path)

@@ -1,10 +1,13 @@
 """Down the beam from element to element: the frame of each, and one row of numbers."""
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from raybayes.beamline.files import find_file
+from raybayes.beamline.heights import height_table
 from raybayes.beamline.rml import Element
 from raybayes.beamline.settings import ARCSEC, Settings, misaligned, rotation
 from raybayes.optics.rows import (
@@ -14,6 +17,7 @@ from raybayes.optics.rows import (
     NO_STOP,
     OFFSET,
     OPENING,
+    PROFILE,
     ROTATION,
     SHAPE,
     SLOPE,
@@ -23,6 +27,8 @@ from raybayes.optics.rows import (
 )
 
 Array = NDArray[np.float64]
+
+PROFILE_FILE, NO_PROFILE = 0, 2  # profileKind
 
 
 class Walk:
@@ -44,6 +50,7 @@ class Walk:
         self.rows[..., STOP] = NO_STOP
         self.derived: dict[str, dict[str, Array]] = {}
         self.materials: list[str] = []
+        self.heights: list[Array] = []
         self.energy = settings(self.beamline.source, "photonEnergy")
 
     def down(self, placers: "dict[str, Placer]", coat: "Placer") -> None:
@@ -113,6 +120,25 @@ class Walk:
         for offset, id_ in enumerate(("slopeErrorSag", "slopeErrorMer")):
             if on or self.settings.varies(element, id_):
                 row[:, SLOPE + offset] = np.abs(self.settings(element, id_)) * ARCSEC
+        if on and element.number("profileKind", NO_PROFILE) == PROFILE_FILE:
+            row[:, PROFILE] = self._profile(element)
+
+    def _profile(self, element: Element) -> int:
+        """1 + where the element's measured profile stands among those of the beamline."""
+        path = find_file(self.beamline, element, "profileFile")
+        if path is None:
+            error = self.settings.error(
+                element,
+                "the measured profile is not there; put it beside the RML file",
+                "profileFile",
+            )
+            if not self.beamline.lenient:
+                raise error
+            warnings.warn(f"{error}; the surface is traced without it", stacklevel=2)
+            return 0
+        start = sum(map(len, self.heights))
+        self.heights.append(height_table(path, path.stat().st_mtime_ns))
+        return 1 + start
 
     def outline(self, element: Element, row: Array, length: str) -> None:
         """Of a blank or frame: totalWidth by `length`, rectangle, ellipse or trapezoid.

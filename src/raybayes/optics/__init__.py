@@ -12,10 +12,12 @@ Sources: RAY-UI's frames and formulas; slope errors as RAY-UI turns the normal.
 
 import math
 
+import numpy as np
 from numba import njit
 
 from raybayes.optics.cutouts import clip, clip_slit, drop_evanescent
 from raybayes.optics.lines import diffract, diffract_or_reflect, reflect
+from raybayes.optics.profile import lower, stand_out
 from raybayes.optics.rows import (
     DIFFRACTION,
     JIT,
@@ -23,6 +25,7 @@ from raybayes.optics.rows import (
     NO_STOP,
     OPENING,
     ORDERS,
+    PROFILE,
     RAY,
     SCREEN,
     STOP,
@@ -30,6 +33,7 @@ from raybayes.optics.rows import (
     WAVELENGTH_SHIFT,
     Array,
     Ints,
+    Tables,
     Y,
     Z,
 )
@@ -38,9 +42,19 @@ from raybayes.optics.surfaces import hit_quadric, hit_toroid, tilt, to_frame
 
 __all__ = ["JIT", "RAY", "WAVELENGTH_SHIFT", "through"]
 
+PASSES = 3  # each divides what is left by (grazing angle / slope of the profile), 1e3 and more
+
 
 @njit(**JIT)
-def through(row: Array, rays: Array, lost: Ints, mark: int, slopes: Array, normals: Array) -> None:
+def through(
+    row: Array,
+    rays: Array,
+    lost: Ints,
+    mark: int,
+    slopes: Array,
+    normals: Array,
+    tables: Tables,
+) -> None:
     """Take a block of rays through one element.
 
     Args:
@@ -50,15 +64,15 @@ def through(row: Array, rays: Array, lost: Ints, mark: int, slopes: Array, norma
         slopes: [2, n] in units of the rms slope error (of a slit: of the diffraction angle);
             or [2, 0] for perfect surfaces. A third row, uniform, chooses between two orders.
         normals: [3, n], scratch; the surface's normals after a mirror or grating.
+        tables: what the rows of the beamline point to.
     """
     to_frame(row, rays, normals[0])
     if row[KIND] == SCREEN:
         _through_screen(row, rays, lost, mark, slopes)
         return
-    if row[KIND] == TOROID:
-        hit_toroid(row, rays, normals)
-    else:
-        hit_quadric(row, rays, normals)
+    _hit(row, rays, normals)
+    if row[PROFILE] > 0.0:
+        _hit_profile(row, tables.heights, rays, normals)
     clip(row, rays, lost, mark, Z)
     if slopes.shape[1] > 0:
         tilt(row, normals, slopes)
@@ -79,3 +93,22 @@ def _through_screen(row: Array, rays: Array, lost: Ints, mark: int, slopes: Arra
         clip_slit(row, rays, lost, mark)
     if slopes.shape[1] > 0 and row[DIFFRACTION] > 0.0:
         spread(row, rays, slopes)
+
+
+@njit(**JIT)
+def _hit(row: Array, rays: Array, normals: Array) -> None:
+    """On the ideal figure."""
+    if row[KIND] == TOROID:
+        hit_toroid(row, rays, normals)
+    else:
+        hit_quadric(row, rays, normals)
+
+
+@njit(**JIT)
+def _hit_profile(row: Array, heights: Array, rays: Array, normals: Array) -> None:
+    """On the measured surface, y = figure + height, from the hit on the figure."""
+    start, offset = int(row[PROFILE]) - 1, np.zeros(rays.shape[1])
+    for _ in range(PASSES):
+        lower(start, heights, rays, offset, normals)
+        _hit(row, rays, normals)
+    stand_out(start, heights, rays, offset, normals)

@@ -34,6 +34,7 @@ from raybayes.optics.rows import (
     TURN,
     Array,
     E,
+    Tables,
 )
 
 ELECTRON = 2.8179403205e-6  # classical radius, nm
@@ -41,15 +42,12 @@ DELTA = 415.252  # eV^2 cm^3 / mol, RAY-UI's
 
 
 @njit(**JIT)
-def attenuate(
-    row: Array, grid: Array, factors: Array, hc: float, rays: Array, normals: Array, stokes: Array
-) -> None:
+def attenuate(row: Array, tables: Tables, rays: Array, normals: Array, stokes: Array) -> None:
     """Change the Stokes vectors of a block of rays that `through` took through this element.
 
     Args:
         row: [COLUMNS], the element.
-        grid, factors: [g] eV and [materials, g, 2] mol/g, f1 and f2 over the molar mass.
-        hc: nm eV.
+        tables: what the rows of the beamline point to.
         rays: [7, n], as they leave; normals: [3, n], as `through` left them.
         stokes: [4, n], changed in place.
     """
@@ -70,11 +68,11 @@ def attenuate(
             rs = complex(math.sqrt(row[GIVEN_S]), 0.0)
             rp = math.sqrt(row[GIVEN_S + 1]) * cmath.exp(1j * row[GIVEN_S + 2])
         elif kind == FOIL:
-            rs = rp = transmitted(row, grid, factors, hc, energy, abs(cosine))
+            rs = rp = transmitted(row, tables, energy, abs(cosine))
         elif kind == CRYSTAL:
-            rs, rp = bragg(row, hc / energy, abs(cosine))
+            rs, rp = bragg(row, tables.hc / energy, abs(cosine))
         else:
-            rs, rp = reflected(row, grid, factors, hc, energy, abs(cosine))
+            rs, rp = reflected(row, tables, energy, abs(cosine))
         _mueller(stokes, i, c, s, rs, rp)
 
 
@@ -93,8 +91,8 @@ def _mueller(stokes: Array, i: int, c: float, s: float, rs: complex, rp: complex
 
 
 @njit(**JIT)
-def _index(row: Array, layer: int, grid: Array, factors: Array, energy: float) -> complex:
-    material = int(row[layer])
+def _index(row: Array, layer: int, tables: Tables, energy: float) -> complex:
+    grid, factors, material = tables.grid, tables.factors, int(row[layer])
     e = min(max(energy, grid[0]), grid[-1])
     j = min(max(int(np.searchsorted(grid, e)) - 1, 0), grid.shape[0] - 2)
     t = (e - grid[j]) / (grid[j + 1] - grid[j])
@@ -105,13 +103,11 @@ def _index(row: Array, layer: int, grid: Array, factors: Array, energy: float) -
 
 
 @njit(**JIT)
-def reflected(
-    row: Array, grid: Array, factors: Array, hc: float, energy: float, cosine: float
-) -> tuple[complex, complex]:
+def reflected(row: Array, tables: Tables, energy: float, cosine: float) -> tuple[complex, complex]:
     """Amplitudes of s and p: Parratt's recursion from the substrate up (Parratt 1954)."""
-    k = 2.0 * math.pi * energy / hc  # 1/nm
+    k = 2.0 * math.pi * energy / tables.hc  # 1/nm
     sine2 = 1.0 - cosine * cosine
-    below = _index(row, SUBSTRATE, grid, factors, energy)
+    below = _index(row, SUBSTRATE, tables, energy)
     sigma = row[SUBSTRATE + 3]
     rs = rp = complex(0.0, 0.0)
     thickness = -1.0  # of the medium below: none yet, the substrate has no back
@@ -125,7 +121,7 @@ def reflected(
             here = COATING2 if layer % 2 == 0 else COATING1
         if here >= 0 and (row[here] < 0.0 or row[here + 2] <= 0.0):
             continue
-        above = complex(1.0, 0.0) if here < 0 else _index(row, here, grid, factors, energy)
+        above = complex(1.0, 0.0) if here < 0 else _index(row, here, tables, energy)
         qa, qb = cmath.sqrt(above * above - sine2), cmath.sqrt(below * below - sine2)
         rough = cmath.exp(-2.0 * k * k * sigma * sigma * qa * qb)  # Nevot and Croce 1980
         na, nb = above * above, below * below
@@ -142,12 +138,10 @@ def reflected(
 
 
 @njit(**JIT)
-def transmitted(
-    row: Array, grid: Array, factors: Array, hc: float, energy: float, cosine: float
-) -> complex:
+def transmitted(row: Array, tables: Tables, energy: float, cosine: float) -> complex:
     """Amplitude after the foil's absorption, along the ray's way through it."""
-    k = 2.0 * math.pi * energy / hc
-    index = _index(row, SUBSTRATE, grid, factors, energy)
+    k = 2.0 * math.pi * energy / tables.hc
+    index = _index(row, SUBSTRATE, tables, energy)
     q = cmath.sqrt(index * index - (1.0 - cosine * cosine))
     return complex(math.exp(-k * q.imag * row[SUBSTRATE + 2]), 0.0)
 

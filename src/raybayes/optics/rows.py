@@ -4,7 +4,7 @@ A beamline is a table with one row per element, so a new setting or another beam
 numbers and never code.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ STOP = 35  # beamstop of a slit: shape (-1 for none), half width, half height (m
 LINES = 38  # EQUIDISTANT, VARIED or ZONES
 PATTERN = 39  # VARIED: six VLS parameters; ZONES: see raybayes.optics.lines
 ORDERS = 46  # 1: half of the rays, drawn by chance, stay in order zero (additionalOrder)
+PROFILE = 47  # 1 + where the measured profile stands in `Tables.heights`; 0: none
 DIFFRACTION = 48  # slit diffraction: hc (eV mm) over the opening's width and height, eV; 0: none
 COATING = 50  # PERFECT, GIVEN, LAYERS, FOIL or CRYSTAL
 TURN = 51  # cos and sin of twice the azimuth: the element's s and p in the beam's frame
@@ -51,3 +52,19 @@ RECTANGLE, ELLIPSE, TRAPEZOID = 0.0, 1.0, 2.0
 NO_STOP = -1.0
 EQUIDISTANT, VARIED, ZONES = 0.0, 1.0, 2.0
 PERFECT, GIVEN, LAYERS, FOIL, CRYSTAL = 0.0, 1.0, 2.0, 3.0, 4.0
+
+
+class Tables(NamedTuple):
+    """What the rows of a beamline point to.
+
+    Attributes:
+        grid, factors: optical constants, [g] eV and [materials, g, 2] mol/g, f1 and f2 over the
+            molar mass.
+        hc: nm eV.
+        heights: measured profiles, one after the other; see `raybayes.optics.profile`.
+    """
+
+    grid: Array
+    factors: Array
+    hc: float
+    heights: Array

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from raybayes.beamline.emission import SPREAD
 from raybayes.beamline.source import STANDARD, emit
 from raybayes.optics import through
-from raybayes.optics.rows import JIT, RAY, E, X, Y
+from raybayes.optics.rows import JIT, RAY, E, Tables, X, Y
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -53,7 +53,9 @@ def _tilts(slot: int, n: int, group: int, errors: int) -> Array:
 
 
 @njit(**JIT)
-def chief_rays(emission: Array, rows: Array, slots: Ints, stops: Ints, spread: Array) -> Chief:
+def chief_rays(
+    emission: Array, rows: Array, slots: Ints, stops: Ints, spread: Array, tables: Tables
+) -> Chief:
     """spread [AROUND]: of the samples, each column's root mean square."""
     errors = 2 * (slots.max() + 1)
     around = AROUND if errors > 0 else 0
@@ -70,7 +72,8 @@ def chief_rays(emission: Array, rows: Array, slots: Ints, stops: Ints, spread: A
     rays[E, n - 1] += nudge
     normals, places, stop = np.empty((3, n)), np.empty((2 * stops.shape[0], n)), 0
     for k in range(rows.shape[0]):
-        through(rows[k], rays, lost, k + 1, _tilts(slots[k], n, group, errors), normals)
+        tilts = _tilts(slots[k], n, group, errors)
+        through(rows[k], rays, lost, k + 1, tilts, normals, tables)
         if stop < stops.shape[0] and stops[stop] == k:
             places[2 * stop], places[2 * stop + 1] = rays[X], rays[Y]
             stop += 1

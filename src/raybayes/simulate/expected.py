@@ -33,6 +33,7 @@ from raybayes.optics.rows import (
     RECTANGLE,
     SCREEN,
     E,
+    Tables,
     X,
     Y,
 )
@@ -57,15 +58,6 @@ class Bins(NamedTuple):
     pitch: Array
     bins: Ints
     image: bool
-
-
-class Light(NamedTuple):
-    """Stokes vectors at the source [sets, 4, rays], or [sets, 4, 0]; see `optics.coating`."""
-
-    stokes: Array
-    grid: Array
-    factors: Array
-    hc: float
 
 
 @njit(**JIT)
@@ -207,7 +199,7 @@ def tune(emission: Array, place: float, dispersion: float, half: float) -> tuple
 
 
 @njit(**JIT)
-def follow(rows: Array, rays: Array, lost: Ints, stops: Ints, kept: Array, light: Light) -> Array:
+def follow(rows: Array, rays: Array, lost: Ints, stops: Ints, kept: Array, tables: Tables) -> Array:
     """Take a block of rays down the beamline; their places at the stops [F, n].
 
     kept: [4, n], the Stokes vectors of the rays, changed in place; or [4, 0].
@@ -216,9 +208,9 @@ def follow(rows: Array, rays: Array, lost: Ints, stops: Ints, kept: Array, light
     normals, perfect, places = np.empty((3, n)), np.empty((2, 0)), np.empty((2 * len(stops), n))
     stop = 0
     for k in range(rows.shape[0]):
-        through(rows[k], rays, lost, k + 1, perfect, normals)
+        through(rows[k], rays, lost, k + 1, perfect, normals, tables)
         if kept.shape[1] > 0:
-            attenuate(rows[k], light.grid, light.factors, light.hc, rays, normals, kept)
+            attenuate(rows[k], tables, rays, normals, kept)
         if stops[stop] == k:
             places[2 * stop], places[2 * stop + 1] = rays[X], rays[Y]
             stop += 1
@@ -236,14 +228,17 @@ def one_profile(
     bins: Bins,
     profile: Array,
     stokes: Array,
-    light: Light,
+    tables: Tables,
 ) -> float:
     """Fill one profile; returns the transmission. stokes: [4, rays] or [4, 0], at the source."""
     stops = stops_of(rows)
     hard, halves = soften(rows, stops)
     size, total = halves.shape[0], samples.shape[0]
     spread = np.array([math.sqrt(np.mean(samples[:, c] ** 2)) for c in range(AROUND)])
-    chief, shrink = chief_rays(emission, hard, slots, stops, spread), math.sqrt(1.0 - eps * eps)
+    chief, shrink = (
+        chief_rays(emission, hard, slots, stops, spread, tables),
+        math.sqrt(1.0 - eps * eps),
+    )
     source, step, band = emission, 0.0, (0.0, 0.0)
     if slit != SAMPLED:
         source, step = tune(emission, chief.place[slit], chief.dispersion[slit], halves[slit])
@@ -259,7 +254,7 @@ def one_profile(
         kept = np.empty((4, 4 * n if stokes.shape[1] > 0 else 0))
         for i in range(kept.shape[1]):
             kept[:, i] = stokes[:, start + i % n]
-        places = follow(hard, rays, lost, stops, kept, light)
+        places = follow(hard, rays, lost, stops, kept, tables)
         cov = blurred(chief.blur, samples[start : start + n], shrink)
         for i in range(n):
             weight = intensity(kept, lost, places, i, n)
@@ -286,12 +281,14 @@ def expected_profiles(
     bins: Bins,
     profiles: Array,
     transmission: Array,
-    light: Light,
+    stokes: Array,
+    tables: Tables,
 ) -> None:
     """Fill profiles [n, bins] and transmission [n], one setting per iteration.
 
     samples: [sets, rays, STANDARD]; pick [n]: which of the sets each setting uses.
     slit: the component of the stops that energy is carried through, or SAMPLED.
+    stokes: [sets, 4, rays], at the source; or [sets, 4, 0] where nothing takes intensity.
     """
     for s in prange(rows.shape[0]):
         transmission[s] = one_profile(
@@ -303,6 +300,6 @@ def expected_profiles(
             eps,
             bins,
             profiles[s],
-            light.stokes[pick[s]],
-            light,
+            stokes[pick[s]],
+            tables,
         )

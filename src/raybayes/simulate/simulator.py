@@ -29,7 +29,6 @@ from raybayes.simulate.engines.protocol import Capabilities
 from raybayes.simulate.expected import (
     SAMPLED,
     Bins,
-    Light,
     expected_profiles,
     soften,
     stops_of,
@@ -110,7 +109,12 @@ class Simulator:
         stops = stops_of(rows)
         hard, halves = soften(rows, stops)
         dispersion = chief_rays(
-            emission, hard, slope_slots(compiled.rows), stops, np.zeros(AROUND)
+            emission,
+            hard,
+            slope_slots(compiled.rows),
+            stops,
+            np.zeros(AROUND),
+            compiled.tables,
         ).dispersion
         # How many times the source's band is wider than what passes each slit.
         cuts = np.abs(dispersion[:-2]) * emission[SPREAD] / (2 * halves[:-2])
@@ -218,12 +222,8 @@ class Simulator:
             ),
             profiles,
             transmission,
-            Light(
-                stokes if compiled.coated else np.empty((SETS, 4, 0)),
-                compiled.media.grid,
-                compiled.media.factors,
-                compiled.hc,
-            ),
+            stokes if compiled.coated else np.empty((SETS, 4, 0)),
+            compiled.tables,
         )
         share = self.band if self.slit == SAMPLED else 1.0
         return profiles * share, transmission * share

@@ -19,7 +19,16 @@ from raybayes.beamline.emission import ENERGY, SIGMA_X, SIGMA_XP, SIGMA_Y, SIGMA
 from raybayes.beamline.geometry import Compiled, compile_beamline
 from raybayes.beamline.rml import Beamline, Element, Param, write_rml
 from raybayes.errors import InputError
-from raybayes.optics.rows import KIND, NO_STOP, OPENING, OPENING_SHAPE, RECTANGLE, SCREEN, STOP
+from raybayes.optics.rows import (
+    KIND,
+    NO_STOP,
+    OPENING,
+    OPENING_SHAPE,
+    PROFILE,
+    RECTANGLE,
+    SCREEN,
+    STOP,
+)
 from raybayes.simulate.engines.protocol import Capabilities, Key, Scene, needs
 
 Array = NDArray[np.float64]
@@ -56,6 +65,12 @@ class Rayx:
                 f"engine rayx: {source.type} {source.name!r}: RAYX does not read it as RAY-UI "
                 f"does; it can have {', '.join(SOURCES)}"
             )
+        compiled = compile_beamline(self.scene.beamline)
+        for name, row in zip(compiled.names, compiled.rows[0], strict=True):
+            if row[PROFILE] > 0:
+                raise InputError(
+                    f"engine rayx: {name!r}: RAYX traces no measured profiles; set profileKind to 2"
+                )
         return self
 
     def profiles(self, theta: Array, key: Key) -> tuple[Array, Array]:

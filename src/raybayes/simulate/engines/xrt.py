@@ -32,6 +32,7 @@ from raybayes.optics.rows import (
     OPENING_SHAPE,
     ORDERS,
     PERFECT,
+    PROFILE,
     RECTANGLE,
     SCREEN,
     SHAPE,
@@ -180,6 +181,8 @@ def _refused(element: Element, row: Array) -> str:
         return "only rectangles without a beamstop are handed over"
     if row[LINES] != EQUIDISTANT or row[ORDERS] == 1:
         return "only gratings of equal lines and one order are handed over"
+    if row[PROFILE] > 0:
+        return "measured profiles are not handed over; set profileKind to 2"
     return ""
 
 
