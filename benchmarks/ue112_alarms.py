@@ -1,11 +1,13 @@
 """Which alarms see a simulator that is wrong? UE112 PGM-1, detection rates at 5 % false alarms.
 
     ./run demo && ./run python benchmarks/ue112_alarms.py out/ue112 [--observations 300] [--json]
+    ./run run benchmarks/ue112_ruler.toml --out out/ue112-ruler
+    ./run python benchmarks/ue112_alarms.py out/ue112-ruler
 
 Observations are made by a beamline or a detector that differs from the study's in one thing, and
 judged by the study's own posterior and simulator, which know nothing of it: each by itself, or
-some together. "suspect" is the log Bayes factor of what is wrong, named (where nothing is: of the
-pixels), against the study's simulator.
+some together. "suspect" is the log likelihood ratio of what is wrong, named (where nothing is: of
+the pixels), against the study's simulator.
 """
 
 import argparse
@@ -16,9 +18,10 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
-from raybayes import Posterior, read_study, with_values
+from raybayes import with_values
 from raybayes.diagnostics import mmd, together
-from raybayes.study import Run
+from raybayes.inference import open_posterior, open_run
+from raybayes.simulate.several import Several
 from raybayes.trust import Judge, Pairs
 
 SET, MANY = 20, 60  # observations that are judged together
@@ -26,19 +29,37 @@ NULL = 600  # of the suspects' null
 LEVEL = 0.05
 
 
+def changed(simulator, change):
+    """Every setting's simulator with one thing changed."""
+    if not isinstance(simulator, Several):
+        return change(simulator)
+    settings = (replace(s, simulator=change(s.simulator)) for s in simulator.settings)
+    return replace(simulator, settings=tuple(settings))
+
+
+def wide(simulator):
+    pitch = tuple(1.03 * p for p in simulator.detector.pitch)
+    return replace(simulator, detector=simulator.detector.model_copy(update={"pitch": pitch}))
+
+
+def bright(simulator):
+    background = 1.5 * simulator.detector.background
+    detector = simulator.detector.model_copy(update={"background": background})
+    return replace(simulator, detector=detector)
+
+
+def bent(simulator):
+    radius = 1.05 * simulator.beamline["M3"].number("radius")
+    return replace(simulator, beamline=with_values(simulator.beamline, {"M3.radius": radius}))
+
+
 def wrongs(simulator):
     """The truth that made the observations, by what is wrong with the study's simulator."""
-    detector, beamline = simulator.detector, simulator.beamline
-    radius = beamline["M3"].number("radius")
-    wide = detector.model_copy(update={"pitch": tuple(1.03 * p for p in detector.pitch)})
-    bright = detector.model_copy(update={"background": 1.5 * detector.background})
     return {
         "nothing": simulator,
-        "pixels 3 % larger": replace(simulator, detector=wide),
-        "radius of M3 5 % larger": replace(
-            simulator, beamline=with_values(beamline, {"M3.radius": 1.05 * radius})
-        ),
-        "background half as much again": replace(simulator, detector=bright),
+        "pixels 3 % larger": changed(simulator, wide),
+        "radius of M3 5 % larger": changed(simulator, bent),
+        "background half as much again": changed(simulator, bright),
     }
 
 
@@ -62,12 +83,12 @@ def rates(judge, x, suspect):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path, help="of a finished run of the study ue112")
+    parser.add_argument("folder", type=Path, help="of a finished run")
     parser.add_argument("--observations", type=int, default=300)
     parser.add_argument("--json", action="store_true")
     a = parser.parse_args()
-    run = Run(*read_study("ue112"), a.folder)
-    posterior = Posterior.load(a.folder / "posterior.safetensors")
+    run = open_run(a.folder)
+    posterior = open_posterior(run)
     checks = run.check(posterior)
     judge = Judge(posterior, run.simulator, Pairs(checks.theta, checks.x, checks.draws))
     rng, table = np.random.default_rng(6), {}

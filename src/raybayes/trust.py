@@ -39,6 +39,7 @@ from raybayes.posterior import Posterior
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.several import Detectors, Several
 from raybayes.simulate.simulator import Simulator
+from raybayes.simulate.suspects import ascend, score
 
 Array = NDArray[np.float64]
 
@@ -49,6 +50,7 @@ NULL, NULL_DRAWS = 100, 200  # observations whose evidence makes the null, draws
 EXPLAINING = 50  # draws whose predictions an alarm looks at
 PREDICTED = 200  # draws simulated again
 COMPARED = 600  # draws of each sample that a classifier looks at
+STARTING, STARTS = 50, 3  # draws that the likeliest are chosen from, to climb from
 TRIALS = 20  # of L-C2ST's null
 
 
@@ -142,19 +144,16 @@ class Judge:
 
     # -- alarms: each statistic over its law for the first pairs, so that 5 % are false
 
-    def refined(
-        self, x: Array, n: int, simulator: Simulator | Several | None = None
-    ) -> Refined | None:
-        """n weighted draws, by this simulator or another; None where no draw could have made x."""
-        log_likelihood = (simulator or self.simulator).log_likelihood(x)
+    def refined(self, x: Array, n: int) -> Refined | None:
+        """n weighted draws; None where no draw could have made x."""
         try:
-            return self.posterior.refine(x, log_likelihood, n, self.seed)
+            return self.posterior.refine(x, self.simulator.log_likelihood(x), n, self.seed)
         except InputError:
             return None
 
-    def _evidences(self, x: Array, simulator: Simulator | Several | None = None) -> Array:
+    def _evidences(self, x: Array) -> Array:
         """[m]: log evidence of each observation; the least of all where no draw could make it."""
-        found = [self.refined(one, NULL_DRAWS, simulator) for one in x]
+        found = [self.refined(one, NULL_DRAWS) for one in x]
         known = np.array([each.log_evidence if each else np.inf for each in found])
         return np.where(np.isfinite(known), known, known.min(initial=0.0) - 1e3)
 
@@ -191,17 +190,31 @@ class Judge:
     def suspicion(self, suspect: Simulator | Several, x: Array, null: int = NULL) -> Alarm:
         """Of observations [m, size]: were they made by another simulator, named as a suspect?
 
-        The log Bayes factor of the suspect against the study's simulator, with the same draws:
-        the most powerful test of one against the other (Neyman and Pearson). What one observation
-        cannot show, `diagnostics.together` may, with more than NULL observations as the null.
+        The log likelihood ratio of the suspect against the study's simulator, after the
+        parameters have taken up what they can; see `raybayes.simulate.suspects`. What one
+        observation cannot show, `diagnostics.together` may, with more than NULL observations as
+        the null.
         """
 
-        def factor(observations: Array) -> Array:
-            return self._evidences(observations, suspect) - self._evidences(observations)
+        def ratio(observations: Array) -> Array:
+            likely = self._most_likely(observations)
+            return score(self.simulator, suspect, observations, likely).log_ratio
 
-        return Alarm(
-            "log Bayes factor of the suspect [nat]", factor(x), factor(self.pairs.x[:null])
-        )
+        known = ratio(self.pairs.x[:null])
+        return Alarm("log likelihood ratio of the suspect [nat]", ratio(x), known)
+
+    def _most_likely(self, x: Array) -> Array:
+        """[m, d]: the maximum of each observation's likelihood, from its likeliest draws."""
+        m, size = x.shape
+        draws = self.posterior.sample(x, STARTING, self.seed)
+        profiles, _ = self.simulator.profiles(draws.reshape(m * STARTING, -1), None)
+        shaped = profiles.reshape(m, STARTING, size)
+        order = self.detector.log_likelihood(x[:, None], shaped).argsort(axis=1)[:, -STARTS:]
+        starts = np.take_along_axis(draws, order[..., None], axis=1)
+        repeated = np.repeat(x, STARTS, axis=0)
+        found, values = ascend(self.simulator, repeated, starts.reshape(m * STARTS, -1))
+        best = values.reshape(m, STARTS).argmax(axis=1)
+        return found.reshape(m, STARTS, -1)[np.arange(m), best]
 
 
 @dataclass(frozen=True)
