@@ -9,6 +9,7 @@ import pytest
 from exact import Gaussian
 
 from raybayes import trusted
+from raybayes.alarms import outside
 from raybayes.density import deep
 from raybayes.estimator import Estimator
 from raybayes.posterior import Posterior
@@ -104,3 +105,11 @@ def test_a_network_made_too_narrow_is_seen(judge, observed):
     assert verdict.exact is None and verdict.c2st is None
     assert "too narrow here to be corrected" in " ".join(verdict.sentences())
     assert verdict.predictive.p_value < 0.01
+
+
+def test_a_summary_well_beyond_the_simulated_ones_is_named():
+    """The narrowest of all beams is that of a beamline aligned at its best, and no alarm."""
+    known = np.linspace([8.0, 100.0], [38.0, 200.0], 400)
+    assert outside(["width", "total"], known, np.array([7.8, 150.0])) == ""
+    said = outside(["width", "total"], known, np.array([7.8, 90.0]))
+    assert said == "Outside all of 400 simulated beams: total 90 (simulated: 100 to 200)."

@@ -13,6 +13,9 @@ from raybayes.simulate.several import Detectors
 Array = NDArray[np.float64]
 
 LEVEL = 0.01  # rate of false alarms
+# Of the simulated range: its ends are not those of all beams, and a beam that is aligned at its
+# best is narrower than any that is simulated.
+MARGIN = 0.05
 
 
 def unexplained(check: Predictive) -> str:
@@ -79,11 +82,11 @@ def unlike(alarm: Alarm) -> str:
 
 
 def outside(names: Sequence[str], known: Array, seen: Array) -> str:
-    """An alarm where a summary is beyond all of the simulated ones."""
+    """An alarm where a summary is well beyond all of the simulated ones."""
     ends = zip(names, seen, known.min(axis=0), known.max(axis=0), strict=True)
     beyond = [
         f"{name} {value:.4g} (simulated: {low:.4g} to {high:.4g})"
         for name, value, low, high in ends
-        if not low <= value <= high
+        if not low - MARGIN * (high - low) <= value <= high + MARGIN * (high - low)
     ]
     return f"Outside all of {len(known)} simulated beams: {'; '.join(beyond)}." if beyond else ""

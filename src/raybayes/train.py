@@ -30,6 +30,9 @@ from raybayes.store import read_arrays, write_arrays
 Array32 = NDArray[np.float32]
 Batch = tuple[Array32, Array32]
 
+# Multiply-adds of one network's batch from which products without the members' axis are faster.
+LARGE = 100_000_000
+
 
 class Training(BaseModel):
     """How a network is fitted."""
@@ -191,6 +194,12 @@ class Trainer(Generic[Q]):
         mesh = Mesh(np.array(devices), ("member",))
         return jax.device_put(tree, NamedSharding(mesh, PartitionSpec("member")))
 
+    @cached_property
+    def _large(self) -> bool:
+        """Whether it is one network with large products."""
+        weights = sum(leaf.size for leaf in jax.tree.leaves(self._stacked) if eqx.is_array(leaf))
+        return len(self.members) == 1 and weights * self.batch >= LARGE
+
     def _loss(self, params: Any, fixed: Any, z: jax.Array, x: jax.Array, key: Any) -> jax.Array:
         density = eqx.combine(params, fixed)
         return jax.vmap(density.loss)(z, x, jax.random.split(key, len(z))).mean()
@@ -246,7 +255,10 @@ class Trainer(Generic[Q]):
 
                 return jax.lax.scan(next_, carry, (order, jax.random.split(key, self.steps)))
 
-            return jax.vmap(one)(carry, arrays, order, keys)
+            if not self._large:
+                return jax.vmap(one)(carry, arrays, order, keys)
+            alone = jax.tree.map(lambda a: a[0], (carry, arrays, order, keys))
+            return jax.tree.map(lambda a: a[None], one(*alone))
 
         return epoch
 

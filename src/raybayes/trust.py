@@ -196,12 +196,22 @@ class Judge:
         the null.
         """
 
-        def ratio(observations: Array) -> Array:
-            likely = self._most_likely(observations)
+        def ratio(observations: Array, likely: Array) -> Array:
             return score(self.simulator, suspect, observations, likely).log_ratio
 
-        known = ratio(self.pairs.x[:null])
-        return Alarm("log likelihood ratio of the suspect [nat]", ratio(x), known)
+        known = self.pairs.x[:null]
+        if null not in self._known_likely:
+            self._known_likely[null] = self._most_likely(known)
+        return Alarm(
+            "log likelihood ratio of the suspect [nat]",
+            ratio(x, self._most_likely(x)),
+            ratio(known, self._known_likely[null]),
+        )
+
+    @cached_property
+    def _known_likely(self) -> dict[int, Array]:
+        """`_most_likely` of the first pairs' observations, by their number."""
+        return {}
 
     def _most_likely(self, x: Array) -> Array:
         """[m, d]: the maximum of each observation's likelihood, from its likeliest draws."""
