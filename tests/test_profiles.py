@@ -118,6 +118,7 @@ def test_expected_profile_is_that_of_counted_rays(tmp_path):
 
 
 WRONG = {
+    "nothing": ("", "this one is empty"),
     "no numbers": ("z height\n1 a\n", "rows of z and height"),
     "one column": ("1\n2\n3\n4\n", "rows of z and height"),
     "a hole": ("0 0 1\n0 1 1\n0 2 1\n0 3 1\n1 0 1\n", "5 rows for 2 places in x and 4 in z"),

@@ -1,5 +1,6 @@
 """Measured surface profiles: files of heights -> the table that the tracer looks them up in."""
 
+import warnings
 from functools import lru_cache
 from pathlib import Path
 
@@ -69,13 +70,15 @@ def _read(path: Path) -> tuple[list[Array], Array]:
     """[x [nx], z [nz]] and heights [nx, nz], mm; of a curve nx is 1."""
     try:
         lines = path.read_text(encoding="utf-8").replace(",", " ").replace(";", " ").splitlines()
-        rows = np.loadtxt(lines, np.float64, ndmin=2)
+        with warnings.catch_warnings():  # of an empty file, which is said below
+            warnings.simplefilter("ignore")
+            rows = np.loadtxt(lines, np.float64, ndmin=2)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: {FORM} ({error})") from error
-    if rows.shape[1] == 2:
+    if rows.size and rows.shape[1] == 2:
         rows = np.insert(rows, 0, 0.0, axis=1)
-    if rows.shape[1] != 3 or not np.isfinite(rows).all():
-        raise InputError(f"{path}: {FORM}; this one has {rows.shape[1]} columns, or a NaN")
+    if not rows.size or rows.shape[1] != 3 or not np.isfinite(rows).all():
+        raise InputError(f"{path}: {FORM}; this one is empty, or has another form or a NaN")
     grids = [np.unique(rows[:, 0]), np.unique(rows[:, 1])]
     shape = (len(grids[0]), len(grids[1]))
     places = np.unique(rows[:, :2], axis=0)
