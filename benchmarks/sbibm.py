@@ -2,12 +2,14 @@
 
     ./run python benchmarks/sbibm.py --task two_moons --simulations 10000
     ./run python benchmarks/sbibm.py                       # everything: hours
+    ./run python benchmarks/sbibm.py --task slcp --simulations 10000 --rounds 10     # SNPE-C
 
 For every task and budget one ensemble is trained on simulations from the prior, single round,
 without the likelihood; which of three configurations is used, held-out pairs decide. Each of ten
 observations gets 10,000 draws, which a classifier tries to tell from 10,000 draws of the reference
 posterior (0.5: it cannot; sbibm's definition: z-scored, two layers of 10 d units, 5 folds). With
---refine, draws that the task's likelihood has weighed stand in a column of their own.
+--refine, draws that the task's likelihood has weighed stand in a column of their own. With
+--rounds, SNPE-C trains a network for every observation, in rounds of equal size.
 
 References: FILE.npz with true_parameters, observations and reference_posterior_samples
 [10, 10000, d]; without one, our own observations and draws of their exact posteriors, which are
@@ -31,9 +33,11 @@ from raybayes import Estimator, Training, reference_posterior
 from raybayes.density import maf_nsf
 from raybayes.diagnostics import c2st
 from raybayes.estimator import best_of
+from raybayes.sequential import Sequential, snpe_c
 from raybayes.tasks import TASKS
 
 DRAWS = 10_000
+EPOCHS = 30  # of each round of SNPE-C
 OWN = Path("out/sbibm")
 CHOICES = (  # where a network starts, weight decay by the number of simulations, bins of a spline
     ("prior", lambda simulations: 300 / simulations, 16),
@@ -73,6 +77,26 @@ def fit(prior, theta, x, seed):
     best, _ = best_of(estimators(prior, len(theta), seed), theta, x)
     fitter = replace(best, density=best.density.model_copy(update={"members": 4}))
     return fitter.fit(theta, x), fitter
+
+
+def sequential(task, x_o, simulations, rounds, seed):
+    """DRAWS draws of SNPE-C's last round, with the first of the configurations."""
+    start, weight_decay, bins = CHOICES[0]
+    density = maf_nsf(bins=bins, embedding={"widths": (64, 64)}, start=start)
+    training = Training(
+        epochs=EPOCHS,
+        patience=EPOCHS,
+        batch=100,
+        learning_rate=5e-3,
+        weight_decay=weight_decay(simulations),
+        validation=0.05,
+    )
+    estimator = Estimator(task.prior, density, training, seed=seed)
+    sequence = Sequential(estimator, x_o, task.simulate, snpe_c())
+    state = sequence.init()
+    for _ in range(rounds):
+        state = sequence.step(state, simulations // rounds)
+    return state.posterior.sample(x_o, DRAWS, seed)
 
 
 def references(name, file):
@@ -119,30 +143,43 @@ def run(name, simulations, a):
     """One row of the table."""
     task, rng = TASKS[name](), np.random.default_rng(a.seed)
     observed, known = (part[: a.observations] for part in references(name, file_of(name, a)))
-    theta = task.prior.sample(simulations, rng)
-    x, start = task.simulate(theta, rng), time.perf_counter()
-    posterior, fitter = fit(task.prior, theta, x, a.seed)
-    seconds = time.perf_counter() - start
-    observed = observed.reshape(-1, x.shape[1])
-    each = scores(known, posterior.sample(observed, DRAWS, a.seed))
     npe, snpe = PUBLISHED[name].get(simulations, (None, None))
-    row = {
-        "task": name,
-        "simulations": simulations,
-        "c2st": float(np.mean(each)),
-        "standard_error": float(np.std(each, ddof=1) / np.sqrt(len(each))),
-        "npe": npe,
-        "snpe": snpe,
-        "seconds": seconds,
+    row = {"task": name, "simulations": simulations, "npe": npe, "snpe": snpe}
+    start = time.perf_counter()
+    if a.rounds:
+        observed = observed.reshape(a.observations, -1)
+        drawn = [
+            sequential(task, one, simulations, a.rounds, a.seed + i)
+            for i, one in enumerate(observed)
+        ]
+        row |= {"rounds": a.rounds, "seconds": time.perf_counter() - start}
+        return row | summary(scores(known, drawn))
+    theta = task.prior.sample(simulations, rng)
+    x = task.simulate(theta, rng)
+    start = time.perf_counter()
+    posterior, fitter = fit(task.prior, theta, x, a.seed)
+    row["seconds"] = time.perf_counter() - start
+    observed = observed.reshape(-1, x.shape[1])
+    row |= {
         "start": fitter.density.start,
+        "bins": fitter.density.bins,
         "weight_decay": fitter.training.weight_decay,
         "best_epochs": fitter.fit_.best_epochs,
-        "each": [round(score, 4) for score in each],
     }
+    row |= summary(scores(known, posterior.sample(observed, DRAWS, a.seed)))
     if a.refine:
         likely = scores(known, [refined(task, posterior, one) for one in observed])
         row["c2st_with_likelihood"] = float(np.mean(likely))
     return row
+
+
+def summary(each):
+    """Of the observations' scores."""
+    return {
+        "c2st": float(np.mean(each)),
+        "standard_error": float(np.std(each, ddof=1) / np.sqrt(len(each))) if len(each) > 1 else 0,
+        "each": [round(score, 4) for score in each],
+    }
 
 
 def file_of(name, a):
@@ -159,6 +196,7 @@ def main():
     parser.add_argument("--simulations", type=int, action="append")
     parser.add_argument("--references", help="FILE.npz, or a folder with TASK.npz files")
     parser.add_argument("--observations", type=int, default=10, help="fewer are quicker")
+    parser.add_argument("--rounds", type=int, help="SNPE-C, in so many rounds")
     parser.add_argument("--refine", action="store_true", help="and the draws that it makes exact")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
@@ -176,10 +214,17 @@ def line(row):
     keys = ("c2st_with_likelihood", "npe", "snpe")
     score = f"{row['c2st']:.3f} ({row['standard_error']:.3f})"
     numbers = "  ".join("    -" if row.get(k) is None else f"{row[k]:.3f}" for k in keys)
+    how = (
+        f"SNPE-C in {row['rounds']} rounds"
+        if "rounds" in row
+        else (
+            f"start {row['start']}, {row['bins']} bins, decay {row['weight_decay']:.3g}, best epochs "
+            f"{row['best_epochs']}"
+        )
+    )
     return (
         f"{row['task']:24} {row['simulations']:11d}  {score}"
-        f"         {numbers}  {row['seconds']:.0f} s, start {row['start']}, decay"
-        f" {row['weight_decay']:.3g}, best epochs {row['best_epochs']}"
+        f"         {numbers}  {row['seconds']:.0f} s, {how}"
     )
 
 
