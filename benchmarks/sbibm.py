@@ -214,14 +214,10 @@ def line(row):
     keys = ("c2st_with_likelihood", "npe", "snpe")
     score = f"{row['c2st']:.3f} ({row['standard_error']:.3f})"
     numbers = "  ".join("    -" if row.get(k) is None else f"{row[k]:.3f}" for k in keys)
-    how = (
-        f"SNPE-C in {row['rounds']} rounds"
-        if "rounds" in row
-        else (
-            f"start {row['start']}, {row['bins']} bins, decay {row['weight_decay']:.3g}, best epochs "
-            f"{row['best_epochs']}"
-        )
-    )
+    how = f"SNPE-C in {row.get('rounds')} rounds"
+    if "rounds" not in row:
+        how = f"start {row['start']}, {row['bins']} bins, decay {row['weight_decay']:.3g}, "
+        how += f"best epochs {row['best_epochs']}"
     return (
         f"{row['task']:24} {row['simulations']:11d}  {score}"
         f"         {numbers}  {row['seconds']:.0f} s, {how}"
