@@ -4,10 +4,11 @@
     ./run python benchmarks/ue112_posterior.py --observations 5 --simulations 20000 --sequential 2
 
 The exact posterior of each observation is sampled with the exact likelihood (nested sampling, two
-runs that must agree). A classifier (sbibm's) tells 2,000 of its draws from 2,000 of each posterior:
-0.5 means that it cannot. Amortised networks are trained once per number of simulations, or online
-(no simulation seen twice); "refined" is the same network's draws, weighed by the exact likelihood
-and Pareto-smoothed. SNPE-C trains anew for every observation, in ROUNDS rounds of equal size.
+runs that must agree). A classifier (sbibm's) tells --draws of its draws from as many of each
+posterior: 0.5 means that it cannot. Amortised networks are trained once per number of simulations,
+or online (no simulation seen twice); "refined" is the same network's draws, weighed by the exact
+likelihood and Pareto-smoothed. SNPE-C trains anew for every observation, in ROUNDS rounds of equal
+size.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={os.cpu_count()}")
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from raybayes import Estimator, Training, read_study, reference_posterior
 from raybayes.density import deep, flow_matching, nsf
@@ -37,7 +39,8 @@ SEQUENTIAL = ("cINN", "NSF")
 class Problem:
     """The study ue112, and exact posteriors of observations that no network has seen."""
 
-    def __init__(self, observations, cache):
+    def __init__(self, observations, cache, draws):
+        self.draws = draws
         self.study, beamline = read_study("ue112")
         self.prior, self.detector = self.study.prior, self.study.detector
         ends = (self.prior.low, self.prior.high)
@@ -75,11 +78,12 @@ class Problem:
 
     def scores(self, posteriors):
         """C2ST of each observation, from its posterior's draws; None: there are no draws."""
-        return [
-            c2st(exact, draws).accuracy
-            for exact, draws in zip(self.exact, posteriors, strict=False)
-            if draws is not None
+        pairs = zip(self.exact, posteriors, strict=False)
+        pairs = [
+            (exact[: self.draws], own[: self.draws]) for exact, own in pairs if own is not None
         ]
+        tests = Parallel(os.cpu_count())(delayed(c2st)(*pair) for pair in pairs)
+        return [float(test.accuracy) for test in tests]
 
 
 def amortised(problem, name, simulations, passes):
@@ -140,10 +144,11 @@ def main():
     parser.add_argument("--sequential", type=int, default=20, help="observations of SNPE-C")
     parser.add_argument("--simulations", type=int, action="append", help="default: 5000, 20000")
     parser.add_argument("--passes", type=int, default=1_000_000, help="pairs shown to a network")
+    parser.add_argument("--draws", type=int, default=DRAWS, help="that a classifier sees; <= 2000")
     parser.add_argument("--cache", type=Path, default=Path("out/ue112-exact"))
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     a = parser.parse_args()
-    problem = Problem(a.observations, a.cache)
+    problem = Problem(a.observations, a.cache, a.draws)
     if not a.json:
         print("posterior               simulations  C2ST (s.e.) of observations       seconds")
     budgets = a.simulations or (5000, 20_000)
