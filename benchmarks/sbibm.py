@@ -56,20 +56,21 @@ PUBLISHED = {  # mean C2ST of NPE and SNPE, arXiv 2101.04653, at 1e3 and 1e4 sim
 }
 
 
+def estimator(prior, choice, simulations, seed, **training):
+    """One of CHOICES."""
+    start, weight_decay, bins = choice
+    density = maf_nsf(bins=bins, embedding={"widths": (64, 64)}, start=start)
+    training = Training(batch=100, weight_decay=weight_decay(simulations), **training)
+    return Estimator(prior, density, training, seed=seed)
+
+
 def estimators(prior, simulations, seed):
     """The configurations that every task is tried with; epochs and more follow the budget."""
     epochs = max(80, min(200, round(2e5 / simulations)))
-    for start, weight_decay, bins in CHOICES:
-        density = maf_nsf(bins=bins, embedding={"widths": (64, 64)}, start=start)
-        training = Training(
-            epochs=epochs,
-            patience=epochs,
-            batch=100,
-            learning_rate=1e-2,
-            weight_decay=weight_decay(simulations),
-            validation=min(0.1, 500 / simulations),
-        )
-        yield Estimator(prior, density, training, seed=seed)
+    own = {"epochs": epochs, "patience": epochs, "learning_rate": 1e-2}
+    own["validation"] = min(0.1, 500 / simulations)
+    for choice in CHOICES:
+        yield estimator(prior, choice, simulations, seed, **own)
 
 
 def fit(prior, theta, x, seed):
@@ -81,18 +82,9 @@ def fit(prior, theta, x, seed):
 
 def sequential(task, x_o, simulations, rounds, seed):
     """DRAWS draws of SNPE-C's last round, with the first of the configurations."""
-    start, weight_decay, bins = CHOICES[0]
-    density = maf_nsf(bins=bins, embedding={"widths": (64, 64)}, start=start)
-    training = Training(
-        epochs=EPOCHS,
-        patience=EPOCHS,
-        batch=100,
-        learning_rate=5e-3,
-        weight_decay=weight_decay(simulations),
-        validation=0.05,
-    )
-    estimator = Estimator(task.prior, density, training, seed=seed)
-    sequence = Sequential(estimator, x_o, task.simulate, snpe_c())
+    own = {"epochs": EPOCHS, "patience": EPOCHS, "learning_rate": 5e-3, "validation": 0.05}
+    fitter = estimator(task.prior, CHOICES[0], simulations, seed, **own)
+    sequence = Sequential(fitter, x_o, task.simulate, snpe_c())
     state = sequence.init()
     for _ in range(rounds):
         state = sequence.step(state, simulations // rounds)

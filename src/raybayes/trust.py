@@ -39,7 +39,7 @@ from raybayes.posterior import Posterior
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.several import Detectors, Several
 from raybayes.simulate.simulator import Simulator
-from raybayes.simulate.suspects import ascend, score
+from raybayes.simulate.suspects import ascend, log_likelihood, score
 
 Array = NDArray[np.float64]
 
@@ -105,9 +105,7 @@ class Judge:
         """log p(x | theta) of the truths [n] and of their draws [n, DRAWS]."""
         theta, x, draws = self._subset
         every = np.concatenate([theta[:, None], draws], axis=1)
-        profiles, _ = self.simulator.profiles(every.reshape(-1, every.shape[-1]), None)
-        shaped = profiles.reshape(*every.shape[:2], -1)
-        values = self.detector.log_likelihood(x[:, None], shaped)
+        values = log_likelihood(self.simulator, x, every)
         return values[:, 0], values[:, 1:]
 
     @cached_property
@@ -215,11 +213,9 @@ class Judge:
 
     def _most_likely(self, x: Array) -> Array:
         """[m, d]: the maximum of each observation's likelihood, from its likeliest draws."""
-        m, size = x.shape
+        m = len(x)
         draws = self.posterior.sample(x, STARTING, self.seed)
-        profiles, _ = self.simulator.profiles(draws.reshape(m * STARTING, -1), None)
-        shaped = profiles.reshape(m, STARTING, size)
-        order = self.detector.log_likelihood(x[:, None], shaped).argsort(axis=1)[:, -STARTS:]
+        order = log_likelihood(self.simulator, x, draws).argsort(axis=1)[:, -STARTS:]
         starts = np.take_along_axis(draws, order[..., None], axis=1)
         repeated = np.repeat(x, STARTS, axis=0)
         found, values = ascend(self.simulator, repeated, starts.reshape(m * STARTS, -1))

@@ -65,7 +65,7 @@ def ascend(simulator: Simulator | Several, x: Array, theta: Array) -> tuple[Arra
         theta [m, d] and the log-likelihood there [m].
     """
     low, high = np.asarray(simulator.support, np.float64)
-    best = _log_likelihood(simulator, x, theta[:, None])[:, 0]
+    best = log_likelihood(simulator, x, theta[:, None])[:, 0]
     for _ in range(PASSES):
         mean, slopes = _local(simulator, theta)
         weight = 1 / simulator.detector.spread(mean)
@@ -73,7 +73,7 @@ def ascend(simulator: Simulator | Several, x: Array, theta: Array) -> tuple[Arra
         step = np.linalg.solve(_precision(slopes, weight), pull[..., None])[..., 0]
         shares = np.array(SHARES)[:, None]
         tried = np.clip(theta[:, None] + shares * (step * (high - low))[:, None], low, high)
-        values = _log_likelihood(simulator, x, tried)
+        values = log_likelihood(simulator, x, tried)
         which = values.argmax(axis=1)
         rows = np.arange(len(x))
         better = values[rows, which] > best
@@ -104,7 +104,7 @@ def _precision(slopes: Array, weight: Array) -> Array:
     return gram + 12 * np.eye(slopes.shape[2])
 
 
-def _log_likelihood(simulator: Simulator | Several, x: Array, theta: Array) -> Array:
+def log_likelihood(simulator: Simulator | Several, x: Array, theta: Array) -> Array:
     """[m, k] of x [m, size] at theta [m, k, d]."""
     m, k, d = theta.shape
     profiles, _ = simulator.profiles(theta.reshape(-1, d), None)
