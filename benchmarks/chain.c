@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK 256
+#define BLOCK 512
 #define COLUMNS 80
 enum { KIND, ROTATION = 1, OFFSET = 10, CUTOUT = 14, SHIFT = 21, SURFACE = 22 };
 
@@ -46,12 +46,20 @@ static void quadric(const double *r, rays *a, normals *k, int n) {
     }
 }
 
+static void plane(rays *a, normals *k, int n) {
+    for (int i = 0; i < n; i++) {
+        double v = a->v[i], s = -a->y[i] / v;
+        a->x[i] += s * a->u[i]; a->y[i] = 0; a->z[i] += s * a->w[i];
+        k->x[i] = 0; k->y[i] = copysign(1, -v); k->z[i] = 0;
+    }
+}
+
 static void toroid(const double *r, rays *a, normals *k, int n) {
-    double R = r[SURFACE], rho = r[SURFACE + 1], cx = 1 / rho, cz = 1 / R;
+    double R = r[SURFACE], rho = r[SURFACE + 1], q = R / rho;
     for (int i = 0; i < n; i++) {
         double x = a->x[i], y = a->y[i], z = a->z[i], u = a->u[i], v = a->v[i], w = a->w[i];
-        double A = cx * u * u + cz * w * w, B = cx * x * u + cz * z * w - v;
-        double C = cx * x * x + cz * z * z - 2 * y;
+        double A = v * v + w * w + q * u * u, B = (y - R) * v + z * w + q * x * u;
+        double C = y * y + z * z + q * x * x - 2 * R * y;
         double s = -C / (B + copysign(sqrt(B * B - A * C), B));
         a->x[i] = x + s * u; a->y[i] = y + s * v; a->z[i] = z + s * w;
     }
@@ -59,15 +67,16 @@ static void toroid(const double *r, rays *a, normals *k, int n) {
         long moving = 0;
         for (int i = 0; i < n; i++) {
             double x = a->x[i], y = a->y[i], z = a->z[i], u = a->u[i], v = a->v[i], w = a->w[i];
-            double p = sqrt(rho * rho - x * x), g = x * x / (rho + p);
-            double q = sqrt((R - g) * (R - g) - z * z);
-            double h = (2 * R * g - g * g + z * z) / (R + q);
-            double inverse = 1 / (p * q), fx = (R - g) * x * inverse, fz = z * p * inverse;
-            double s = (h - y) / (v - fx * u - fz * w);
-            a->x[i] = x + s * u; a->y[i] = y + s * v; a->z[i] = z + s * w;
-            double f = 1 / sqrt(fx * fx + fz * fz + 1);
-            k->x[i] = -fx * f; k->y[i] = f; k->z[i] = -fz * f;
-            moving += fabs(s) > 1e-8;
+            double p = copysign(sqrt(rho * rho - x * x), rho), g = x * x / (rho + p);
+            double f = 0.5 * (y * y + z * z - g * g) - R * (y - g);
+            double slope = p * (z * w - (R - y) * v) + (R - g) * x * u, h = f / slope, s = -h * p;
+            double turn = h * x * u;
+            x += s * u; y += s * v; z += s * w; p += turn; g -= turn;
+            double nx = (g - R) * x, ny = (R - y) * p, nz = -z * p;
+            double m = 1 / copysign(sqrt(nx * nx + ny * ny + nz * nz), ny);
+            a->x[i] = x; a->y[i] = y; a->z[i] = z;
+            k->x[i] = m * nx; k->y[i] = m * ny; k->z[i] = m * nz;
+            moving += 0.5 * s * s * (1 + fabs(q) * u * u) * fabs(p) > 1e-9 * fabs(slope);
         }
         if (!moving) return;
     }
@@ -90,11 +99,12 @@ static void reflect(rays *a, normals *k, int n) {
 static void diffract(double shift, rays *a, normals *k, int n) {
     for (int i = 0; i < n; i++) {
         double nx = k->x[i], ny = k->y[i], nz = k->z[i], u = a->u[i], v = a->v[i], w = a->w[i];
-        double h = sqrt(nx * nx + ny * ny), px = (ny * u - nx * v) / h;
-        double pz = (-nx * nz * u - ny * nz * v) / h + h * w - shift / a->e[i] * h;
+        double h = sqrt(nx * nx + ny * ny), inverse = 1 / h, mx = nx * inverse, my = ny * inverse;
+        double px = my * u - mx * v;
+        double pz = h * w - nz * (mx * u + my * v) - shift / a->e[i] * h;
         double up = sqrt(1 - px * px - pz * pz);
-        a->u[i] = ny / h * px + nx * up - nx * nz / h * pz;
-        a->v[i] = -nx / h * px + ny * up - ny * nz / h * pz;
+        a->u[i] = my * px + nx * up - nz * mx * pz;
+        a->v[i] = ny * up - mx * px - nz * my * pz;
         a->w[i] = nz * up + h * pz;
     }
 }
@@ -110,7 +120,9 @@ void chain(const double *rows, long elements, const double *in, double *out, lon
         for (long j = 0; j < elements; j++) {
             const double *r = rows + j * COLUMNS;
             to_frame(r, a, m);
-            if (r[KIND] == 2.0) toroid(r, a, k, m); else quadric(r, a, k, m);
+            if (r[KIND] == 3.0) plane(a, k, m);
+            else if (r[KIND] == 2.0) toroid(r, a, k, m);
+            else quadric(r, a, k, m);
             clip(r, a, lost + start, j + 1, m);
             if (r[SHIFT] == 0.0) reflect(a, k, m); else diffract(r[SHIFT], a, k, m);
         }

@@ -27,7 +27,7 @@ from raybayes.beamline.trace import trace
 from raybayes.beamline.undulator_file import file_angles
 from raybayes.errors import InputError
 from raybayes.optics.coating import bragg
-from raybayes.optics.rows import KIND, QUADRIC, SURFACE
+from raybayes.optics.rows import KIND, PLANE, QUADRIC, SURFACE, TOROID
 
 
 def test_every_type_has_a_case():
@@ -249,6 +249,38 @@ def test_hits_lie_on_the_surface_and_directions_are_unit_vectors(type_):
         f += 2 * (a14 * x + a24 * y + a34 * z) + a44
         slope = 2 * np.hypot(a24, a34)
         assert np.abs(f / slope).max() < 1e-9
+    elif row[KIND] == TOROID:
+        assert np.abs(y - torus_height(*row[SURFACE : SURFACE + 2], x, z)).max() < 1e-9
+    else:
+        assert row[KIND] == PLANE and not y.any()
+
+
+def torus_height(long, short, x, z):
+    """RAY-UI's torus: an arc of radius `short` across, swept along an arc of radius `long`."""
+    sagitta = short - np.sign(short) * np.sqrt(short**2 - x**2)
+    return long - np.sign(long) * np.sqrt((long - sagitta) ** 2 - z**2)
+
+
+@pytest.mark.parametrize("long, short", [(9e3, 60.0), (-9e3, 60.0), (9e3, -60.0), (-9e3, -60.0)])
+def test_a_torus_may_be_hollow_or_bulge_either_way(long, short):
+    """Hits lie on the surface; the normal is its gradient: reflected rays and those that come."""
+    radii = {"O.longRadius": long, "O.shortRadius": short}
+    beamline = with_values(small("Toroid", source=POINT), radii)
+    rays, before = (trace(beamline, 500, plane=p) for p in ("O", "S"))
+    assert rays.arrived.any()
+    x, y, z, *after = rays.values[:6, rays.arrived]
+    assert np.abs(y - torus_height(long, short, x, z)).max() < 1e-9
+    step = 1e-2
+    slopes = [
+        (torus_height(long, short, x + a, z + b) - torus_height(long, short, x - a, z - b)) / 2e-2
+        for a, b in ((step, 0), (0, step))
+    ]
+    normal = np.stack((-slopes[0], np.ones_like(x), -slopes[1]))
+    normal /= np.sqrt((normal**2).sum(axis=0))
+    frame = compile_beamline(beamline)
+    came = frame.axes[0, 1].T @ frame.axes[0, 0] @ before.values[3:6, rays.arrived]
+    turned = came - 2 * (came * normal).sum(axis=0) * normal
+    np.testing.assert_allclose(np.stack(after), turned, rtol=0, atol=2e-9)
 
 
 @pytest.mark.parametrize("type_", SURFACES)

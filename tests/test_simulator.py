@@ -115,7 +115,7 @@ def test_truncated_moments(half, middle):
 def test_deposit_is_the_integral_of_a_blurred_gaussian(box):
     """Against the Gaussian's integral, averaged over the box by a sum of many places."""
     out, sd, places = np.zeros(40), 0.31, 0.13 + box * np.linspace(-1, 1, 2001)
-    deposit(out, 0.13, sd, box, 0.1, 2.0)
+    deposit(out, 0.13, sd, box, 0.1, 2.0, np.empty(41))
     edges = (np.arange(41) - 20) * 0.1
     exact = 2 * np.diff(norm.cdf(edges[:, None], places, sd), axis=0).mean(axis=1)
     np.testing.assert_allclose(out, exact, atol=2e-3 * exact.max())
@@ -234,7 +234,7 @@ def test_an_images_sums_are_the_profiles():
 
 def test_a_slanted_splat_keeps_its_covariance():
     image, pitch = np.zeros((400, 300)), np.array([0.01, 0.01])
-    deposit_image(image, 0.1, -0.2, (0.04, 0.03, 0.05), (0.02, 0.05), pitch, 2.0)
+    deposit_image(image, 0.1, -0.2, (0.04, 0.03, 0.05), (0.02, 0.05), pitch, 2.0, np.empty(401))
     x, y = ((np.arange(n) + 0.5 - n / 2) * 0.01 for n in (300, 400))
     y, x = np.meshgrid(y, x, indexing="ij")
     mean = [(image * a).sum() / image.sum() for a in (x, y)]

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from raybayes.beamline.rml import Element
 from raybayes.beamline.walk import Walk
-from raybayes.optics.rows import KIND, QUADRIC, SURFACE, TOROID
+from raybayes.optics.rows import KIND, PLANE, QUADRIC, SURFACE, TOROID
 
 Array = NDArray[np.float64]
 
@@ -14,8 +14,7 @@ COEFFICIENTS = ("A11", "A22", "A33", "A12", "A13", "A23", "A14", "A24", "A34", "
 
 
 def plane(row: Array) -> None:
-    row[:, KIND] = QUADRIC
-    row[:, A24] = -1
+    row[:, KIND] = PLANE
 
 
 def curved(row: Array, radius: ArrayLike, *along: int) -> None:

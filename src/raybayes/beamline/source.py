@@ -197,14 +197,17 @@ def emit(emission: Array, samples: Array, rays: Array) -> None:
     wide, high = emission[SIGMA_X], emission[SIGMA_Y]
     across, up = emission[SIGMA_XP], emission[SIGMA_YP]
     energy, spread, depth = emission[ENERGY], emission[SPREAD], emission[DEPTH]
-    for i in range(rays.shape[1]):
-        phi, psi = across * samples[i, 2], up * samples[i, 3]
+    for i in range(rays.shape[1]):  # one loop that strides, so that the next one vectorises
         rays[X, i], rays[Y, i] = wide * samples[i, 0], high * samples[i, 1]
-        rays[Z, i] = depth * samples[i, 5]
+        rays[DX, i], rays[DY, i] = across * samples[i, 2], up * samples[i, 3]
+        rays[E, i], rays[Z, i] = energy + spread * samples[i, 4], depth * samples[i, 5]
+    steep = 0
+    for i in range(rays.shape[1]):
+        phi, psi = rays[DX, i], rays[DY, i]
+        steep += max(abs(phi), abs(psi)) > SMALL
         flat = _cosine(psi)
         rays[DX, i], rays[DY, i], rays[DZ, i] = flat * _sine(phi), -_sine(psi), flat * _cosine(phi)
-        rays[E, i] = energy + spread * samples[i, 4]
-    for i in range(rays.shape[1]):
+    for i in range(rays.shape[1] if steep > 0 else 0):
         phi, psi = across * samples[i, 2], up * samples[i, 3]
         if max(abs(phi), abs(psi)) > SMALL:
             rays[DX, i] = math.cos(psi) * math.sin(phi)

@@ -41,7 +41,7 @@ from raybayes.optics.rows import (
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-BLOCK = 256  # rays that stay in the first-level cache: 7 coordinates x 8 bytes x 256 = 14 KiB
+BLOCK = 512  # rays: 7 coordinates x 8 bytes x 512 = 28 KiB, the first-level cache
 MOST_RAYS = 100_000_000  # 6 GB of results; more is a slip
 
 

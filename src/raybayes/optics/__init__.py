@@ -25,6 +25,7 @@ from raybayes.optics.rows import (
     NO_STOP,
     OPENING,
     ORDERS,
+    PLANE,
     PROFILE,
     RAY,
     SCREEN,
@@ -38,7 +39,7 @@ from raybayes.optics.rows import (
     Z,
 )
 from raybayes.optics.slit import spread
-from raybayes.optics.surfaces import hit_quadric, hit_toroid, tilt, to_frame
+from raybayes.optics.surfaces import hit_plane, hit_quadric, hit_toroid, tilt, to_frame
 
 __all__ = ["JIT", "RAY", "WAVELENGTH_SHIFT", "through"]
 
@@ -98,7 +99,9 @@ def _through_screen(row: Array, rays: Array, lost: Ints, mark: int, slopes: Arra
 @njit(**JIT)
 def _hit(row: Array, rays: Array, normals: Array) -> None:
     """On the ideal figure."""
-    if row[KIND] == TOROID:
+    if row[KIND] == PLANE:
+        hit_plane(rays, normals)
+    elif row[KIND] == TOROID:
         hit_toroid(row, rays, normals)
     else:
         hit_quadric(row, rays, normals)

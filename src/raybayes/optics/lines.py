@@ -68,11 +68,13 @@ def _leave(rays: Array, normals: Array, i: int, ax: float, az: float) -> None:
     nx, ny, nz = normals[0, i], normals[1, i], normals[2, i]
     dx, dy, dz = rays[DX, i], rays[DY, i], rays[DZ, i]
     h = math.sqrt(nx * nx + ny * ny)
-    along_x = (ny * dx - nx * dy) / h - ax
-    along_z = (-nx * nz * dx - ny * nz * dy) / h + h * dz - az
+    inverse = 1.0 / h
+    mx, my = nx * inverse, ny * inverse
+    along_x = my * dx - mx * dy - ax
+    along_z = h * dz - nz * (mx * dx + my * dy) - az
     up = math.sqrt(1.0 - along_x * along_x - along_z * along_z)
-    rays[DX, i] = ny / h * along_x + nx * up - nx * nz / h * along_z
-    rays[DY, i] = -nx / h * along_x + ny * up - ny * nz / h * along_z
+    rays[DX, i] = my * along_x + nx * up - nz * mx * along_z
+    rays[DY, i] = ny * up - mx * along_x - nz * my * along_z
     rays[DZ, i] = nz * up + h * along_z
 
 

@@ -19,7 +19,7 @@ JIT: Any = {"cache": True, "error_model": "numpy"}
 X, Y, Z, DX, DY, DZ, E = range(7)  # of a ray: mm, direction cosines, eV
 RAY = 7
 
-KIND = 0  # SCREEN, QUADRIC or TOROID
+KIND = 0  # SCREEN, PLANE, QUADRIC or TOROID
 ROTATION = 1  # 9 numbers: previous frame -> this frame, row by row
 OFFSET = 10  # 3 numbers, mm
 SHAPE = 13  # of the cutout: RECTANGLE, ELLIPSE or TRAPEZOID
@@ -47,7 +47,7 @@ TOP, COATING1, COATING2, SUBSTRATE = 57, 61, 65, 69
 LATTICE = 57
 COLUMNS = 80
 
-SCREEN, QUADRIC, TOROID = 0.0, 1.0, 2.0
+SCREEN, QUADRIC, TOROID, PLANE = 0.0, 1.0, 2.0, 3.0
 RECTANGLE, ELLIPSE, TRAPEZOID = 0.0, 1.0, 2.0
 NO_STOP = -1.0
 EQUIDISTANT, VARIED, ZONES = 0.0, 1.0, 2.0

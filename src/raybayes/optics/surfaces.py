@@ -24,7 +24,7 @@ from raybayes.optics.rows import (
     Z,
 )
 
-NEWTON_STEP = 1e-8  # mm along the ray: convergence is quadratic, so what is left is below 1e-18
+NEWTON_LEFT = 1e-9  # mm along the ray, between the last step's end and the surface
 NEWTON_MOST = 20
 
 
@@ -86,49 +86,69 @@ def hit_quadric(row: Array, rays: Array, normals: Array) -> None:
 
 
 @njit(**JIT)
-def _toroid_start(row: Array, rays: Array) -> None:
-    """A first guess: the osculating paraboloid y = x^2 / 2 rho + z^2 / 2 R."""
-    cx, cz = 1.0 / row[SURFACE + 1], 1.0 / row[SURFACE]
+def hit_plane(rays: Array, normals: Array) -> None:
+    """On the plane y = 0; as `hit_quadric`, whose division and roots a plane does not need."""
+    for i in range(rays.shape[1]):
+        dx, dy, dz = rays[DX, i], rays[DY, i], rays[DZ, i]
+        path = -rays[Y, i] / dy
+        forward = normals[0, i] + path > 0.0
+        x = rays[X, i] + path * dx
+        rays[X, i] = x if forward else math.nan
+        rays[Y, i], rays[Z, i] = 0.0, rays[Z, i] + path * dz
+        normals[0, i], normals[1, i], normals[2, i] = 0.0, math.copysign(1.0, -dy), 0.0
+
+
+@njit(**JIT)
+def _toroid_start(row: Array, rays: Array, normals: Array) -> None:
+    """A first guess: the quadric y^2 + z^2 + (R / rho) x^2 = 2 R y, exact but for x^4."""
+    big, ratio = row[SURFACE], row[SURFACE] / row[SURFACE + 1]
     for i in range(rays.shape[1]):
         x, y, z = rays[X, i], rays[Y, i], rays[Z, i]
         dx, dy, dz = rays[DX, i], rays[DY, i], rays[DZ, i]
-        a = cx * dx * dx + cz * dz * dz
-        b = cx * x * dx + cz * z * dz - dy
-        c = cx * x * x + cz * z * z - 2.0 * y
+        a = dy * dy + dz * dz + ratio * dx * dx
+        b = (y - big) * dy + z * dz + ratio * x * dx
+        c = y * y + z * z + ratio * x * x - 2.0 * big * y
         path = -c / (b + math.copysign(math.sqrt(b * b - a * c), b))
-        rays[X, i], rays[Y, i], rays[Z, i] = x + path * dx, y + path * dy, z + path * dz
+        forward = normals[0, i] + path > 0.0
+        rays[X, i] = x + path * dx if forward else math.nan
+        rays[Y, i], rays[Z, i] = y + path * dy, z + path * dz
 
 
 @njit(**JIT)
 def _toroid_newton(row: Array, rays: Array, normals: Array) -> int:
     """One Newton step along each ray; leaves the normal, returns how many still move.
 
-    The height is y = (2 R s - s^2 + z^2) / (R + sqrt((R - s)^2 - z^2)) with the sagitta
-    s = x^2 / (rho + sqrt(rho^2 - x^2)): RAY-UI's torus, written without cancellation.
+    RAY-UI's torus (R - y)^2 + z^2 = (R - s)^2 with the sagitta s = rho - p, p^2 = rho^2 - x^2,
+    is written without cancellation: f = (y^2 + z^2 - s^2) / 2 - R (y - s) = 0, s = x^2 / (rho + p).
     """
     big, rho = row[SURFACE], row[SURFACE + 1]
-    moving = 0
+    ratio, moving = abs(big / rho), 0
     for i in range(rays.shape[1]):
         x, y, z = rays[X, i], rays[Y, i], rays[Z, i]
         dx, dy, dz = rays[DX, i], rays[DY, i], rays[DZ, i]
-        p = math.sqrt(rho * rho - x * x)
-        sagitta = x * x / (rho + p)
-        q = math.sqrt((big - sagitta) * (big - sagitta) - z * z)
-        height = (2.0 * big * sagitta - sagitta * sagitta + z * z) / (big + q)
-        inverse = 1.0 / (p * q)
-        fx, fz = (big - sagitta) * x * inverse, z * p * inverse
-        path = (height - y) / (dy - fx * dx - fz * dz)
-        rays[X, i], rays[Y, i], rays[Z, i] = x + path * dx, y + path * dy, z + path * dz
-        scale = 1.0 / math.sqrt(fx * fx + fz * fz + 1.0)
-        normals[0, i], normals[1, i], normals[2, i] = -fx * scale, scale, -fz * scale
-        moving += abs(path) > NEWTON_STEP
+        p = math.copysign(math.sqrt(rho * rho - x * x), rho)
+        s = x * x / (rho + p)
+        f = 0.5 * (y * y + z * z - s * s) - big * (y - s)
+        # df/dt = z dz - (R - y) dy + (R - s) ds/dt, ds/dt = -dp/dt = x dx / p
+        slope = p * (z * dz - (big - y) * dy) + (big - s) * x * dx
+        step = f / slope
+        path, turn = -step * p, step * x * dx
+        x, y, z = x + path * dx, y + path * dy, z + path * dz
+        p, s = p + turn, s - turn  # at the new place: exact to the square of the step
+        nx, ny, nz = (s - big) * x, (big - y) * p, -z * p
+        scale = 1.0 / math.copysign(math.sqrt(nx * nx + ny * ny + nz * nz), ny)
+        rays[X, i], rays[Y, i], rays[Z, i] = x, y, z
+        normals[0, i], normals[1, i], normals[2, i] = scale * nx, scale * ny, scale * nz
+        # Newton's method leaves path^2 f'' / 2 f', and f'' is about 1 + R / rho dx^2.
+        left = 0.5 * path * path * (1.0 + ratio * dx * dx) * abs(p)
+        moving += left > NEWTON_LEFT * abs(slope)
     return moving
 
 
 @njit(**JIT)
 def hit_toroid(row: Array, rays: Array, normals: Array) -> None:
-    """The hit on a torus by Newton's method; the normal is that of the last step's start."""
-    _toroid_start(row, rays)
+    """The hit on a torus by Newton's method; mostly the first step is the last."""
+    _toroid_start(row, rays, normals)
     for _ in range(NEWTON_MOST):
         if _toroid_newton(row, rays, normals) == 0:
             return

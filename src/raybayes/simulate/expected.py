@@ -89,21 +89,19 @@ def soften(rows: Array, stops: Ints) -> tuple[Array, Array]:
 @njit(**JIT)
 def tetrahedra(emission: Array, eps: float, step: float, samples: Array, rays: Array) -> None:
     """[n] samples -> 4 n rays, corner after corner: eps sigma away in x and y, `step` eV in E."""
-    n = samples.shape[0]
-    emit(emission, samples, rays[:, :n])
+    n, centres = samples.shape[0], np.empty((RAY, samples.shape[0]))
+    emit(emission, samples, centres)
     shrink = math.sqrt(1.0 - eps * eps)
     for i in range(n):
-        rays[X, i] -= (1.0 - shrink) * emission[SIGMA_X] * samples[i, 0]
-        rays[Y, i] -= (1.0 - shrink) * emission[SIGMA_Y] * samples[i, 1]
-    for corner in range(3, -1, -1):  # the first last: it holds the centres
+        centres[X, i] -= (1.0 - shrink) * emission[SIGMA_X] * samples[i, 0]
+        centres[Y, i] -= (1.0 - shrink) * emission[SIGMA_Y] * samples[i, 1]
+    for corner in range(4):
         start = corner * n
         for c in range(RAY):
-            for i in range(n):
-                rays[c, start + i] = rays[c, i]
-        for i in range(n):
-            rays[X, start + i] += CORNERS[corner, 0] * eps * emission[SIGMA_X]
-            rays[Y, start + i] += CORNERS[corner, 1] * eps * emission[SIGMA_Y]
-            rays[E, start + i] += CORNERS[corner, 2] * step
+            rays[c, start : start + n] = centres[c]
+        rays[X, start : start + n] += CORNERS[corner, 0] * eps * emission[SIGMA_X]
+        rays[Y, start : start + n] += CORNERS[corner, 1] * eps * emission[SIGMA_Y]
+        rays[E, start : start + n] += CORNERS[corner, 2] * step
 
 
 @njit(**JIT)
@@ -156,21 +154,27 @@ def cut(
 
 
 @njit(**JIT)
-def land(mean: Array, cov: Array, box: Array, bins: Bins, profile: Array, weight: float) -> None:
-    """Add a splat that was cut to the image, or to the profiles along x and y."""
+def land(
+    mean: Array, cov: Array, box: Array, bins: Bins, profile: Array, weight: float, edges: Array
+) -> None:
+    """Add a splat that was cut to the image, or to the profiles along x and y.
+
+    edges: scratch, as `deposit` needs it.
+    """
     across, first = bins.bins[0], mean.shape[0] - 2
     if bins.image:
         x, y = first, first + 1
         spread = (cov[x, x] + bins.psf[0] ** 2, cov[x, y], cov[y, y] + bins.psf[1] ** 2)
         spread = (max(spread[0], 1e-18), spread[1], max(spread[2], 1e-18))
         image = profile.reshape(bins.bins[1], across)
-        deposit_image(image, mean[x], mean[y], spread, (box[x], box[y]), bins.pitch, weight)
+        halves = box[x], box[y]
+        deposit_image(image, mean[x], mean[y], spread, halves, bins.pitch, weight, edges)
         return
     for axis in range(2):
         f = first + axis
         sd = math.sqrt(max(cov[f, f], 0.0) + bins.psf[axis] ** 2)
         part = profile[:across] if axis == 0 else profile[across:]
-        deposit(part, mean[f], max(sd, 1e-9), abs(box[f]), bins.pitch[axis], weight)
+        deposit(part, mean[f], max(sd, 1e-9), abs(box[f]), bins.pitch[axis], weight, edges)
 
 
 @njit(**JIT)
@@ -244,7 +248,7 @@ def one_profile(
         source, step = tune(emission, chief.place[slit], chief.dispersion[slit], halves[slit])
         middle, half = emission[ENERGY] - source[ENERGY], 0.5 * emission[SPREAD]
         band = ((middle - half) / step, (middle + half) / step)
-    mean, jacobian = np.empty(size), np.empty((size, 3))
+    mean, jacobian, edges = np.empty(size), np.empty((size, 3)), np.empty(bins.bins.max() + 1)
     transmission = 0.0
     for start in range(0, total, BLOCK):
         n = min(BLOCK, total - start)
@@ -263,7 +267,7 @@ def one_profile(
                 mean += chief.bend
                 weight *= cut(mean, jacobian, cov[i], halves, slit, band)
             if weight > 0.0:
-                land(mean, cov[i], jacobian[:, 2], bins, profile, weight)
+                land(mean, cov[i], jacobian[:, 2], bins, profile, weight, edges)
                 transmission += weight
     profile /= total
     return transmission / total

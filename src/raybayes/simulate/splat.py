@@ -112,10 +112,13 @@ def carry_energy(
 
 
 @njit(**JIT)
-def deposit(out: Array, centre: float, sd: float, box: float, pitch: float, weight: float) -> None:
+def deposit(
+    out: Array, centre: float, sd: float, box: float, pitch: float, weight: float, edges: Array
+) -> None:
     """Add a Gaussian blurred by a box of half width `box`, integrated over bins around 0, to out.
 
     centre, sd, box and pitch, the width of a bin, in mm; weight: the integral.
+    edges: scratch, one more than out at least.
     """
     n = out.shape[0]
     if box < NARROW * sd:
@@ -126,15 +129,15 @@ def deposit(out: Array, centre: float, sd: float, box: float, pitch: float, weig
     if first >= last:
         return
     # Two loops, each of which vectorises; one with a running difference would not.
-    edges, start = np.empty(last - first + 1), ((first - 0.5 * n) * pitch - centre) / sd
+    start, step = ((first - 0.5 * n) * pitch - centre) / sd, pitch / sd
     if box == 0.0:
-        for k in range(edges.shape[0]):
-            edges[k] = cdf(start + k * (pitch / sd))
+        for k in range(last - first + 1):
+            edges[k] = cdf(start + k * step)
     else:
         w = box / sd
         weight *= 0.5 / w
-        for k in range(edges.shape[0]):
-            z = start + k * (pitch / sd)
+        for k in range(last - first + 1):
+            z = start + k * step
             edges[k] = ramp(z + w) - ramp(z - w)
     for k in range(last - first):
         out[first + k] += weight * (edges[k + 1] - edges[k])
@@ -143,17 +146,18 @@ def deposit(out: Array, centre: float, sd: float, box: float, pitch: float, weig
 @njit(**JIT)
 def deposit_image(
     out: Array, x: float, y: float, cov: tuple[float, float, float], box: tuple[float, float],
-    pitch: Array, weight: float,
+    pitch: Array, weight: float, edges: Array,
 ) -> None:  # fmt: skip
     """Add a splat, as `deposit` does, to an image [rows along y, columns along x].
 
     cov: xx, xy, yy of the Gaussian, mm^2; box: its half widths in x and y, with signs. The sum
     over columns is exact. In each row x is a Gaussian with the mean and the variance that a
     Gaussian of the same covariance as Gaussian and box together has there.
+    edges: scratch, one more than either side at least.
     """
     n = out.shape[0]
     rows = np.zeros(n)
-    deposit(rows, y, math.sqrt(cov[2]), abs(box[1]), pitch[1], weight)
+    deposit(rows, y, math.sqrt(cov[2]), abs(box[1]), pitch[1], weight, edges)
     xx, yy = cov[0] + box[0] ** 2 / 3.0, cov[2] + box[1] ** 2 / 3.0
     xy = cov[1] + box[0] * box[1] / 3.0
     sd, slope = math.sqrt(yy), xy / yy
@@ -173,5 +177,5 @@ def deposit_image(
             middle, width = a if a > 0.0 else b, 0.0
         deposit(
             out[row], x + slope * sd * middle, math.sqrt(rest + slope * slope * yy * width),
-            0.0, pitch[0], rows[row],
+            0.0, pitch[0], rows[row], edges,
         )  # fmt: skip
