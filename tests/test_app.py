@@ -32,6 +32,15 @@ TINY = TINY.replace("[tracing]", "[detector]\nphotons = 1e3\n[tracing]")  # wide
 IMAGE = TINY.replace('"tiny"', '"picture"').replace(
     "[detector]", '[detector]\nreads = "image"\nbins = [12, 10]\npitch = [0.08, 0.025]'
 )
+# The second reads an image, after a known step of a motor.
+SEVERAL = TINY.replace('"tiny"', '"several"').replace(
+    "[tracing]",
+    """[[settings]]
+[[settings]]
+steps = {"M4.rotationXerror" = 0.05}
+detector = {reads = "image", bins = [12, 10], pitch = [0.08, 0.025]}
+[tracing]""",
+)
 SCRIPT = "<img src=x onerror=alert(1)>.csv"
 
 
@@ -45,12 +54,13 @@ def trained(study, folder):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A folder of three runs; one has not been trained."""
+    """A folder of four runs; one has not been trained."""
     folder = tmp_path_factory.mktemp("runs")
     trained(TINY, folder / "a")
     trained(IMAGE, folder / "b")
     (folder / "c").mkdir()
     shutil.copy(folder / "a" / "study.json", folder / "c")
+    trained(SEVERAL, folder / "d")
     return folder
 
 
@@ -147,8 +157,8 @@ def test_strangers_are_refused(client, link):
 def test_studies_are_listed(client, runs):
     _, _, text = client.ask("GET", "/api/studies")
     found = json.loads(text)["studies"]
-    assert [s["name"] for s in found] == ["tiny", "picture", "tiny"]
-    assert [s["trouble"] == "" for s in found] == [True, True, False]
+    assert [s["name"] for s in found] == ["tiny", "picture", "tiny", "several"]
+    assert [s["trouble"] == "" for s in found] == [True, True, False, True]
     status, answer = client.wish("open", study=found[2]["id"])
     assert status == 422 and "has not been trained yet" in answer["error"]
     assert client.wish("open", study=str(runs / "a"))[0] == 404
@@ -166,7 +176,9 @@ def test_the_answer_is_that_of_infer(client, runs, x, tmp_path):
     assert found["done"] == list(expected.observation.done) and found["files"] == ["x.csv"]
     np.testing.assert_allclose(found["draws"], expected.draws, rtol=1e-5)
     assert found["best"] == found["draws"][expected.check.chi2.argmin()]
-    np.testing.assert_allclose(np.concatenate(found["measured"]), 1.5 * x, rtol=1e-5, atol=2e-3)
+    np.testing.assert_allclose(
+        np.concatenate(found["settings"][0]["measured"]), 1.5 * x, rtol=1e-5, atol=2e-3
+    )
     status, refined = client.wish("refine", result=found["id"])
     assert status == 200 and 1 <= refined["ess"] <= refined["draws"] == 4000
     assert f"{refined['ess']:.0f} of 4000" in refined["sentence"]
@@ -175,11 +187,54 @@ def test_the_answer_is_that_of_infer(client, runs, x, tmp_path):
 def test_two_profiles_and_a_dark_frame(client, x):
     halves = [client.upload(counts(part), f"{i}.txt") for i, part in enumerate((x[:100], x[100:]))]
     _, found = client.wish("infer", study="1", files=halves)
-    np.testing.assert_allclose(np.concatenate(found["measured"]), x, rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(
+        np.concatenate(found["settings"][0]["measured"]), x, rtol=1e-5, atol=1e-3
+    )
     file, dark = client.upload(counts(x + 7)), client.upload(counts(0 * x + 7), "black.txt")
     _, found = client.wish("infer", study="1", files=[file], dark=dark)
-    np.testing.assert_allclose(np.concatenate(found["measured"]), x, rtol=1e-5, atol=2e-3)
+    np.testing.assert_allclose(
+        np.concatenate(found["settings"][0]["measured"]), x, rtol=1e-5, atol=2e-3
+    )
     assert any("Dark frame black.txt subtracted" in sentence for sentence in found["done"])
+
+
+def files_of_both(runs, folder):
+    """What the study `several` may read: one file for each of its settings."""
+    run = open_run(runs / "d")
+    x = run.observe(np.array([[0.02, 0.1]]), np.random.default_rng(2))[0]
+    profiles, image = run.study.detectors.parts(x)
+    paths = [folder / "plain.csv", folder / "moved.npy"]
+    paths[0].write_bytes(counts(profiles))
+    np.save(paths[1], image)
+    return run, paths
+
+
+def test_several_settings(client, runs, tmp_path):
+    """Each setting's own readings and predictions; together the posterior of `raybayes infer`."""
+    run, paths = files_of_both(runs, tmp_path)
+    expected = infer(run, measure(run, paths, {}))
+    _, study = client.wish("open", study="4")
+    assert [s["label"] for s in study["settings"]] == [t.name for t in run.study.targets]
+    assert [s["reads"] for s in study["settings"]] == ["profiles", "image"]
+    files = [client.upload(path.read_bytes(), path.name) for path in paths]
+    _, found = client.wish("infer", study="4", files=files)
+    assert found["rows"] == expected.table() and found["files"] == ["plain.csv", "moved.npy"]
+    profiles, image = run.study.detectors.parts(expected.observation.x)
+    shown = found["settings"]
+    np.testing.assert_allclose(np.concatenate(shown[0]["measured"]), profiles, rtol=1e-5)
+    np.testing.assert_allclose(np.ravel(shown[1]["image"]), image, rtol=1e-5)
+    np.testing.assert_allclose(shown[1]["measured"][0], np.sum(shown[1]["image"], 0), rtol=1e-4)
+    for one in shown:
+        low, middle, high = (np.concatenate(one[k]) for k in ("low", "middle", "high"))
+        assert (low <= middle).all() and (middle <= high).all() and (low < high).any()
+    _, beam = client.wish("simulate", study="4", theta=found["best"], result=found["id"])
+    both = np.concatenate([np.concatenate(beam["settings"][0]["expected"]),
+                           np.ravel(beam["settings"][1]["image"])])  # fmt: skip
+    theta = np.array(found["best"])
+    np.testing.assert_allclose(both, Trained(run).expected(theta), rtol=1e-4, atol=1e-4)
+    assert beam["chi2"] > 0
+    status, found = client.wish("infer", study="4", files=[*files, files[0], files[0]])
+    assert status == 422 and "4 files were given; this study has 2 settings" in found["error"]
 
 
 def test_an_alarm_is_passed_on(client, x):
@@ -252,7 +307,7 @@ def test_old_uploads_go(tmp_path):
 WISHES = {
     "a path as dark frame": ("infer", {"reading": {"dark": "/etc/passwd"}}, 422, "as a file"),
     "a path as file": ("infer", {"files": ["/etc/passwd"]}, 404, "no longer kept"),
-    "three files": ("infer", {"files": ["a"] * 3}, 400, "files"),
+    "too many files": ("infer", {"files": ["a"] * 25}, 400, "files"),
     "a wrong option": ("infer", {"reading": {"rotate": 45}}, 422, "rotate"),
     "an unknown option": ("infer", {"reading": {"evil": 1}}, 422, "evil"),
     "another study": ("infer", {"study": "9"}, 404, "no such study"),
@@ -430,7 +485,7 @@ def test_sliders_by_keyboard(page, runs):
     assert theta[0] == pytest.approx(3 * 0.12 / 200) and theta[1] > 0.05
     assert page.get_attribute("#theta-0", "aria-valuetext") == page.inner_text("#said-0")
     assert page.inner_text("#said-0") == "0.0018 mrad"
-    shown = np.concatenate(page.evaluate("workbench.beam.expected"))
+    shown = np.concatenate(page.evaluate("workbench.beam.settings[0].expected"))
     np.testing.assert_allclose(shown, Trained(run).expected(theta), rtol=1e-5)
     profile = run.simulator.profiles(theta[None], None)[0][0]
     np.testing.assert_allclose(shown, run.study.detector.expected(profile), rtol=1e-5)
@@ -479,7 +534,7 @@ def test_the_page_refuses(page, tmp_path):
         (["short.csv"], "short.csv: has 2 readings"),
         (["huge.csv"], "huge.csv: has more than the 64 MB that are taken"),
         (["x.png"], "x.png: not a picture that can be read"),
-        (["short.csv", "x.png", SCRIPT], "3 files were given; give one or two."),
+        (["short.csv", "x.png", SCRIPT], "3 files were given; give 2 at most."),
         ([SCRIPT], f"{SCRIPT}: has 2 readings"),
     ]
     for names, message in cases:
@@ -506,15 +561,43 @@ def test_markup_in_a_name_is_text(page, x):
 def test_an_image_study(page, runs):
     """The image itself beside the simulated one; both profiles are its sums."""
     page.select_option("#study", "2")
-    until(page, "workbench.study.name === 'picture' && workbench.beam?.image?.length === 10")
+    until(
+        page,
+        "workbench.study.name === 'picture' && workbench.beam?.settings[0].image?.length === 10",
+    )
     page.set_viewport_size({"width": 400, "height": 800})
     page.click("#example")
     until(page, "!!workbench.result?.exact")
     assert inked(page, "image") > 20 and "sums of the image" in page.inner_text("#legend")
-    image, profiles = page.evaluate("[workbench.result.image, workbench.result.measured]")
+    image, profiles = page.evaluate(
+        "[workbench.result.settings[0].image, workbench.result.settings[0].measured]"
+    )
     np.testing.assert_allclose(np.sum(image, axis=0), profiles[0], rtol=1e-4)
     np.testing.assert_allclose(np.sum(image, axis=1), profiles[1], rtol=1e-4)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+def test_several_settings_in_the_page(page, runs, tmp_path):
+    """Files in a wrong order are put right by a button; a menu chooses whose beam is drawn."""
+    _, paths = files_of_both(runs, tmp_path)
+    page.select_option("#study", "4")
+    until(page, "workbench.study.name === 'several' && workbench.beam?.settings.length === 2")
+    assert "two profiles at setting 1: as it stands; an image at" in page.inner_text("#about")
+    page.set_input_files("#file", paths[::-1])
+    until(page, "document.getElementById('error').textContent.startsWith('moved.npy: ')")
+    assert page.inner_text("#files li >> nth=0").startswith("setting 1: as it stands: moved.npy")
+    page.click("text=Earlier")
+    until(page, "!!workbench.result?.exact")
+    assert page.evaluate("workbench.result.files") == ["plain.csv", "moved.npy"]
+    assert page.inner_text("#error") == "" and page.is_hidden("#image-figure")
+    before = page.get_attribute("#profiles", "aria-label")
+    page.focus("#view")
+    page.keyboard.press("ArrowDown")
+    until(page, "workbench.view === 1")
+    assert page.is_visible("#image-figure") and inked(page, "image") > 20
+    assert page.get_attribute("#profiles", "aria-label") != before
+    page.set_input_files("#file", [*paths, *paths, *paths])
+    until(page, "document.getElementById('error').textContent.includes('give 4 at most')")
 
 
 def test_everything_has_a_name(page):

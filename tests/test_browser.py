@@ -14,6 +14,7 @@ from raybayes.density.config import members
 from raybayes.density.ensemble import Ensemble
 from raybayes.density.trees import stack
 from raybayes.inference import open_posterior, open_run
+from raybayes.observations import Target
 from raybayes.posterior import Posterior
 from raybayes.prior import EDGE, Independent, LogUniform, Normal, TruncatedNormal, Uniform
 
@@ -22,6 +23,7 @@ PRIOR = Independent(
     (Uniform(low=1180, high=1220), Normal(mean=1, sd=2), LogUniform(low=0.1, high=10)),
 )
 SIZE, SHOWN = 32, 60
+TARGET = Target("profiles", (np.arange(17.0), np.arange(17.0)))
 CONFIGS = {
     "deep": deep(layers=5, members=2, features="counts", offset=3.0),
     "residual": deep(
@@ -88,8 +90,7 @@ def from_base(one, x, base):
 def test_the_browser_agrees_with_jax(name, page):
     found, x = posterior(CONFIGS[name])
     assert obstacle(found) == ""
-    edges = (np.arange(17.0), np.arange(17.0))
-    description = described(found, ("mm", "", ""), edges, "profiles", x)
+    description = described(found, ("mm", "", ""), [TARGET], x)
     base = np.random.default_rng(1).standard_normal((SHOWN, 3))
     page.goto("about:blank")
     page.add_script_tag(
@@ -111,7 +112,7 @@ def test_every_prior_by_its_quantiles(page):
     marginals = (TruncatedNormal(mean=0, sd=1, low=-0.5, high=3), LogUniform(low=1e-3, high=1e3))
     prior = Independent(("a", "b"), marginals)
     found, x = posterior(CONFIGS["deep"], prior)
-    description = described(found, ("", ""), (np.arange(17.0),) * 2, "profiles", x)
+    description = described(found, ("", ""), [TARGET], x)
     base = np.random.default_rng(2).standard_normal((SHOWN, 2))
     draws = page.evaluate(
         "([d, x, base]) => raybayes.draws(raybayes.loaded(d), x, base)",

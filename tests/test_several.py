@@ -12,7 +12,7 @@ from test_run import TINY, command
 
 from raybayes.beamline.derive import with_screen
 from raybayes.errors import InputError
-from raybayes.inference import open_run
+from raybayes.inference import open_posterior, open_run
 from raybayes.observations import Target, read_settings
 from raybayes.plan import DETERMINE, Plan
 from raybayes.simulate.derivatives import information, next_steps
@@ -259,23 +259,59 @@ detector = {reads = "image", bins = [20, 24], pitch = [0.4, 0.3]}
 """
 
 
-@pytest.mark.slow
-def test_from_a_study_of_two_settings_to_its_files(tmp_path):
-    """Profiles and an image: run, page, infer, refine; the NeXus file is valid."""
-    study, out = tmp_path / "two.toml", tmp_path / "out"
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """A finished run of profiles and an image, and files of what it may read."""
+    folder = tmp_path_factory.mktemp("two")
+    study, out = folder / "two.toml", folder / "out"
     one_more = '[parameters]\n"M1.rotationXerror" = [-0.025, 0.025]'
     study.write_text(TINY.replace("[parameters]", one_more) + TWO)
     result = command("run", study, "--out", out, "--json")
     assert result.exit_code == 0, result.output
-    page = (out / "report.html").read_text()
-    assert "What the measurement tells" in page and "This study has several settings" in page
-    assert "the same settings again" in page and (out / "image.png").exists()
     run = open_run(out)
     x = run.observe(np.array([[0.01, 0.02, 0.1]]), np.random.default_rng(1))[0]
     assert x.size == run.study.detectors.size == 200 + 480
-    files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    files = [folder / "a.txt", folder / "b.txt"]
     for path, part in zip(files, run.study.detectors.parts(x), strict=True):
         np.savetxt(path, part)
+    return run, x, files
+
+
+@pytest.mark.slow
+def test_the_page_of_two_settings_draws(two, browser, tmp_path):
+    """From a file for each setting, in one file, or with two profiles for the first."""
+    run, x, files = two
+    page = browser.new_page()
+    page.goto(f"file://{run.folder / 'report.html'}")
+    page.set_input_files("#flow-file", files)
+    page.wait_for_selector("#flow-results:not([hidden])")
+    draws = np.array(page.evaluate("raybayes.last"))
+    again = open_posterior(run).sample(x, 4000)
+    sd = again.std(axis=0)
+    assert (np.abs(draws.mean(0) - again.mean(0)) < 0.15 * sd).all()
+    np.testing.assert_allclose(draws.std(axis=0), sd, rtol=0.15)
+    np.savetxt(tmp_path / "all.txt", x)
+    for name, part in zip("hv", np.split(x[:200], 2), strict=True):
+        np.savetxt(tmp_path / f"{name}.txt", part)
+    halves = [tmp_path / "h.txt", tmp_path / "v.txt", files[1]]
+    for way in ([tmp_path / "all.txt"], halves):
+        page.set_input_files("#flow-file", [])
+        page.set_input_files("#flow-file", way)
+        np.testing.assert_allclose(page.evaluate("raybayes.last"), draws, rtol=1e-4, atol=1e-6)
+    page.set_input_files("#flow-file", files[1:])
+    said = page.inner_text("#flow-message")
+    assert "reads 680 (200 at setting 1: as it stands, then 480 at setting 2: screen at M4" in said
+    page.close()
+
+
+@pytest.mark.slow
+def test_from_a_study_of_two_settings_to_its_files(two, tmp_path):
+    """Profiles and an image: run, page, infer, refine; the NeXus file is valid."""
+    run, _, files = two
+    out = run.folder
+    page = (out / "report.html").read_text()
+    assert "What the measurement tells" in page and "This page holds the trained network" in page
+    assert "the same settings again" in page and (out / "image.png").exists()
     for word, folder in (("infer", "i"), ("refine", "r")):
         result = command(word, out, *files, "--to", tmp_path / folder, "--json")
         assert result.exit_code == 0, result.output

@@ -20,6 +20,7 @@ from raybayes.density.layers import Autoregressive, made
 from raybayes.density.mixing import LU, Orthogonal
 from raybayes.density.standardised import Standardised
 from raybayes.density.trees import part
+from raybayes.observations.options import Target
 from raybayes.posterior import Posterior
 from raybayes.prior import EDGE
 
@@ -59,14 +60,13 @@ def obstacle(posterior: Posterior) -> str:
 def described(
     posterior: Posterior,
     units: Sequence[str],
-    edges: tuple[NDArray[np.float64], NDArray[np.float64]],
-    reads: str,
+    targets: Sequence[Target],
     typical: NDArray[np.float64],
 ) -> dict[str, Any]:
     """All that a page needs to draw from the posterior.
 
     Args:
-        edges: of the horizontal and the vertical bins, mm.
+        targets: what each setting reads.
         typical: [n, size] observations; what is further from their mean than any of them is
             told to be unlike the study. The first is offered as an example.
     """
@@ -87,8 +87,15 @@ def described(
         "low": np.asarray(getattr(prior, "low", quantiles[0])).tolist(),
         "high": np.asarray(getattr(prior, "high", quantiles[-1])).tolist(),
         "size": posterior.size,
-        "reads": reads,
-        "edges": [edge.tolist() for edge in edges],
+        "settings": [
+            {
+                "label": t.name,
+                "reads": t.reads,
+                "size": t.size,
+                "edges": [edge.tolist() for edge in t.edges],
+            }
+            for t in targets
+        ],  # fmt: skip
         "farthest": float(far.max()),
         "example": np.round(typical[0], 3).tolist(),
         "weights": weights.text(),

@@ -117,14 +117,8 @@ def _flow(
     run: Run, posterior: Posterior, checks: Checks, shown: list[report.Parameter]
 ) -> dict[str, Any] | str:
     """The posterior for the page to run, or why it cannot."""
-    if run.study.settings is not None:
-        return (
-            "This study has several settings, of which a page cannot draw; use `raybayes infer` "
-            "with the files of each, in their order."
-        )
-    [target], units = run.study.targets, [p.unit for p in shown]
-    why_not = browser.obstacle(posterior)
-    return why_not or browser.described(posterior, units, target.edges, target.reads, checks.x)
+    units, why_not = [p.unit for p in shown], browser.obstacle(posterior)
+    return why_not or browser.described(posterior, units, run.study.targets, checks.x)
 
 
 def fit_figures(run: Run, observed: Array, predicted: Array) -> dict[str, Figure]:

@@ -8,8 +8,12 @@ const workbench = (() => {
     "table.csv": "Table, CSV", "draws.csv": "Draws, CSV", "result.nxs": "NeXus", "report.html": "Page, HTML",
     "profile.png": "Profiles, PNG", "corner.png": "Corner plot, PNG",
   };
-  // What lies on the desk. `turn` counts observations: a late answer to an older one is dropped.
-  const desk = { limit: 0, id: null, study: null, theta: [], beam: null, result: null, files: [], dark: null, turn: 0 };
+  // What lies on the desk. `view`: which of the study's settings is drawn. `turn` counts
+  // observations: a late answer to an older one is dropped.
+  const desk = {
+    limit: 0, id: null, study: null, view: 0, theta: [], beam: null, result: null, files: [], dark: null, turn: 0,
+  };
+  const seen = (what) => what?.settings[desk.view];
 
   class Refusal extends Error {}
 
@@ -80,7 +84,7 @@ const workbench = (() => {
     try {
       const study = await wish("open", { study: id });
       if (turn !== desk.turn) return;
-      Object.assign(desk, { id, study, beam: null, result: null, files: [], dark: null });
+      Object.assign(desk, { id, study, view: 0, beam: null, result: null, files: [], dark: null });
     } finally {
       $("study").disabled = false;
       if (desk.id) $("study").value = desk.id;
@@ -97,24 +101,32 @@ const workbench = (() => {
   }
 
   function described() {
-    const { study } = desk, image = study.reads === "image";
-    $("about").textContent = `${study.beamline}; reads ${image ? "an image" : "two profiles"}`;
-    $("kinds").firstChild.textContent = (image
-      ? "One image or list of counts" : "An image, a list of counts, or a horizontal and a vertical profile")
-      + ": text, CSV, NumPy, HDF5, NeXus, PNG, TIFF, BMP.";
+    const { study } = desk, several = study.settings.length > 1;
+    const reads = ({ reads }) => (reads === "image" ? "an image" : "two profiles");
+    $("about").textContent = `${study.beamline}; reads ${study.settings.map((s) => (several ? `${reads(s)} at ${s.label}` : reads(s))).join("; ")}`;
+    $("kinds").firstChild.textContent = `${wanted()}: text, CSV, NumPy, HDF5, NeXus, PNG, TIFF, BMP.`;
+    $("views").hidden = !several;
+    $("view").replaceChildren(...study.settings.map(({ label }, i) => made("option", { value: i, textContent: label })));
     for (const [key, value] of Object.entries(study.reading)) {
       const field = $(key), usual = study.standard[key];
       if (field.tagName !== "INPUT") continue;
       field.dataset.hint ??= field.placeholder;
       field.placeholder = `${value}` === `${usual}` ? field.dataset.hint : [value].flat().join(" ");
     }
-    $("image-figure").hidden = !image;
+  }
+
+  function wanted() {
+    const { settings } = desk.study;
+    if (settings.length > 1) return `A file for each of the ${settings.length} settings, in their order`;
+    return settings[0].reads === "image"
+      ? "One image or list of counts" : "An image, a list of counts, or a horizontal and a vertical profile";
   }
 
   // ---- observations
 
   async function taken(files) {
-    if (files.length > 2) throw new Refusal(`${files.length} files were given; give one or two.`);
+    const most = 2 * desk.study.settings.length;
+    if (files.length > most) throw new Refusal(`${files.length} files were given; give ${most} at most.`);
     const found = [];
     for (const file of files) found.push({ id: await uploaded(file), name: file.name });
     desk.files = found;
@@ -122,11 +134,32 @@ const workbench = (() => {
     await inferred();
   }
 
+  // Whose files they are; those of several settings can be put in another order.
   function given(names) {
-    const two = names.length === 2;
-    $("files").textContent = two ? `horizontal: ${names[0]}, vertical: ${names[1]}` : names[0];
-    $("swap").hidden = !two;
+    const { settings } = desk.study, n = names.length, pair = settings.length === 1 && n === 2;
+    $("swap").hidden = !pair;
     $("given").hidden = false;
+    if (settings.length === 1 || n === 1) {
+      $("files").textContent = pair ? `horizontal: ${names[0]}, vertical: ${names[1]}` : names[0];
+      return;
+    }
+    const roles = n === settings.length ? settings.map((s) => s.label)
+      : settings.flatMap(({ label, reads }) => (reads === "image" ? [label] : AXES.map((axis) => `${label}, ${axis}`)));
+    $("files").replaceChildren(made("ol", {}, ...names.map((name, i) => {
+      const item = made("li", {}, `${roles[i] ?? "one too many"}: ${name} `);
+      if (i && desk.files.length) item.append(made("button", {
+        type: "button", textContent: "Earlier", ariaLabel: `${name}: one place earlier`, onclick: () => earlier(i),
+      }));
+      return item;
+    })));
+  }
+
+  function earlier(i) {
+    attempt(reading, () => {
+      desk.files.splice(i - 1, 2, desk.files[i], desk.files[i - 1]);
+      given(desk.files.map((f) => f.name));
+      return inferred();
+    });
   }
 
   async function uploaded(file) {
@@ -238,7 +271,7 @@ const workbench = (() => {
     const marks = [key("predicted", `${result?.draws.length} draws, over the priors' ranges`), key("live", "the sliders")];
     if (result?.truth) marks.push(key("truth", "truth of the example (dashed)"));
     $("corner-legend").replaceChildren(...marks);
-    if (study.reads === "image" && result) keys.at(-1).append("; profiles are sums of the image");
+    if (seen(study).reads === "image" && result) keys.at(-1).append("; profiles are sums of the image");
   }
 
   function draw() {
@@ -249,32 +282,33 @@ const workbench = (() => {
 
   // What moves with the sliders.
   function drawn() {
-    const { study, beam, result } = desk;
-    drawing.profiles($("profiles"), AXES.map((title, k) => ({ title, edges: study.edges[k], ...curves(k) })), 230);
+    const { edges, reads } = seen(desk.study), beam = seen(desk.beam), result = seen(desk.result);
+    drawing.profiles($("profiles"), AXES.map((title, k) => ({ title, edges: edges[k], ...curves(k) })), 230);
     $("profiles").setAttribute("aria-label", inWords());
-    if (study.reads === "image") drawing.images($("image"), [
+    $("image-figure").hidden = reads !== "image";
+    if (reads === "image") drawing.images($("image"), [
       ...(result ? [{ rows: result.image, title: "measured" }] : []),
       ...(beam ? [{ rows: beam.image, title: "at the sliders' setting" }] : []),
-    ], study.edges);
+    ], edges);
   }
 
   function curves(k) {
-    const { beam, result } = desk, lines = [];
+    const beam = seen(desk.beam), result = seen(desk.result), lines = [];
     if (result) lines.push({ values: result.middle[k], colour: colour("predicted") });
     if (beam) lines.push({ values: beam.expected[k], colour: colour("live"), width: 2 });
     return { lines, points: result?.measured[k], band: result && { low: result.low[k], high: result.high[k] } };
   }
 
   function inWords() {
-    const { study, beam, result } = desk;
+    const { edges } = seen(desk.study), beam = seen(desk.beam), result = seen(desk.result);
     const peak = (values, edges) => {
       const i = values.indexOf(Math.max(...values));
       return `${Math.round(values[i])} counts at ${Math.round(500 * (edges[i] + edges[i + 1]))} µm`;
     };
     return AXES.map((axis, k) => {
       const parts = [];
-      if (result) parts.push(`measured peak ${peak(result.measured[k], study.edges[k])}`);
-      if (beam) parts.push(`peak at the sliders' setting ${peak(beam.expected[k], study.edges[k])}`);
+      if (result) parts.push(`measured peak ${peak(result.measured[k], edges[k])}`);
+      if (beam) parts.push(`peak at the sliders' setting ${peak(beam.expected[k], edges[k])}`);
       return `${axis} profile: ${parts.join(", ")}`;
     }).join("; ");
   }
@@ -409,6 +443,11 @@ const workbench = (() => {
       if (!desk.files.length) throw new Refusal("Give a file first; the options are for reading it.");
       return inferred();
     });
+  });
+  $("view").addEventListener("change", () => {
+    desk.view = Number($("view").value);
+    legends();
+    drawn();
   });
   $("to-best").addEventListener("click", () => move(desk.result.best));
   $("to-median").addEventListener("click", () => move(desk.result.rows.map((row) => row.median)));

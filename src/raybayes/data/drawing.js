@@ -30,10 +30,10 @@ const drawing = (() => {
     return found;
   }
 
-  // Panels side by side where there is room: {edges (mm), title, points, lines, band}.
+  // Panels, two side by side where there is room: {edges (mm), title, points, lines, band}.
   function profiles(canvas, panels, height = 200) {
     const narrow = (canvas.parentElement.clientWidth || 900) < 560;
-    const rows = narrow ? panels.length : 1, columns = panels.length / rows;
+    const columns = narrow ? 1 : 2, rows = panels.length / columns;
     const { pen, width } = brush(canvas, height * rows);
     panels.forEach((panel, k) => {
       const left = (width / columns) * (k % columns), top = height * Math.floor(k / columns);

@@ -5,7 +5,7 @@
   const DRAWS = 1000, LARGEST = 5e6;
   const $ = (id) => document.getElementById(id);
   const model = raybayes.loaded(JSON.parse($("flow").textContent));
-  const [horizontal, vertical] = model.edges.map((edge) => edge.length - 1);
+  const { settings } = model, [plain] = settings, bins = ({ edges }) => edges.map((edge) => edge.length - 1);
   const axes = model.names.map((name, j) => ({
     name, unit: model.units[j], low: model.low[j], high: model.high[j],
   }));
@@ -30,21 +30,29 @@
     return numbers;
   }
 
+  // The files of each setting are read in their order: one for each, or one for each profile.
   function fitting(lists) {
-    const wanted = model.reads === "image"
-      ? `${model.size} (${horizontal} x ${vertical} pixels)`
-      : `${model.size} (${horizontal} horizontal, then ${vertical} vertical bins; in one file or two)`;
-    const x = lists.flat();
-    const halves = lists.length === 2 && (lists[0].length !== horizontal || lists[1].length !== vertical);
-    if (x.length !== model.size || halves || lists.length > 2)
-      throw new Refusal(`There are ${lists.map((l) => l.length).join(" and ")} numbers; this study's detector reads ${wanted}.`);
+    const halves = settings.flatMap((s) => (s.reads === "image" ? [s.size] : bins(s)));
+    const x = lists.flat(), lengths = `${lists.map((l) => l.length)}`;
+    if (![[model.size], settings.map((s) => s.size), halves].some((sizes) => `${sizes}` === lengths))
+      throw new Refusal(`There are ${lists.map((l) => l.length).join(" and ")} numbers; this study's detector reads ${wanted()}.`);
     if (x.every((v) => v === x[0])) throw new Refusal(`Every reading is ${x[0]}: there is no beam in it.`);
     return x;
   }
 
+  function wanted() {
+    const [horizontal, vertical] = bins(plain);
+    if (settings.length > 1)
+      return `${model.size} (${settings.map((s) => `${s.size} at ${s.label}`).join(", then ")}; in one file or one for each)`;
+    return plain.reads === "image"
+      ? `${model.size} (${horizontal} x ${vertical} pixels)`
+      : `${model.size} (${horizontal} horizontal, then ${vertical} vertical bins; in one file or two)`;
+  }
+
   async function taken(files) {
     try {
-      if (files.length > 2) throw new Refusal(`${files.length} files were given; give one or two.`);
+      const most = 2 * settings.length;
+      if (files.length > most) throw new Refusal(`${files.length} files were given; give ${most} at most.`);
       const lists = [];
       for (const file of files) {
         if (file.size > LARGEST) throw new Refusal(`${file.name}: has ${(file.size / 1e6).toFixed(0)} MB; a profile has less than 5.`);
@@ -93,14 +101,19 @@
   }
 
   function profiles(canvas, x) {
-    const titles = ["horizontal", "vertical"];
-    drawing.profiles(canvas, summed(x).map((values, k) => ({
-      edges: model.edges[k], title: titles[k], lines: [{ values, colour: drawing.colours.predicted }],
-    })));
+    let at = 0;
+    drawing.profiles(canvas, settings.flatMap((setting) => {
+      const own = x.slice(at, (at += setting.size)), name = setting.label && `${setting.label.split(":")[0]}, `;
+      return summed(own, setting).map((values, k) => ({
+        edges: setting.edges[k], title: `${name}${["horizontal", "vertical"][k]}`,
+        lines: [{ values, colour: drawing.colours.predicted }],
+      }));
+    }));
   }
 
-  function summed(x) {
-    if (model.reads === "profiles") return [x.slice(0, horizontal), x.slice(horizontal)];
+  function summed(x, setting) {
+    const [horizontal, vertical] = bins(setting);
+    if (setting.reads === "profiles") return [x.slice(0, horizontal), x.slice(horizontal)];
     const columns = new Array(horizontal).fill(0), rows = new Array(vertical).fill(0);
     x.forEach((v, i) => { columns[i % horizontal] += v; rows[Math.floor(i / horizontal)] += v; });
     return [columns, rows];

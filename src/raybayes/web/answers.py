@@ -11,6 +11,7 @@ from raybayes.importance import Refined
 from raybayes.inference import Inference, Trained
 from raybayes.observations import Reading
 from raybayes.simulate.detector import Detector
+from raybayes.simulate.several import Detectors
 
 Array = NDArray[np.float64]
 DIGITS = 6
@@ -26,14 +27,16 @@ def numbers(values: ArrayLike) -> Any:
 
 
 def described(trained: Trained) -> dict[str, Any]:
-    """A study: its parameters, its detector, and how its measurements are read."""
-    run, detector = trained.run, trained.run.study.detector
+    """A study: its parameters, what each setting reads, and how its measurements are read."""
+    run = trained.run
     reading = run.study.observation.model_dump(mode="json", exclude={"dark"})
     return {
         "name": run.study.name,
         "beamline": run.beamline.path.rpartition("/")[2],
-        "reads": detector.reads,
-        "edges": [numbers(detector.edges(axis)) for axis in (0, 1)],
+        "settings": [
+            {"label": target.name, "reads": target.reads, "edges": [*map(numbers, target.edges)]}
+            for target in run.study.targets
+        ],
         "parameters": [
             {"name": p.name, "unit": p.unit, "low": float(p.low), "high": float(p.high)}
             for p in trained.parameters
@@ -46,19 +49,20 @@ def described(trained: Trained) -> dict[str, Any]:
 
 def inferred(trained: Trained, found: Inference) -> dict[str, Any]:
     """A posterior at one measurement."""
-    detector, check, unlike = trained.run.study.detector, found.check, found.unlike
-    low, middle, high = np.quantile(detector.profiles(found.predicted), BAND, axis=0)
+    detectors, check, unlike = trained.run.study.detectors, found.check, found.unlike
+    read = zip(
+        detectors.each,
+        detectors.parts(found.observation.x),
+        detectors.parts(found.predicted),
+        strict=True,
+    )
     return {
         "files": list(found.observation.files),
         "done": list(found.observation.done),
         "rows": found.table(),
         "draws": numbers(found.draws),
         "best": numbers(found.best),
-        "measured": parts(detector, detector.profiles(found.observation.x)),
-        "low": parts(detector, low),
-        "middle": parts(detector, middle),
-        "high": parts(detector, high),
-        "image": image(detector, found.observation.x),
+        "settings": [measured(*each) for each in read],
         "alarms": list(found.alarms),
         "chi2": {
             "found": check.chi2_per_dof,
@@ -86,14 +90,28 @@ def corrected(found: Refined) -> dict[str, Any]:
     }
 
 
-def beam(detector: Detector, expected: Array, measured: Array | None) -> dict[str, Any]:
-    """What one setting would show; beside a measurement, how far it is from that."""
-    chi2 = None
-    if measured is not None:
-        chi2 = float(chi2_per_bin(measured, expected, detector.spread(expected)))
+def measured(detector: Detector, x: Array, predicted: Array) -> dict[str, Any]:
+    """What one setting read, beside predictions [n, size]."""
+    low, middle, high = np.quantile(detector.profiles(predicted), BAND, axis=0)
     return {
-        "expected": parts(detector, detector.profiles(expected)),
-        "image": image(detector, expected),
+        "measured": parts(detector, detector.profiles(x)),
+        "low": parts(detector, low),
+        "middle": parts(detector, middle),
+        "high": parts(detector, high),
+        "image": image(detector, x),
+    }
+
+
+def beam(detectors: Detectors, expected: Array, observed: Array | None) -> dict[str, Any]:
+    """What each setting would show; beside a measurement, how far they are from that."""
+    chi2 = None
+    if observed is not None:
+        chi2 = float(chi2_per_bin(observed, expected, detectors.spread(expected)))
+    each = zip(detectors.each, detectors.parts(expected), strict=True)
+    return {
+        "settings": [
+            {"expected": parts(d, d.profiles(part)), "image": image(d, part)} for d, part in each
+        ],
         "chi2": chi2,
     }
 

@@ -96,7 +96,7 @@ class Desk:
         trained = self._trained(wish.study)
         expected = trained.expected(_theta(trained, wish.theta))
         measured = self._shown(wish.result).found.observation.x if wish.result else None
-        return answers.beam(trained.run.study.detector, expected, measured)
+        return answers.beam(trained.run.study.detectors, expected, measured)
 
     def layout(self, wish: Setting) -> Answer:
         """The beamline at one setting: a picture, and the same in words."""

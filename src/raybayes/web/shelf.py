@@ -49,6 +49,4 @@ def _listed(folder: Path) -> Listed:
         trained_file(run)
     except InputError as error:
         return Listed(folder, run, str(error))
-    if run.study.settings is not None:
-        return Listed(folder, run, f"{folder}: reads several settings; use raybayes infer {folder}")
     return Listed(folder, run)

@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from raybayes.web.uploads import KEPT
+
 
 class Wish(BaseModel):
     """Nothing but the fields that are named."""
@@ -18,10 +20,13 @@ class Opening(Wish):
 
 
 class Measurement(Wish):
-    """The posterior at measured files; `reading` changes the study's [observation]."""
+    """The posterior at measured files, of each setting in the study's order.
+
+    `reading` changes the study's [observation].
+    """
 
     study: str
-    files: list[str] = Field(min_length=1, max_length=2)
+    files: list[str] = Field(min_length=1, max_length=KEPT)
     dark: str | None = None
     reading: dict[str, Any] = {}
     seed: int = Field(0, ge=0, lt=2**32)
