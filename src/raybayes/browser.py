@@ -95,7 +95,7 @@ def described(
                 "edges": [edge.tolist() for edge in t.edges],
             }
             for t in targets
-        ],  # fmt: skip
+        ],
         "farthest": float(far.max()),
         "example": np.round(typical[0], 3).tolist(),
         "weights": weights.text(),
