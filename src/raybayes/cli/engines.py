@@ -25,7 +25,7 @@ def engines(
     """Trace one setting with every engine that is installed and say how far they are apart."""
     with one_sentence(), warnings_as_sentences():
         from raybayes.plan import Plan
-        from raybayes.simulate.engines.compare import TOLERANCE, compare, comparison_picture
+        from raybayes.simulate.engines.compare import compare, comparison_picture
 
         plan, beamline = Plan.read(study)
         values = plan.at(theta or ())
@@ -40,6 +40,7 @@ def engines(
                 "transmission": each.transmission,
                 "apart": each.apart,
                 "noise": each.noise,
+                "tolerance": each.tolerance,
                 "agrees": each.agrees,
                 "cpu_seconds": each.seconds,
                 "profiles": [profile.tolist() for profile in each.profiles],
@@ -49,7 +50,6 @@ def engines(
         result = {
             "study": plan.name,
             "theta": dict(zip(plan.prior.names, values.tolist(), strict=True)),
-            "tolerance": TOLERANCE,
             "engines": rows,
             "skipped": skipped,
         }
@@ -66,14 +66,14 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
             yield f"{start}  {'':40}{row['cpu_seconds']:9.2f}"
             continue
         apart, noise = ([100 * v for v in row[name]] for name in ("apart", "noise"))
-        verdict = "agrees" if row["agrees"] else "DIFFERS"
+        verdict = f"{'agrees' if row['agrees'] else 'DIFFERS'} ({100 * row['tolerance']:g} %)"
         yield (
             f"{start}  {apart[0]:5.2f}, {apart[1]:5.2f}  ({noise[0]:.2f}, {noise[1]:.2f})  "
             f"{verdict:13}{row['cpu_seconds']:9.2f}"
         )
     yield (
-        f"agrees: within {100 * result['tolerance']:g} % of the peak, rms over the bins, beside "
-        "the noise of counting rays"
+        "agrees: within the engine's tolerance, rms over the bins, beside the noise of counting "
+        "rays"
     )
     for name, reason in result["skipped"].items():
         yield f"skipped: {name}: {reason}"

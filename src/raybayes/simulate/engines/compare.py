@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 FINE = Tracing(rays=16384, splat=0.2)
-TOLERANCE = 0.01  # of the peak, rms over the bins, beside what counting rays explains
 LUCK = 1.3  # how many times the expected noise of counting may be
 AXES = ("horizontal", "vertical")
 COLOURS = {"tracer": "#1f4e79", "rayx": "#c55a11", "xrt": "#548235"}
@@ -34,7 +33,7 @@ class Traced:
     Attributes:
         profiles: horizontal and vertical, fractions of the emitted photons.
         apart: from ours, rms over the bins as shares of our peaks; noise: what counting the
-            engine's rays explains of it.
+            engine's rays explains of it; tolerance: what the engine states.
         seconds: of the CPU.
     """
 
@@ -43,12 +42,13 @@ class Traced:
     transmission: float
     apart: tuple[float, float]
     noise: tuple[float, float]
+    tolerance: float
     seconds: float
 
     @property
     def agrees(self) -> bool:
         return all(
-            apart**2 <= TOLERANCE**2 + (LUCK * noise) ** 2
+            apart**2 <= self.tolerance**2 + (LUCK * noise) ** 2
             for apart, noise in zip(self.apart, self.noise, strict=True)
         )
 
@@ -92,7 +92,8 @@ def _traced(
         both = list(zip(pair, before[0].profiles, strict=True))
         apart = _pair(float(np.sqrt(((a - b) ** 2).mean()) / b.max()) for a, b in both)
         noise = _pair(float(np.sqrt(b.mean() / rays) / b.max()) for _, b in both)
-    return Traced(config.kind, pair, float(transmission[0]), apart, noise, seconds)
+    tolerance = engine.capabilities.tolerance
+    return Traced(config.kind, pair, float(transmission[0]), apart, noise, tolerance, seconds)
 
 
 def _pair(values: Iterable[float]) -> tuple[float, float]:
@@ -111,6 +112,7 @@ def comparison_picture(detector: Detector, traced: list[Traced]) -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 5), layout="constrained")
+    usual = 100 * traced[0].tolerance
     panels = figure.subplots(2, 2, sharex="col", height_ratios=(2, 1))
     for axis, name in enumerate(AXES):
         edges = 1e3 * detector.edges(axis)
@@ -121,7 +123,7 @@ def comparison_picture(detector: Detector, traced: list[Traced]) -> "Figure":
             above.stairs(each.profiles[axis], edges, label=each.engine, **style)
             difference = 100 * (each.profiles[axis] - ours) / ours.max()
             below.stairs(difference, edges, baseline=None, **style)
-        below.axhspan(-100 * TOLERANCE, 100 * TOLERANCE, color="#dddddd", zorder=0)
+        below.axhspan(-usual, usual, color="#dddddd", zorder=0)
         below.set(xlabel=f"{name}, µm", ylabel="apart, % of peak")
         above.set_ylabel("fraction per bin")
     panels[0, 0].legend(frameon=False)

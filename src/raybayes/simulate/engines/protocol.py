@@ -33,11 +33,14 @@ class Capabilities:
         seeded: the same theta and key give the same numbers.
         batched: many settings in one call are quicker than one by one.
         misalignment: it traces misaligned elements.
+        tolerance: how far its profiles may be from ours, rms over the bins as a share of the peak,
+            beside what counting rays explains.
     """
 
     seeded: bool
     batched: bool
     misalignment: bool = True
+    tolerance: float = 0.01
 
 
 class Engine(Protocol):

@@ -54,7 +54,8 @@ class Rayx:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(seeded=False, batched=False)
+        # Its tori lose rays: at UE112 1.2 % of the peak where all stands as designed.
+        return Capabilities(seeded=False, batched=False, tolerance=0.02)
 
     def check(self) -> "Rayx":
         """Refuse now what RAYX cannot read."""
