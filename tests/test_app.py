@@ -362,13 +362,14 @@ def test_mistakes_of_the_command(tmp_path, monkeypatch, runs):
 
 
 def test_it_ends_cleanly(runs, tmp_path):
-    """The command prints its link; when it is ended its uploads are gone."""
-    line = [sys.executable, "-m", "raybayes.cli", "app", str(runs / "a"), "--no-browser"]
+    """The command prints its link for a machine; when it is ended its uploads are gone."""
+    line = [sys.executable, "-m", "raybayes.cli", "app", str(runs / "a"), "--json"]
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                env=environment)  # fmt: skip
     try:
-        client = Client(process.stdout.readline().strip())
+        lines = [process.stdout.readline() for _ in range(3)]
+        client = Client(json.loads("".join(lines))["link"])
         client.upload(b"1\n")
         assert list(tmp_path.glob("raybayes-*/*.csv"))
         process.send_signal(signal.SIGTERM)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raybayes.cli.frame import app, one_sentence, prepare_jax
+from raybayes.cli.frame import app, one_sentence, prepare_jax, say
 from raybayes.errors import InputError
 
 
@@ -21,6 +21,9 @@ def workbench(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")] = 0,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the link and open nothing.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the link as JSON and open nothing.")
     ] = False,
 ) -> None:
     """A page on this machine: drop an observation, see what it says, move the optics.
@@ -40,8 +43,8 @@ def workbench(
             ) from error
 
         def ready(link: str, server: Any) -> None:
-            typer.echo(f"{link}\nCtrl-C ends it.")
-            if not no_browser:
+            say({"link": link}, as_json, iter((link, "Ctrl-C ends it.")))
+            if not (no_browser or as_json):
                 webbrowser.open(link)
 
         # However it is ended, the folder of uploads goes.
