@@ -13,7 +13,7 @@ from test_run import TINY, command
 from raybayes.beamline.derive import with_screen
 from raybayes.errors import InputError
 from raybayes.inference import open_posterior, open_run
-from raybayes.observations import Target, read_settings
+from raybayes.observations import Reading, Target, read_settings
 from raybayes.plan import DETERMINE, Plan
 from raybayes.simulate.derivatives import information, next_steps
 from raybayes.simulate.detector import Detector
@@ -249,6 +249,30 @@ def test_files_of_each_setting(tmp_path):
         read_settings(files[:3], LISTS)
     with pytest.raises(InputError, match=r"shape \(4,\); .* a list of 7 \+ 7 counts"):
         read_settings(files[:1], LISTS)
+
+
+def test_a_setting_may_read_its_files_in_its_own_way(tmp_path):
+    """Its own gain; a caller's change is of all. The hash does not follow, the dark frame does."""
+    plain = PLAIN + "\n[observation]\ngain = 2\n[[settings]]\n[[settings]]\n"
+    path = tmp_path / "x.toml"
+    path.write_text(plain + 'observation = {gain = 3, dark = "d.tif"}\n')
+    study, beamline = read_study(path)
+    assert [r.gain for r in study.readings({})] == [2, 3]
+    assert [r.dark for r in study.readings({})] == [None, str(tmp_path / "d.tif")]
+    assert [r.gain for r in study.readings({"gain": 5})] == [5, 5]
+    again = type(study)(**study.model_dump(mode="json"))
+    assert again == study
+    path.write_text(plain)
+    assert read_study(path)[0].identity(beamline) == study.identity(beamline)
+    path.write_text(plain + "observation = {gain = -1}\n")
+    with pytest.raises(InputError, match=r"settings.1.*gain"):
+        read_study(path)
+    x = np.arange(14.0) + 1
+    files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for file, part in zip(files, np.split(x, 2), strict=True):
+        np.savetxt(file, part)
+    found = read_settings(files, LISTS, [Reading(gain=2), Reading(gain=3)])
+    np.testing.assert_array_equal(found.x, np.r_[2 * x[:7], 3 * x[7:]])
 
 
 TWO = """

@@ -18,7 +18,7 @@ from raybayes.beamline.rml import read_rml
 from raybayes.diagnostics import Alarm, Predictive, mahalanobis, predictive_check
 from raybayes.errors import InputError
 from raybayes.importance import Refined, importance
-from raybayes.observations import Observation, Reading, read_settings
+from raybayes.observations import Observation, read_settings
 from raybayes.plan import explained
 from raybayes.posterior import Posterior
 from raybayes.results import Result, write_result
@@ -134,12 +134,11 @@ def measure(
     Args:
         paths: of each setting, in the study's order.
     """
-    own = run.study.observation.model_dump()
     try:
-        reading = Reading.model_validate({**own, **changes})
+        readings = run.study.readings(changes)
     except ValidationError as error:
         raise InputError(explained(error)) from error
-    return read_settings(paths, run.study.targets, reading)
+    return read_settings(paths, run.study.targets, readings)
 
 
 def infer_files(

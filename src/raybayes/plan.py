@@ -197,7 +197,8 @@ class Plan(BaseModel):
     def identity(self, beamline: Beamline, *parts: str) -> str:
         """Hash of what determines a result: the named parts of the study, and the beamline."""
         # How a measurement is read changes nothing that was simulated or trained.
-        chosen = self.model_dump(mode="json", include=set(parts) or None, exclude={"observation"})
+        apart: dict[str, Any] = {"observation": True, "settings": {"__all__": {"observation"}}}
+        chosen = self.model_dump(mode="json", include=set(parts) or None, exclude=apart)
         elements = [
             (e.name, e.type, sorted((k, str(p.text)) for k, p in e.params.items()))
             for e in beamline.elements

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -53,15 +53,31 @@ class Study(Plan):
     pretraining: Pretraining | None = None
     observation: Reading = Reading()
 
+    def readings(self, changes: Mapping[str, Any]) -> list[Reading]:
+        """Of each setting, how its files are read, but for what a caller changes."""
+        common = self.observation.model_dump()
+        own = [each.observation for each in self.settings or ()]
+        return [Reading.model_validate({**common, **each, **changes}) for each in own or [{}]]
+
 
 def read_study(name: str | os.PathLike[str]) -> tuple[Study, Beamline]:
     """Read a shipped study by its name or any study by its path; see `Plan.read`."""
     study, beamline = Study.read(name)
-    if study.observation.dark is None:
-        return study, beamline
-    dark = study_path(name).parent.absolute() / os.path.expandvars(study.observation.dark)
-    reading = study.observation.model_copy(update={"dark": str(dark)})
-    return study.model_copy(update={"observation": reading}), beamline
+
+    def placed(dark: str | None) -> dict[str, str]:
+        folder = study_path(name).parent.absolute()
+        return {} if dark is None else {"dark": str(folder / os.path.expandvars(dark))}
+
+    own = study.observation
+    changes: dict[str, Any] = {"observation": own.model_copy(update=placed(own.dark))}
+    if study.settings is not None:
+        changes["settings"] = tuple(
+            each.model_copy(
+                update={"observation": each.observation | placed(each.observation.get("dark"))}
+            )
+            for each in study.settings
+        )
+    return study.model_copy(update=changes), beamline
 
 
 @dataclass(frozen=True)

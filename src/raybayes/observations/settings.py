@@ -18,7 +18,7 @@ Files = list[tuple[list[Path], list[Frame]]]
 def read_settings(
     paths: Sequence[str | os.PathLike[str]],
     targets: Sequence[Target],
-    reading: Reading | None = None,
+    readings: Sequence[Reading] | None = None,
     folder: str | os.PathLike[str] = ".",
 ) -> Observation:
     """Read the files of each setting, in the settings' order; see `read_observation`.
@@ -26,16 +26,21 @@ def read_settings(
     Args:
         targets: one for each setting. One alone takes what `read_observation` takes; of several,
             each takes one file, or each that reads profiles takes two, or all take one list of
-            counts together.
+            counts together, which is read as the first is.
+        readings: one for each setting; default: plain ones.
 
     Raises:
         InputError: as `read_observation`; another number of files, with the number needed.
     """
+    readings = readings or [Reading()] * len(targets)
     if len(targets) == 1:
-        return read_observation(paths, targets[0], reading, folder)
+        return read_observation(paths, targets[0], readings[0], folder)
     files = [Path(path) for path in paths]
     counts = _counts(len(files), targets)
-    frames = [read_frame(path, reading or Reading(), Path(folder)) for path in files]
+    each = (
+        [r for r, n in zip(readings, counts, strict=True) for _ in range(n)] if counts else readings
+    )
+    frames = [read_frame(path, r, Path(folder)) for path, r in zip(files, each, strict=False)]
     parts = []
     for target, (own, read) in zip(targets, _dealt(files, frames, counts, targets), strict=True):
         one = framed(own, read, target)

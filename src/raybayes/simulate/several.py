@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from raybayes.beamline.derive import with_screen
 from raybayes.beamline.rml import Beamline
 from raybayes.errors import InputError
+from raybayes.observations import Reading
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.protocol import Capabilities, Scene
 from raybayes.simulate.simulator import Simulator
@@ -35,6 +36,15 @@ class SettingConfig(BaseModel):
     detector: Detector | None = Field(
         None, description="of this setting; what it leaves out is as in [detector]"
     )
+    observation: dict[str, Any] = Field(
+        {}, description="how its files are read; what it leaves out is as in [observation]"
+    )
+
+    @field_validator("observation")
+    @classmethod
+    def _known(cls, changes: dict[str, Any]) -> dict[str, Any]:
+        Reading.model_validate(changes)
+        return changes
 
     @property
     def label(self) -> str:
