@@ -119,9 +119,13 @@ def exact(task, x, rng):
 
 
 def refined(task, posterior, x):
-    """DRAWS draws of the network, weighed by the likelihood."""
-    found = posterior.refine(x, lambda theta: task.log_likelihood(theta, x), 5 * DRAWS)
-    return found.sample(DRAWS)
+    """DRAWS draws of the network, weighed and moved by the likelihood."""
+
+    def likelihood(theta):
+        return task.log_likelihood(theta, x)
+
+    found = posterior.refine(x, likelihood, 5 * DRAWS)
+    return posterior.moved(found, likelihood, DRAWS).theta
 
 
 def scores(references, posteriors):

@@ -7,7 +7,7 @@ The exact posterior of each observation is sampled with the exact likelihood (ne
 runs that must agree). A classifier (sbibm's) tells --draws of its draws from as many of each
 posterior: 0.5 means that it cannot. Amortised networks are trained once per number of simulations,
 or online (no simulation seen twice); "refined" is the same network's draws, weighed by the exact
-likelihood and Pareto-smoothed. SNPE-C trains anew for every observation, in ROUNDS rounds of equal
+likelihood and moved by it. SNPE-C trains anew for every observation, in ROUNDS rounds of equal
 size.
 """
 
@@ -31,6 +31,7 @@ from raybayes.simulate.simulator import Simulator
 
 DRAWS = 2000
 ROUNDS = 4
+MOVES = 40
 ONLINE = 20_000  # simulations in each of the online epochs
 DENSITIES = {"cINN": deep, "NSF": nsf, "flow matching": flow_matching}
 SEQUENTIAL = ("cINN", "NSF")
@@ -103,12 +104,13 @@ def amortised(problem, name, simulations, passes):
 
 
 def refine(problem, posterior, x):
-    """DRAWS draws by the exact likelihood, or None where the weights cannot be trusted."""
+    """DRAWS draws, weighed and moved by the exact likelihood; None where none could be weighed."""
+    likelihood = problem.simulator.log_likelihood(x)
     try:
-        found = posterior.refine(x, problem.simulator.log_likelihood(x), 10 * DRAWS)
+        found = posterior.refine(x, likelihood, 10 * DRAWS)
     except InputError:
         return None
-    return found.sample(DRAWS) if found.trusted else None
+    return posterior.moved(found, likelihood, DRAWS, MOVES).theta
 
 
 def sequential(problem, name, simulations, x_o, passes):

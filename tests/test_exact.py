@@ -6,13 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from exact import Gaussian
-from scipy.stats import multivariate_normal, norm, poisson
+from scipy.stats import kstest, multivariate_normal, norm, poisson, truncexpon, uniform
 
 from raybayes.density import deep
 from raybayes.diagnostics import c2st
 from raybayes.errors import InputError
 from raybayes.estimator import Estimator
-from raybayes.importance import importance
+from raybayes.importance import importance, moved
 from raybayes.posterior import Posterior
 from raybayes.prior import Independent, Normal, box
 from raybayes.reference import reference_posterior
@@ -122,6 +122,49 @@ def test_bad_weights(case):
         importance(*arguments)
 
 
+def test_moved_draws_are_exact_and_no_twins():
+    """From 300 weights of a wrong network to 4000 draws of the right law; one seed, one result."""
+    network = gaussian_posterior(1.3, 0.5)
+    refined = network.refine(X, log_likelihood, 600)
+    assert len(np.unique(refined.sample(4000), axis=0)) < 600
+    found = network.moved(refined, log_likelihood, 4000)
+    assert len(np.unique(found.theta, axis=0)) > 3900 and 0.1 < found.accepted < 1
+    whitened = np.linalg.solve(np.linalg.cholesky(COVARIANCE), (found.theta - MEAN).T)
+    assert min(kstest(row, "norm").pvalue for row in whitened) > 1e-3
+    np.testing.assert_allclose(np.cov(whitened), np.eye(3), atol=0.08)
+    exact = log_likelihood(found.theta) + PRIOR.log_prob(found.theta)
+    np.testing.assert_allclose(found.log_p, exact, rtol=1e-12)
+    again = network.moved(refined, log_likelihood, 4000)
+    assert np.array_equal(found.theta, again.theta)
+    assert not np.array_equal(found.theta, network.moved(refined, log_likelihood, 4000, 3).theta)
+
+
+def test_moved_draws_stay_where_they_can_be():
+    """Inside a box, where alone the likelihood is asked; units differ by eight digits."""
+    prior = box(("small", "large"), (0, 1000), (1e-5, 1010))
+    rng = np.random.default_rng(0)
+
+    def log_p(theta):
+        inside = np.isfinite(prior.log_prob(theta))
+        return np.where(inside, -3e5 * theta[:, 0], -np.inf)
+
+    theta = prior.sample(4000, rng)
+    keep = rng.random(4000) < np.exp(-3e5 * theta[:, 0])
+    found = moved(theta[keep][:400], log_p, 30)
+    assert np.isfinite(prior.log_prob(found.theta)).all()
+    exact = truncexpon(3, scale=1e-5 / 3)
+    assert kstest(found.theta[:, 0], exact.cdf).pvalue > 1e-3
+    assert kstest(found.theta[:, 1], uniform(1000, 10).cdf).pvalue > 1e-3
+
+
+def test_bad_moves():
+    with pytest.raises(InputError, match=r"theta \(7, 2\), 30 moves"):
+        moved(np.zeros((7, 2)), lambda theta: theta[:, 0])
+    draws = np.random.default_rng(0).normal(size=(20, 2))
+    with pytest.raises(InputError, match="is NaN"):
+        moved(draws, lambda theta: np.full(len(theta), np.nan))
+
+
 def test_refine_takes_one_observation():
     with pytest.raises(InputError, match="one observation at a time"):
         gaussian_posterior().refine(np.stack([X, X]), log_likelihood)
@@ -182,11 +225,11 @@ def test_refined_and_reference_agree_on_a_beamline():
     truth = np.array([[0.02, -0.2]])
     x = STUDY.detector.observe(SIMULATOR.profiles(truth, None)[0], rng)[0]
     log_likelihood = SIMULATOR.log_likelihood(x)
-    refined = posterior.refine(x, log_likelihood, 20_000)  # so that draws have few twins
+    refined = posterior.refine(x, log_likelihood, 4000)
     assert refined.trusted, refined.sentence
     reference = reference_posterior(TWO, log_likelihood, 1000, live=200)
     assert reference.finished
-    drawn = refined.sample(1000)
+    drawn = posterior.moved(refined, log_likelihood, 1000).theta
     assert c2st(reference.draws, drawn).accuracy < 0.55
     assert refined.log_evidence == pytest.approx(np.mean(reference.log_evidence), abs=0.15)
     assert (np.abs(drawn.mean(axis=0) - truth[0]) < 4 * drawn.std(axis=0)).all()

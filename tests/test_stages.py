@@ -79,6 +79,7 @@ def test_refine(finished, tmp_path):
             assert weight @ tree["weighted"][name][0] == pytest.approx(row["mean"])
             equal = tree["posterior"][name][0]
             assert abs(equal.mean() - row["mean"]) < 5 * row["sd"] / np.sqrt(found["ess"])
+            assert len(np.unique(equal)) > 0.9 * len(equal)
             assert row["low"] < row["mean"] < row["high"] and row["sd"] < 1.2 * plain["sd"]
     page = (tmp_path / "r" / "report.html").read_text()
     assert f"{found['ess']:.0f} of 4000 draws" in page and page.count("base64,") == 3

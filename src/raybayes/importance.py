@@ -1,10 +1,12 @@
 """Importance sampling: draws of q become draws of p, and say how far to trust that.
 
 Pareto smoothing and its diagnostic: Vehtari et al., arXiv 1507.02646; a trained posterior
-corrected by the exact likelihood: Dax et al., arXiv 2210.05686.
+corrected by the exact likelihood: Dax et al., arXiv 2210.05686; draws that are picked by their
+weight and then moved: Gilks and Berzuini, J. R. Stat. Soc. B 63, 127 (2001), here by differential
+evolution (ter Braak, Stat. Comput. 16, 239 (2006); emcee).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +19,7 @@ Array = NDArray[np.float64]
 
 TRUSTED = 0.7  # Pareto k above which no number of draws makes the weights' mean reliable
 LEAST = 100  # weights that make a tail
+MOVES = 30  # of each draw; some tenth of them is accepted
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,10 @@ class Refined:
         return np.stack(columns, axis=-1)
 
     def sample(self, n: int, seed: int = 0) -> Array:
-        """[n, d] draws of equal weight; many are twins where n is not well below `ess`."""
+        """[n, d] draws of equal weight; many are twins where n is not well below `ess`.
+
+        `moved` makes them different ones.
+        """
         picked = np.random.default_rng(seed).choice(len(self.theta), n, p=self.weight)
         return self.theta[picked]
 
@@ -120,6 +126,70 @@ def importance(theta: ArrayLike, log_p: ArrayLike, log_q: ArrayLike) -> Refined:
     smoothed[allowed], pareto_k = _smoothed(log_w[allowed])
     error = np.sqrt(max(1 / ess - 1 / n, 0))  # of the mean weight over itself
     return Refined(points, smoothed, pareto_k, float(log_total - np.log(n)), float(error))
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Draws that a Markov chain has moved.
+
+    Attributes:
+        theta: [n, d].
+        log_p: [n], of the density that they are moved by.
+        accepted: the share of the moves that was made.
+    """
+
+    theta: Array
+    log_p: Array
+    accepted: float
+
+
+def moved(
+    theta: ArrayLike,
+    log_p: Callable[[Array], Array],
+    moves: int = MOVES,
+    seed: int = 0,
+    quiet: bool = True,
+) -> Moved:
+    """Move draws of p in a way that leaves p as it is, so that twins part.
+
+    Each draw moves along the difference of two others, so correlations and scales cost nothing.
+
+    Args:
+        theta: [n, d], n at least 4 d.
+        log_p: [m, d] -> [m], but for a constant; -inf where theta cannot be.
+        moves: of each draw; m is half of n, twice for every move.
+        quiet: no progress bar.
+
+    Raises:
+        InputError: too few draws, or a NaN in log p.
+    """
+    from emcee import EnsembleSampler, State
+    from emcee.moves import DEMove
+
+    points = np.asarray(theta, np.float64)
+    if points.ndim != 2 or len(points) < 4 * points.shape[1] or moves < 1:
+        raise InputError(
+            f"theta {points.shape}, {moves} moves: give [n, d] draws, n at least 4 d, and 1 move"
+        )
+
+    def checked(points: Array) -> Array:
+        found = np.asarray(log_p(points), np.float64)
+        if np.isnan(found).any():
+            raise InputError("log p of a moved draw is NaN; look for it in the likelihood")
+        return found
+
+    sampler = EnsembleSampler(*points.shape, checked, moves=DEMove(), vectorize=True)
+    start = State(points, random_state=np.random.RandomState(seed).get_state())
+    steps = sampler.sample(
+        start,
+        iterations=moves,
+        skip_initial_state_check=True,  # it takes parameters of different units for one
+        progress=not quiet,
+        progress_kwargs={"desc": "move draws"},
+    )
+    for state in steps:
+        end = state
+    return Moved(end.coords, end.log_prob, float(np.mean(sampler.acceptance_fraction)))
 
 
 def _smoothed(log_w: Array) -> tuple[Array, float]:

@@ -239,7 +239,7 @@ def refine(run: Run, result: Inference, n: int = DRAWS, seed: int = 0) -> Refine
         InputError: the likelihood is not exact, or no draw could have made the measurement.
     """
     x = result.observation.x
-    return result.posterior.refine(x, _log_likelihood(run, x), n, seed)
+    return result.posterior.refine(x, exact_likelihood(run, x), n, seed)
 
 
 def refining(run: Run, result: Inference, pieces: int = 32) -> Iterator[Refined | None]:
@@ -249,7 +249,7 @@ def refining(run: Run, result: Inference, pieces: int = 32) -> Iterator[Refined 
     Raises:
         InputError: as `refine` does.
     """
-    log_likelihood, parts = _log_likelihood(run, result.observation.x), []
+    log_likelihood, parts = exact_likelihood(run, result.observation.x), []
     for piece in np.array_split(result.draws, pieces):
         parts.append(log_likelihood(piece))
         yield None
@@ -257,7 +257,12 @@ def refining(run: Run, result: Inference, pieces: int = 32) -> Iterator[Refined 
     yield importance(result.draws, log_p, result.log_prob)
 
 
-def _log_likelihood(run: Run, x: Array) -> Callable[[Array], Array]:
+def exact_likelihood(run: Run, x: Array) -> Callable[[Array], Array]:
+    """theta [n, d] -> log p(x | theta) [n].
+
+    Raises:
+        InputError: the study's simulations have a noise of their own.
+    """
     if not run.exact:
         raise InputError(
             f"study {run.study.name}: its simulations have a noise of their own, so their "

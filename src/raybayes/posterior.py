@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from raybayes.density import Density, DensityConfig, Ensemble, skeleton
 from raybayes.density.trees import arrays_of, part, tree_of
 from raybayes.errors import InputError
-from raybayes.importance import Refined, importance
+from raybayes.importance import MOVES, Moved, Refined, importance, moved
 from raybayes.prior import Independent, Marginal, Prior
 from raybayes.store import read_arrays, write_arrays
 
@@ -161,6 +161,31 @@ class Posterior:
             raise InputError("refine takes one observation at a time; give x of one axis")
         log_p = np.asarray(log_likelihood(theta)) + self.prior.log_prob(theta)
         return importance(theta, log_p, self.log_prob(theta, x))
+
+    def moved(
+        self,
+        refined: Refined,
+        log_likelihood: Callable[[Array], Array],
+        n: int = 4000,
+        moves: int = MOVES,
+        seed: int = 0,
+        quiet: bool = True,
+    ) -> Moved:
+        """n draws of the exact posterior of equal weight, none of them twins; see `moved`.
+
+        Args:
+            refined: of the same likelihood; see `refine`.
+            quiet: no progress bar.
+        """
+
+        def log_p(theta: Array) -> Array:
+            found = np.array(self.prior.log_prob(theta))
+            inside = np.isfinite(found)
+            if inside.any():
+                found[inside] += np.asarray(log_likelihood(theta[inside]))
+            return found
+
+        return moved(refined.sample(n, seed), log_p, moves, seed, quiet)
 
     @property
     def members(self) -> "tuple[Posterior, ...]":

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from raybayes import trusted
 from raybayes.errors import InputError
-from raybayes.importance import Refined
+from raybayes.importance import MOVES, Moved, Refined
 from raybayes.inference import (
     DRAWS,
     LEVELS,
     Inference,
     Trained,
     as_result,
+    exact_likelihood,
     measure,
     open_posterior,
     open_run,
@@ -86,14 +87,19 @@ def refine_files(
     changes: dict[str, Any] | None = None,
     seed: int = 0,
     n: int = DRAWS,
+    moves: int = MOVES,
+    quiet: bool = True,
 ) -> dict[str, Any]:
     """Infer from measured files and weigh n draws by the exact likelihood; write page and file.
 
-    The file's posterior has DRAWS draws of equal weight, as ArviZ expects them; all n draws
-    with their weights stand beside it, in the group "weighted".
+    The file's posterior has DRAWS draws of equal weight, as ArviZ expects them: picked by their
+    weights, then moved so that twins part. All n draws with their weights stand beside it, in the
+    group "weighted".
 
     Args:
         to: the folder of the results; default: OUT/refined, in one named after the first file.
+        moves: of each draw; 0 leaves the twins.
+        quiet: no progress bar.
 
     Returns:
         a row per parameter, of the exact posterior with the network's beside it; how far to
@@ -118,14 +124,28 @@ def refine_files(
         "standard_error": refined.standard_error,
         "sentence": refined.sentence,
     }
-    exact = trained.beside(network.observation, refined.sample(DRAWS, seed), seed)
+    drawn = _drawn(run, network, refined, moves, seed, quiet)
+    exact = trained.beside(network.observation, drawn.theta, seed)
     make_folder(folder)
     return {
         **found,
         "alarms": list(exact.alarms),
         "done": list(exact.observation.done),
-        "written": _written(run, network, exact, refined, found, folder),
+        "moves": moves,
+        "accepted": drawn.accepted,
+        "written": _written(run, network, exact, drawn.log_p, refined, found, folder),
     }
+
+
+def _drawn(
+    run: Run, network: Inference, refined: Refined, moves: int, seed: int, quiet: bool
+) -> Moved:
+    """DRAWS draws of equal weight, of the posterior by the exact likelihood."""
+    likelihood = exact_likelihood(run, network.observation.x)
+    if moves:
+        return network.posterior.moved(refined, likelihood, DRAWS, moves, seed, quiet)
+    theta = refined.sample(DRAWS, seed)
+    return Moved(theta, likelihood(theta) + run.study.prior.log_prob(theta), 0.0)
 
 
 def _rows(network: Inference, refined: Refined) -> list[dict[str, Any]]:
@@ -149,18 +169,17 @@ def _written(
     run: Run,
     network: Inference,
     exact: Inference,
+    log_p: Array,
     refined: Refined,
     found: dict[str, Any],
     folder: Path,
 ) -> dict[str, str]:
     """The NeXus file and the page; where they are."""
-    likelihood = run.simulator.log_likelihood(exact.observation.x)
-    log_prob = likelihood(exact.draws) + run.study.prior.log_prob(exact.draws)
     told = ("draws", "ess", "pareto_k", "log_evidence", "standard_error")
     plain = as_result(run, exact)
     result = replace(
         plain,
-        log_prob=log_prob - refined.log_evidence,
+        log_prob=log_p - refined.log_evidence,
         made_by={**plain.made_by, **{f"refined_{key}": f"{found[key]:.6g}" for key in told}},
         weighted=refined,
     )

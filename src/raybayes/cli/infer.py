@@ -52,19 +52,23 @@ def refine(
     n: Annotated[
         int, typer.Option("-n", min=200, metavar="DRAWS", help="That are weighed.")
     ] = 10_000,
+    moves: Annotated[
+        int, typer.Option("--moves", min=0, help="Of the file's draws, so that none are twins.")
+    ] = 30,
     to: TO = None,
     seed: SEED = 0,
     as_json: JSON = False,
 ) -> None:
     """As infer, with the draws weighed by the exact likelihood.
 
-    Says how far the weights can be trusted, and when the network was too narrow for them.
+    Says how far the weights can be trusted, and when the network was too narrow for them. The
+    draws of the file and the page are picked by their weights and moved by the exact likelihood.
     """
     with one_sentence():
         prepare_jax()
         from raybayes.stages import refine_files
 
-        result = refine_files(out, files, to, changes, seed, n)
+        result = refine_files(out, files, to, changes, seed, n, moves, quiet=as_json)
         say(result, as_json, _refined(result))
 
 
