@@ -33,6 +33,7 @@ from raybayes import Estimator, Training, reference_posterior
 from raybayes.density import maf_nsf
 from raybayes.diagnostics import c2st
 from raybayes.estimator import best_of
+from raybayes.importance import moved
 from raybayes.sequential import Sequential, snpe_c
 from raybayes.tasks import TASKS
 
@@ -107,15 +108,22 @@ def references(name, file):
 
 
 def exact(task, x, rng):
-    """DRAWS draws of the exact posterior, from its closed form or by nested sampling."""
+    """DRAWS draws of the exact posterior: its closed form, or nested sampling and then moves."""
     if task.exact is not None:
         return task.exact(x, DRAWS, rng)
+
+    def log_p(theta):
+        found = np.array(task.prior.log_prob(theta))
+        inside = np.isfinite(found)
+        found[inside] += task.log_likelihood(theta[inside], x)
+        return found
+
     found = reference_posterior(
-        task.prior, lambda theta: task.log_likelihood(theta, x), DRAWS, live=1000
+        task.prior, lambda theta: task.log_likelihood(theta, x), 2000, live=500
     )
     if not found.converged:
         print(f"reference: its two runs differ, R-hat {found.r_hat.max():.3f}", file=sys.stderr)
-    return rng.permutation(found.draws)
+    return rng.permutation(moved(rng.choice(found.draws, DRAWS), log_p, 200).theta)
 
 
 def refined(task, posterior, x):

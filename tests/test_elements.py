@@ -22,12 +22,13 @@ from periodictable.xsf import index_of_refraction
 from raybayes.beamline.derive import with_values
 from raybayes.beamline.geometry import HC, PLACERS, compile_beamline
 from raybayes.beamline.rml import read_rml, write_rml
-from raybayes.beamline.source import LAWS
+from raybayes.beamline.source import LAWS, STANDARD, emit
 from raybayes.beamline.trace import trace
 from raybayes.beamline.undulator_file import file_angles
 from raybayes.errors import InputError
+from raybayes.optics import through
 from raybayes.optics.coating import bragg
-from raybayes.optics.rows import KIND, PLANE, QUADRIC, SURFACE, TOROID
+from raybayes.optics.rows import KIND, PLANE, QUADRIC, RAY, SURFACE, TOROID
 
 
 def test_every_type_has_a_case():
@@ -281,6 +282,26 @@ def test_a_torus_may_be_hollow_or_bulge_either_way(long, short):
     came = frame.axes[0, 1].T @ frame.axes[0, 0] @ before.values[3:6, rays.arrived]
     turned = came - 2 * (came * normal).sum(axis=0) * normal
     np.testing.assert_allclose(np.stack(after), turned, rtol=0, atol=2e-9)
+
+
+def test_a_ray_that_misses_a_torus_takes_no_other_with_it():
+    """A block of rays meets what each of them meets alone."""
+    radii = {"O.longRadius": 9e3, "O.shortRadius": 60}
+    compiled = compile_beamline(with_values(small("Toroid", source=POINT), radii))
+    rng = np.random.default_rng(0)
+    rays = np.empty((RAY, 200))
+    emit(compiled.emission[0] * 20, rng.uniform(-0.5, 0.5, (200, STANDARD)), rays)
+
+    def met(some):
+        some, lost = some.copy(), np.zeros(some.shape[1], np.int64)
+        perfect, normals = np.empty((2, 0)), np.empty((3, some.shape[1]))
+        through(compiled.rows[0, 0], some, lost, 1, perfect, normals, compiled.tables)
+        return np.where(lost, np.nan, some)
+
+    together, alone = met(rays), np.hstack([met(rays[:, i : i + 1]) for i in range(200)])
+    missed = np.isnan(together[0])
+    assert 10 < missed.sum() < 190
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("type_", SURFACES)

@@ -8,7 +8,7 @@ import pytest
 from conftest import UE112
 from test_run import TINY, command
 
-from raybayes.importance import Refined, importance
+from raybayes.importance import MOVES, Refined, importance
 from raybayes.posterior import Posterior
 
 
@@ -81,6 +81,9 @@ def test_refine(finished, tmp_path):
             assert abs(equal.mean() - row["mean"]) < 5 * row["sd"] / np.sqrt(found["ess"])
             assert len(np.unique(equal)) > 0.9 * len(equal)
             assert row["low"] < row["mean"] < row["high"] and row["sd"] < 1.2 * plain["sd"]
+    assert found["moves"] == MOVES and 0.02 < found["accepted"] < 1
+    twins = command("refine", out, path, "-n", 1000, "--moves", 0, "--to", tmp_path / "t", "--json")
+    assert json.loads(twins.stdout)["accepted"] == 0
     page = (tmp_path / "r" / "report.html").read_text()
     assert f"{found['ess']:.0f} of 4000 draws" in page and page.count("base64,") == 3
     table = command("refine", out, path, "-n", 1000)

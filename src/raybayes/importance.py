@@ -3,7 +3,7 @@
 Pareto smoothing and its diagnostic: Vehtari et al., arXiv 1507.02646; a trained posterior
 corrected by the exact likelihood: Dax et al., arXiv 2210.05686; draws that are picked by their
 weight and then moved: Gilks and Berzuini, J. R. Stat. Soc. B 63, 127 (2001), here by differential
-evolution (ter Braak, Stat. Comput. 16, 239 (2006); emcee).
+evolution (ter Braak, Stat. Comput. 16, 239 (2006)).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
+from tqdm import tqdm
 
 from raybayes.errors import InputError
 
@@ -20,6 +21,7 @@ Array = NDArray[np.float64]
 TRUSTED = 0.7  # Pareto k above which no number of draws makes the weights' mean reliable
 LEAST = 100  # weights that make a tail
 MOVES = 30  # of each draw; some tenth of them is accepted
+JITTER = 1e-5  # of the length of a move: no draw is bound to a lattice
 
 
 @dataclass(frozen=True)
@@ -153,43 +155,47 @@ def moved(
     """Move draws of p in a way that leaves p as it is, so that twins part.
 
     Each draw moves along the difference of two others, so correlations and scales cost nothing.
+    Draws of another density come nearer to p, but not within a few moves to p itself.
 
     Args:
-        theta: [n, d], n at least 4 d.
+        theta: [n, d], with 4 d different draws at least.
         log_p: [m, d] -> [m], but for a constant; -inf where theta cannot be.
-        moves: of each draw; m is half of n, twice for every move.
+        moves: of each draw; every one asks for log p at n places, in two halves.
         quiet: no progress bar.
 
     Raises:
         InputError: too few draws, or a NaN in log p.
     """
-    from emcee import EnsembleSampler, State
-    from emcee.moves import DEMove
-
-    points = np.asarray(theta, np.float64)
-    if points.ndim != 2 or len(points) < 4 * points.shape[1] or moves < 1:
+    here = np.array(theta, np.float64)
+    if here.ndim != 2 or len(np.unique(here, axis=0)) < 4 * here.shape[1]:
         raise InputError(
-            f"theta {points.shape}, {moves} moves: give [n, d] draws, n at least 4 d, and 1 move"
+            f"theta {here.shape}: give [n, d] draws, 4 d different ones at least; more weights "
+            "(-n of raybayes refine) make more of them"
         )
+    rng, count, made = np.random.default_rng(seed), len(here), 0
+    there = _finite(log_p, here)
+    gamma = 2.38 / np.sqrt(2 * here.shape[1])  # best for a normal law (ter Braak 2006, eq. 2)
+    for _ in tqdm(range(moves), desc="move draws", disable=quiet):
+        order = rng.permutation(count)
+        halves = order[: count // 2], order[count // 2 :]
+        for own, other in (halves, halves[::-1]):
+            first = rng.integers(len(other), size=len(own))
+            second = (first + rng.integers(1, len(other), size=len(own))) % len(other)
+            way = here[other[first]] - here[other[second]]
+            stretch = gamma * (1 + JITTER * rng.standard_normal((len(own), 1)))
+            tried = here[own] + stretch * way
+            found = _finite(log_p, tried)
+            taken = np.log(rng.random(len(own))) < found - there[own]
+            here[own[taken]], there[own[taken]] = tried[taken], found[taken]
+            made += int((taken & way.any(axis=1)).sum())
+    return Moved(here, there, made / max(1, moves * count))
 
-    def checked(points: Array) -> Array:
-        found = np.asarray(log_p(points), np.float64)
-        if np.isnan(found).any():
-            raise InputError("log p of a moved draw is NaN; look for it in the likelihood")
-        return found
 
-    sampler = EnsembleSampler(*points.shape, checked, moves=DEMove(), vectorize=True)
-    start = State(points, random_state=np.random.RandomState(seed).get_state())
-    steps = sampler.sample(
-        start,
-        iterations=moves,
-        skip_initial_state_check=True,  # it takes parameters of different units for one
-        progress=not quiet,
-        progress_kwargs={"desc": "move draws"},
-    )
-    for state in steps:
-        end = state
-    return Moved(end.coords, end.log_prob, float(np.mean(sampler.acceptance_fraction)))
+def _finite(log_p: Callable[[Array], Array], theta: Array) -> Array:
+    found = np.asarray(log_p(theta), np.float64)
+    if np.isnan(found).any():
+        raise InputError("log p of a moved draw is NaN; look for it in the likelihood")
+    return found
 
 
 def _smoothed(log_w: Array) -> tuple[Array, float]:

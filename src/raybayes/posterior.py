@@ -171,11 +171,17 @@ class Posterior:
         seed: int = 0,
         quiet: bool = True,
     ) -> Moved:
-        """n draws of the exact posterior of equal weight, none of them twins; see `moved`.
+        """n draws of equal weight, picked by their weights and moved until twins have parted.
+
+        As exact as the weights where these can be trusted, and nearer to the exact posterior
+        where not; see `raybayes.importance.moved`.
 
         Args:
             refined: of the same likelihood; see `refine`.
             quiet: no progress bar.
+
+        Raises:
+            InputError: all weight is on less than 4 d draws.
         """
 
         def log_p(theta: Array) -> Array:

@@ -98,7 +98,7 @@ def refine_files(
 
     Args:
         to: the folder of the results; default: OUT/refined, in one named after the first file.
-        moves: of each draw; 0 leaves the twins.
+        moves: of each draw; 0 leaves the twins, as do weights that are all on a few draws.
         quiet: no progress bar.
 
     Returns:
@@ -140,9 +140,9 @@ def refine_files(
 def _drawn(
     run: Run, network: Inference, refined: Refined, moves: int, seed: int, quiet: bool
 ) -> Moved:
-    """DRAWS draws of equal weight, of the posterior by the exact likelihood."""
+    """DRAWS draws of equal weight, picked by their weights and moved."""
     likelihood = exact_likelihood(run, network.observation.x)
-    if moves:
+    if moves and refined.ess >= 4 * refined.theta.shape[1]:  # fewer have nowhere to move
         return network.posterior.moved(refined, likelihood, DRAWS, moves, seed, quiet)
     theta = refined.sample(DRAWS, seed)
     return Moved(theta, likelihood(theta) + run.study.prior.log_prob(theta), 0.0)

@@ -207,14 +207,21 @@ def emit(emission: Array, samples: Array, rays: Array) -> None:
         steep += max(abs(phi), abs(psi)) > SMALL
         flat = _cosine(psi)
         rays[DX, i], rays[DY, i], rays[DZ, i] = flat * _sine(phi), -_sine(psi), flat * _cosine(phi)
-    for i in range(rays.shape[1] if steep > 0 else 0):
-        phi, psi = across * samples[i, 2], up * samples[i, 3]
+    if steep > 0:
+        _emit_steep(emission, samples, rays)
+    if emission[BEND] != 0.0:
+        _bend(emission, samples, rays)
+
+
+@njit(**JIT)
+def _emit_steep(emission: Array, samples: Array, rays: Array) -> None:
+    """Directions of the rays whose angles are not SMALL."""
+    for i in range(rays.shape[1]):
+        phi, psi = emission[SIGMA_XP] * samples[i, 2], emission[SIGMA_YP] * samples[i, 3]
         if max(abs(phi), abs(psi)) > SMALL:
             rays[DX, i] = math.cos(psi) * math.sin(phi)
             rays[DY, i] = -math.sin(psi)
             rays[DZ, i] = math.cos(psi) * math.cos(phi)
-    if emission[BEND] != 0.0:
-        _bend(emission, samples, rays)
 
 
 @njit(inline="always")

@@ -41,7 +41,7 @@ from raybayes.optics.rows import (
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-BLOCK = 512  # rays: 7 coordinates x 8 bytes x 512 = 28 KiB, the first-level cache
+BLOCK = 512  # rays: 28 KiB of coordinates; beside longer rows, the results are written faster
 MOST_RAYS = 100_000_000  # 6 GB of results; more is a slip
 
 

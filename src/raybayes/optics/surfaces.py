@@ -115,8 +115,10 @@ def _toroid_start(row: Array, rays: Array, normals: Array) -> None:
 
 
 @njit(**JIT)
-def _toroid_newton(row: Array, rays: Array, normals: Array) -> int:
+def _toroid_newton(row: Array, rays: Array, normals: Array, last: bool) -> int:
     """One Newton step along each ray; leaves the normal, returns how many still move.
+
+    After the `last` step those have no hit.
 
     RAY-UI's torus (R - y)^2 + z^2 = (R - s)^2 with the sagitta s = rho - p, p^2 = rho^2 - x^2,
     is written without cancellation: f = (y^2 + z^2 - s^2) / 2 - R (y - s) = 0, s = x^2 / (rho + p).
@@ -137,11 +139,12 @@ def _toroid_newton(row: Array, rays: Array, normals: Array) -> int:
         p, s = p + turn, s - turn  # at the new place: exact to the square of the step
         nx, ny, nz = (s - big) * x, (big - y) * p, -z * p
         scale = 1.0 / math.copysign(math.sqrt(nx * nx + ny * ny + nz * nz), ny)
-        rays[X, i], rays[Y, i], rays[Z, i] = x, y, z
         normals[0, i], normals[1, i], normals[2, i] = scale * nx, scale * ny, scale * nz
         # Newton's method leaves path^2 f'' / 2 f', and f'' is about 1 + R / rho dx^2.
         left = 0.5 * path * path * (1.0 + ratio * dx * dx) * abs(p)
-        moving += left > NEWTON_LEFT * abs(slope)
+        moves = left > NEWTON_LEFT * abs(slope)
+        moving += moves
+        rays[X, i], rays[Y, i], rays[Z, i] = math.nan if moves & last else x, y, z
     return moving
 
 
@@ -149,11 +152,9 @@ def _toroid_newton(row: Array, rays: Array, normals: Array) -> int:
 def hit_toroid(row: Array, rays: Array, normals: Array) -> None:
     """The hit on a torus by Newton's method; mostly the first step is the last."""
     _toroid_start(row, rays, normals)
-    for _ in range(NEWTON_MOST):
-        if _toroid_newton(row, rays, normals) == 0:
+    for step in range(NEWTON_MOST):
+        if _toroid_newton(row, rays, normals, step == NEWTON_MOST - 1) == 0:
             return
-    for i in range(rays.shape[1]):  # no convergence within reason: no hit
-        rays[X, i] = math.nan
 
 
 @njit(**JIT)
