@@ -7,13 +7,13 @@
 For every task and budget one ensemble is trained on simulations from the prior, single round,
 without the likelihood; which of three configurations is used, held-out pairs decide. Each of ten
 observations gets 10,000 draws, which a classifier tries to tell from 10,000 draws of the reference
-posterior (0.5: it cannot; sbibm's definition: z-scored, two layers of 10 d units, 5 folds). With
---refine, draws that the task's likelihood has weighed stand in a column of their own. With
---rounds, SNPE-C trains a network for every observation, in rounds of equal size.
+posterior (0.5: it cannot; sbibm's definition: z-scored, two layers of 10 d units, 5 folds).
+With --refine, draws that the task's likelihood has weighed and moved stand in a column of their
+own. With --rounds, SNPE-C trains a network for every observation, in rounds of equal size.
 
 References: FILE.npz with true_parameters, observations and reference_posterior_samples
-[10, 10000, d]; without one, our own observations and draws of their exact posteriors, which are
-kept in out/sbibm.
+[10, 10000, d]; without one, our own observations and draws of their exact posteriors (closed forms,
+or nested sampling and then the moves of --refine), which are kept in out/sbibm.
 """
 
 import argparse

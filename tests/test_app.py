@@ -307,7 +307,7 @@ def test_old_uploads_go(tmp_path):
 WISHES = {
     "a path as dark frame": ("infer", {"reading": {"dark": "/etc/passwd"}}, 422, "as a file"),
     "a path as file": ("infer", {"files": ["/etc/passwd"]}, 404, "no longer kept"),
-    "too many files": ("infer", {"files": ["a"] * 25}, 400, "files"),
+    "too many files": ("infer", {"files": ["a"] * 41}, 400, "files"),
     "a wrong option": ("infer", {"reading": {"rotate": 45}}, 422, "rotate"),
     "an unknown option": ("infer", {"reading": {"evil": 1}}, 422, "evil"),
     "another study": ("infer", {"study": "9"}, 404, "no such study"),
@@ -587,10 +587,12 @@ def test_several_settings_in_the_page(page, runs, tmp_path):
     page.set_input_files("#file", paths[::-1])
     until(page, "document.getElementById('error').textContent.startsWith('moved.npy: ')")
     assert page.inner_text("#files li >> nth=0").startswith("setting 1: as it stands: moved.npy")
-    page.click("text=Earlier")
+    page.focus("#files button")
+    page.keyboard.press("Enter")
     until(page, "!!workbench.result?.exact")
     assert page.evaluate("workbench.result.files") == ["plain.csv", "moved.npy"]
     assert page.inner_text("#error") == "" and page.is_hidden("#image-figure")
+    assert page.evaluate("document.activeElement.ariaLabel") == "moved.npy: one place earlier"
     before = page.get_attribute("#profiles", "aria-label")
     page.focus("#view")
     page.keyboard.press("ArrowDown")

@@ -173,7 +173,9 @@ def test_the_report_infers_from_a_file(finished, page, tmp_path):
     halves = (tmp_path / "h.txt", tmp_path / "v.txt")
     for path, part in zip(halves, (x[:100], x[100:]), strict=True):
         np.savetxt(path, part)
+    page.evaluate("raybayes.last = null")
     page.set_input_files("#flow-file", halves)
+    page.wait_for_function("raybayes.last !== null")
     np.testing.assert_allclose(page.evaluate("raybayes.last"), draws, rtol=1e-4)
     page.click("#flow-example")
     assert "The observation above" in page.inner_text("#flow-message")

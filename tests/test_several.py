@@ -273,6 +273,9 @@ def test_a_setting_may_read_its_files_in_its_own_way(tmp_path):
         np.savetxt(file, part)
     found = read_settings(files, LISTS, [Reading(gain=2), Reading(gain=3)])
     np.testing.assert_array_equal(found.x, np.r_[2 * x[:7], 3 * x[7:]])
+    np.savetxt(files[0], x)
+    with pytest.raises(InputError, match=r"a.txt: .*different ways.* setting 1; setting 2"):
+        read_settings(files[:1], LISTS, [Reading(gain=2), Reading(gain=3)])
 
 
 TWO = """
@@ -319,10 +322,12 @@ def test_the_page_of_two_settings_draws(two, browser, tmp_path):
         np.savetxt(tmp_path / f"{name}.txt", part)
     halves = [tmp_path / "h.txt", tmp_path / "v.txt", files[1]]
     for way in ([tmp_path / "all.txt"], halves):
-        page.set_input_files("#flow-file", [])
+        page.evaluate("raybayes.last = null")
         page.set_input_files("#flow-file", way)
+        page.wait_for_function("raybayes.last !== null")
         np.testing.assert_allclose(page.evaluate("raybayes.last"), draws, rtol=1e-4, atol=1e-6)
     page.set_input_files("#flow-file", files[1:])
+    page.wait_for_selector("#flow-message.bad")
     said = page.inner_text("#flow-message")
     assert "reads 680 (200 at setting 1: as it stands, then 480 at setting 2: screen at M4" in said
     page.close()

@@ -107,8 +107,8 @@ const workbench = (() => {
     $("kinds").firstChild.textContent = `${wanted()}: text, CSV, NumPy, HDF5, NeXus, PNG, TIFF, BMP.`;
     $("views").hidden = !several;
     $("view").replaceChildren(...study.settings.map(({ label }, i) => made("option", { value: i, textContent: label })));
-    for (const [key, value] of Object.entries(study.reading)) {
-      const field = $(key), usual = study.standard[key];
+    for (const [key, usual] of Object.entries(study.standard)) {
+      const field = $(key), value = study.reading[key] ?? usual;
       if (field.tagName !== "INPUT") continue;
       field.dataset.hint ??= field.placeholder;
       field.placeholder = `${value}` === `${usual}` ? field.dataset.hint : [value].flat().join(" ");
@@ -145,13 +145,20 @@ const workbench = (() => {
     }
     const roles = n === settings.length ? settings.map((s) => s.label)
       : settings.flatMap(({ label, reads }) => (reads === "image" ? [label] : AXES.map((axis) => `${label}, ${axis}`)));
+    const held = document.activeElement.dataset.file;
     $("files").replaceChildren(made("ol", {}, ...names.map((name, i) => {
       const item = made("li", {}, `${roles[i] ?? "one too many"}: ${name} `);
-      if (i && desk.files.length) item.append(made("button", {
-        type: "button", textContent: "Earlier", ariaLabel: `${name}: one place earlier`, onclick: () => earlier(i),
-      }));
+      if (i && desk.files.length) {
+        item.append(made("button", {
+          type: "button", textContent: "Earlier", ariaLabel: `${name}: one place earlier`, onclick: () => earlier(i),
+        }));
+        item.lastChild.dataset.file = desk.files[i].id;
+      }
       return item;
     })));
+    // The keyboard stays with the file that was moved, or comes to the next button.
+    const buttons = [...$("files").querySelectorAll("button")];
+    if (held) (buttons.find((b) => b.dataset.file === held) ?? buttons[0])?.focus();
   }
 
   function earlier(i) {
@@ -185,9 +192,9 @@ const workbench = (() => {
   async function inferred() {
     const { seed = 0, ...reading } = options();
     const dark = $("dark").files[0];
-    desk.dark = dark ? await uploaded(dark) : null;
+    if (dark !== desk.dark?.file) desk.dark = dark ? { file: dark, id: await uploaded(dark) } : null;
     await answered(() => wish("infer", {
-      study: desk.id, files: desk.files.map((f) => f.id), dark: desk.dark, reading, seed,
+      study: desk.id, files: desk.files.map((f) => f.id), dark: desk.dark?.id ?? null, reading, seed,
     }));
   }
 

@@ -26,17 +26,24 @@ def read_settings(
     Args:
         targets: one for each setting. One alone takes what `read_observation` takes; of several,
             each takes one file, or each that reads profiles takes two, or all take one list of
-            counts together, which is read as the first is.
+            counts together.
         readings: one for each setting; default: plain ones.
 
     Raises:
-        InputError: as `read_observation`; another number of files, with the number needed.
+        InputError: as `read_observation`; another number of files, with the number needed; one
+            list for settings whose readings differ.
     """
     readings = readings or [Reading()] * len(targets)
     if len(targets) == 1:
         return read_observation(paths, targets[0], readings[0], folder)
     files = [Path(path) for path in paths]
     counts = _counts(len(files), targets)
+    if not counts and any(reading != readings[0] for reading in readings):
+        raise InputError(
+            f"{files[0]}: the settings' files are read in different ways (observation in "
+            "[[settings]]); give one file for each, in this order: "
+            + "; ".join(target.name for target in targets)
+        )
     each = (
         [r for r, n in zip(readings, counts, strict=True) for _ in range(n)] if counts else readings
     )

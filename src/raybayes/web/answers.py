@@ -29,7 +29,9 @@ def numbers(values: ArrayLike) -> Any:
 def described(trained: Trained) -> dict[str, Any]:
     """A study: its parameters, what each setting reads, and how its measurements are read."""
     run = trained.run
-    reading = run.study.observation.model_dump(mode="json", exclude={"dark"})
+    # Where a setting reads in a way of its own there is no hint that is true of all.
+    own = {key for setting in run.study.settings or () for key in setting.observation}
+    reading = run.study.observation.model_dump(mode="json", exclude={"dark", *own})
     return {
         "name": run.study.name,
         "beamline": run.beamline.path.rpartition("/")[2],

@@ -10,7 +10,8 @@ from raybayes.errors import InputError
 from raybayes.observations.files import READERS
 
 LIMIT = 64 * 2**20  # bytes of a file
-KEPT = 24  # files; older ones go
+KEPT = 48  # files; older ones go
+MOST = 40  # that are measured together
 LONGEST = 100  # letters of a name
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from raybayes.web.uploads import KEPT
+from raybayes.web.uploads import MOST
 
 
 class Wish(BaseModel):
@@ -26,7 +26,7 @@ class Measurement(Wish):
     """
 
     study: str
-    files: list[str] = Field(min_length=1, max_length=KEPT)
+    files: list[str] = Field(min_length=1, max_length=MOST)
     dark: str | None = None
     reading: dict[str, Any] = {}
     seed: int = Field(0, ge=0, lt=2**32)

@@ -108,22 +108,22 @@ def halves(detector: Detector, profile: Array) -> tuple[Array, Array]:
 
 
 def comparison_picture(detector: Detector, traced: list[Traced]) -> "Figure":
-    """Profiles above, differences from ours below."""
+    """Profiles above, differences from ours below, on the band of each engine's tolerance."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 5), layout="constrained")
-    usual = 100 * traced[0].tolerance
     panels = figure.subplots(2, 2, sharex="col", height_ratios=(2, 1))
     for axis, name in enumerate(AXES):
         edges = 1e3 * detector.edges(axis)
         above, below = panels[:, axis]
         ours = traced[0].profiles[axis]
         for each in traced:
-            style = {"color": COLOURS.get(each.engine, OTHER), "lw": 1}
-            above.stairs(each.profiles[axis], edges, label=each.engine, **style)
+            colour = COLOURS.get(each.engine, OTHER)
+            above.stairs(each.profiles[axis], edges, label=each.engine, color=colour, lw=1)
             difference = 100 * (each.profiles[axis] - ours) / ours.max()
-            below.stairs(difference, edges, baseline=None, **style)
-        below.axhspan(-usual, usual, color="#dddddd", zorder=0)
+            below.stairs(difference, edges, baseline=None, color=colour, lw=1)
+            band = 100 * each.tolerance
+            below.axhspan(-band, band, color=colour, alpha=0.06, zorder=0, lw=0)
         below.set(xlabel=f"{name}, µm", ylabel="apart, % of peak")
         above.set_ylabel("fraction per bin")
     panels[0, 0].legend(frameon=False)
