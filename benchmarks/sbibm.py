@@ -34,6 +34,7 @@ from raybayes.density import maf_nsf
 from raybayes.diagnostics import c2st
 from raybayes.estimator import best_of
 from raybayes.importance import moved
+from raybayes.posterior import log_posterior
 from raybayes.sequential import Sequential, snpe_c
 from raybayes.tasks import TASKS
 
@@ -112,17 +113,13 @@ def exact(task, x, rng):
     if task.exact is not None:
         return task.exact(x, DRAWS, rng)
 
-    def log_p(theta):
-        found = np.array(task.prior.log_prob(theta))
-        inside = np.isfinite(found)
-        found[inside] += task.log_likelihood(theta[inside], x)
-        return found
+    def likelihood(theta):
+        return task.log_likelihood(theta, x)
 
-    found = reference_posterior(
-        task.prior, lambda theta: task.log_likelihood(theta, x), 2000, live=500
-    )
+    found = reference_posterior(task.prior, likelihood, 2000, live=500)
     if not found.converged:
         print(f"reference: its two runs differ, R-hat {found.r_hat.max():.3f}", file=sys.stderr)
+    log_p = log_posterior(task.prior, likelihood)
     return rng.permutation(moved(rng.choice(found.draws, DRAWS), log_p, 200).theta)
 
 

@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 TRUSTED = 0.7  # Pareto k above which no number of draws makes the weights' mean reliable
 LEAST = 100  # weights that make a tail
 MOVES = 30  # of each draw; some tenth of them is accepted
+APART = 4  # different draws for each parameter, or there is nowhere to move
 JITTER = 1e-5  # of the length of a move: no draw is bound to a lattice
 
 
@@ -55,6 +56,11 @@ class Refined:
     @property
     def trusted(self) -> bool:
         return self.pareto_k <= TRUSTED
+
+    @property
+    def movable(self) -> bool:
+        """Whether the weight is on enough draws for `moved`."""
+        return self.ess >= APART * self.theta.shape[1]
 
     @property
     def sentence(self) -> str:
@@ -158,24 +164,24 @@ def moved(
     Draws of another density come nearer to p, but not within a few moves to p itself.
 
     Args:
-        theta: [n, d], with 4 d different draws at least.
+        theta: [n, d], with 4 d different draws at least where they are to move.
         log_p: [m, d] -> [m], but for a constant; -inf where theta cannot be.
-        moves: of each draw; every one asks for log p at n places, in two halves.
+        moves: of each draw, or 0; every one asks for log p at n places, in two halves.
         quiet: no progress bar.
 
     Raises:
         InputError: too few draws, or a NaN in log p.
     """
     here = np.array(theta, np.float64)
-    if here.ndim != 2 or len(np.unique(here, axis=0)) < 4 * here.shape[1]:
+    if here.ndim != 2 or (moves and len(np.unique(here, axis=0)) < APART * here.shape[1]):
         raise InputError(
-            f"theta {here.shape}: give [n, d] draws, 4 d different ones at least; more weights "
-            "(-n of raybayes refine) make more of them"
+            f"theta {here.shape}: give [n, d] draws, {APART} d different ones at least; more "
+            "weights (-n of raybayes refine) make more of them"
         )
     rng, count, made = np.random.default_rng(seed), len(here), 0
-    there = _finite(log_p, here)
+    there = _without_nan(log_p, here)
     gamma = 2.38 / np.sqrt(2 * here.shape[1])  # best for a normal law (ter Braak 2006, eq. 2)
-    for _ in tqdm(range(moves), desc="move draws", disable=quiet):
+    for _ in tqdm(range(moves), desc="move draws", disable=quiet or not moves):
         order = rng.permutation(count)
         halves = order[: count // 2], order[count // 2 :]
         for own, other in (halves, halves[::-1]):
@@ -184,14 +190,14 @@ def moved(
             way = here[other[first]] - here[other[second]]
             stretch = gamma * (1 + JITTER * rng.standard_normal((len(own), 1)))
             tried = here[own] + stretch * way
-            found = _finite(log_p, tried)
+            found = _without_nan(log_p, tried)
             taken = np.log(rng.random(len(own))) < found - there[own]
             here[own[taken]], there[own[taken]] = tried[taken], found[taken]
             made += int((taken & way.any(axis=1)).sum())
     return Moved(here, there, made / max(1, moves * count))
 
 
-def _finite(log_p: Callable[[Array], Array], theta: Array) -> Array:
+def _without_nan(log_p: Callable[[Array], Array], theta: Array) -> Array:
     found = np.asarray(log_p(theta), np.float64)
     if np.isnan(found).any():
         raise InputError("log p of a moved draw is NaN; look for it in the likelihood")

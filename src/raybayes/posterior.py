@@ -27,6 +27,21 @@ Array = NDArray[np.float64]
 AT_ONCE = 1 << 18  # draws in memory together
 
 
+def log_posterior(
+    prior: Prior, log_likelihood: Callable[[Array], Array]
+) -> Callable[[Array], Array]:
+    """theta [n, d] -> log p(x | theta) p(theta) [n]; the likelihood is asked inside the prior."""
+
+    def log_p(theta: Array) -> Array:
+        found = np.array(prior.log_prob(theta))
+        inside = np.isfinite(found)
+        if inside.any():
+            found[inside] += np.asarray(log_likelihood(theta[inside]))
+        return found
+
+    return log_p
+
+
 @dataclass(frozen=True)
 class Posterior:
     """Draws and densities of theta given observations x; single ones or batches of them.
@@ -183,14 +198,7 @@ class Posterior:
         Raises:
             InputError: all weight is on less than 4 d draws.
         """
-
-        def log_p(theta: Array) -> Array:
-            found = np.array(self.prior.log_prob(theta))
-            inside = np.isfinite(found)
-            if inside.any():
-                found[inside] += np.asarray(log_likelihood(theta[inside]))
-            return found
-
+        log_p = log_posterior(self.prior, log_likelihood)
         return moved(refined.sample(n, seed), log_p, moves, seed, quiet)
 
     @property

@@ -141,11 +141,8 @@ def _drawn(
     run: Run, network: Inference, refined: Refined, moves: int, seed: int, quiet: bool
 ) -> Moved:
     """DRAWS draws of equal weight, picked by their weights and moved."""
-    likelihood = exact_likelihood(run, network.observation.x)
-    if moves and refined.ess >= 4 * refined.theta.shape[1]:  # fewer have nowhere to move
-        return network.posterior.moved(refined, likelihood, DRAWS, moves, seed, quiet)
-    theta = refined.sample(DRAWS, seed)
-    return Moved(theta, likelihood(theta) + run.study.prior.log_prob(theta), 0.0)
+    likelihood, made = exact_likelihood(run, network.observation.x), moves * refined.movable
+    return network.posterior.moved(refined, likelihood, DRAWS, made, seed, quiet)
 
 
 def _rows(network: Inference, refined: Refined) -> list[dict[str, Any]]:

@@ -148,7 +148,7 @@ const workbench = (() => {
     const held = document.activeElement.dataset.file;
     $("files").replaceChildren(made("ol", {}, ...names.map((name, i) => {
       const item = made("li", {}, `${roles[i] ?? "one too many"}: ${name} `);
-      if (i && desk.files.length) {
+      if (i) {
         item.append(made("button", {
           type: "button", textContent: "Earlier", ariaLabel: `${name}: one place earlier`, onclick: () => earlier(i),
         }));

@@ -38,16 +38,17 @@ def read_settings(
         return read_observation(paths, targets[0], readings[0], folder)
     files = [Path(path) for path in paths]
     counts = _counts(len(files), targets)
-    if not counts and any(reading != readings[0] for reading in readings):
+    if counts:
+        each = [r for r, n in zip(readings, counts, strict=True) for _ in range(n)]
+    elif all(reading == readings[0] for reading in readings):
+        each = [readings[0]]
+    else:
         raise InputError(
             f"{files[0]}: the settings' files are read in different ways (observation in "
             "[[settings]]); give one file for each, in this order: "
             + "; ".join(target.name for target in targets)
         )
-    each = (
-        [r for r, n in zip(readings, counts, strict=True) for _ in range(n)] if counts else readings
-    )
-    frames = [read_frame(path, r, Path(folder)) for path, r in zip(files, each, strict=False)]
+    frames = [read_frame(path, r, Path(folder)) for path, r in zip(files, each, strict=True)]
     parts = []
     for target, (own, read) in zip(targets, _dealt(files, frames, counts, targets), strict=True):
         one = framed(own, read, target)

@@ -138,24 +138,25 @@ class Detectors:
         ends = np.cumsum([detector.size for detector in self.each])[:-1]
         return np.split(np.asarray(x, np.float64), ends, axis=-1)
 
-    def _pairs(self, x: ArrayLike) -> Iterator[tuple[Detector, Array]]:
+    def pairs(self, x: ArrayLike) -> Iterator[tuple[Detector, Array]]:
+        """Each setting's detector with its own part of x [..., size]."""
         return zip(self.each, self.parts(x), strict=True)
 
     def expected(self, profile: ArrayLike) -> Array:
         """Fractions [..., size] -> expected counts [..., size]."""
-        return np.concatenate([d.expected(p) for d, p in self._pairs(profile)], axis=-1)
+        return np.concatenate([d.expected(p) for d, p in self.pairs(profile)], axis=-1)
 
     def spread(self, expected: ArrayLike) -> Array:
         """Variance of a reading of expected counts [..., size], for chi^2."""
-        return np.concatenate([d.spread(p) for d, p in self._pairs(expected)], axis=-1)
+        return np.concatenate([d.spread(p) for d, p in self.pairs(expected)], axis=-1)
 
     def observe(self, profile: ArrayLike, rng: np.random.Generator) -> Array:
         """Fractions [..., size] -> noisy readings [..., size], counts."""
-        return np.concatenate([d.observe(p, rng) for d, p in self._pairs(profile)], axis=-1)
+        return np.concatenate([d.observe(p, rng) for d, p in self.pairs(profile)], axis=-1)
 
     def log_likelihood(self, x: ArrayLike, profile: ArrayLike) -> Array:
         """log p(x | profile), exact, [...]; x and profile [..., size] broadcast."""
-        pairs = zip(self._pairs(x), self.parts(profile), strict=True)
+        pairs = zip(self.pairs(x), self.parts(profile), strict=True)
         return np.sum([d.log_likelihood(part, p) for (d, part), p in pairs], axis=0)
 
 

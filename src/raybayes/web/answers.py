@@ -109,10 +109,10 @@ def beam(detectors: Detectors, expected: Array, observed: Array | None) -> dict[
     chi2 = None
     if observed is not None:
         chi2 = float(chi2_per_bin(observed, expected, detectors.spread(expected)))
-    each = zip(detectors.each, detectors.parts(expected), strict=True)
     return {
         "settings": [
-            {"expected": parts(d, d.profiles(part)), "image": image(d, part)} for d, part in each
+            {"expected": parts(d, d.profiles(part)), "image": image(d, part)}
+            for d, part in detectors.pairs(expected)
         ],
         "chi2": chi2,
     }
