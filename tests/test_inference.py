@@ -21,6 +21,7 @@ from raybayes.density import (
     members,
     mixture,
     nsf,
+    rnade,
 )
 from raybayes.density.config import DensityConfig
 from raybayes.density.ensemble import Ensemble
@@ -61,6 +62,7 @@ DENSITIES = {
         **{**SMALL, "embedding": {"kind": "convolution", "shape": (1, 5, 1), "channels": (3, 4)}}
     ),
     "set": deep(**{**SMALL, "embedding": {"kind": "set", "items": 5, "widths": (16, 16)}}),
+    "autoregressive mixtures": rnade(components=3, widths=(32, 32), embedding={"widths": (32, 16)}),
     "mixture": mixture(components=3, widths=(16,), embedding={"widths": (32, 16)}),
     "flow matching": flow_matching(widths=(32, 32), embedding={"widths": (32, 16)}),
     "ensemble": deep(**SMALL, members=3),

@@ -5,6 +5,7 @@ from raybayes.density.config import (
     FlowConfig,
     MatchingConfig,
     MixtureConfig,
+    RnadeConfig,
     cinn,
     deep,
     flow_matching,
@@ -12,6 +13,7 @@ from raybayes.density.config import (
     members,
     mixture,
     nsf,
+    rnade,
     skeleton,
 )
 from raybayes.density.ensemble import Density, Ensemble
@@ -25,6 +27,7 @@ __all__ = [
     "MatchingConfig",
     "MixtureConfig",
     "Pretraining",
+    "RnadeConfig",
     "cinn",
     "deep",
     "flow_matching",
@@ -32,5 +35,6 @@ __all__ = [
     "members",
     "mixture",
     "nsf",
+    "rnade",
     "skeleton",
 ]

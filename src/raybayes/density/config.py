@@ -17,6 +17,7 @@ from raybayes.density.matching import WAVES, Matching
 from raybayes.density.mixing import LU, ActNorm, Mixing, Orthogonal, permutation, rotation
 from raybayes.density.mixture import Mixture
 from raybayes.density.networks import MLP
+from raybayes.density.rnade import Rnade
 from raybayes.density.standardised import Standardised, regressed, unit
 from raybayes.density.transforms import Affine, AffineSpline, Spline, Transform
 from raybayes.density.trees import stack
@@ -190,6 +191,22 @@ class MixtureConfig(_DensityConfig):
         return Mixture(embedding, head, dim, self.components)
 
 
+class RnadeConfig(_DensityConfig):
+    """An autoregressive density of truncated Gaussian mixtures inside the prior's box."""
+
+    kind: Literal["rnade"] = "rnade"
+    components: int = Field(8, gt=0, description="of every coordinate")
+    widths: tuple[int, ...] = Field((256, 256), min_length=1)
+    activation: Activation = "silu"
+
+    def build(self, dim: int, size: int, seed: int) -> Rnade:
+        first, second = jax.random.split(jax.random.key(seed))
+        embedding, context = self.embedding.build(size, first)
+        outputs = Rnade.outputs(dim, self.components)
+        net = Conditioner(dim, context, self.widths, outputs, self.activation, second)
+        return Rnade(embedding, net, jnp.zeros((dim, dim)), dim, self.components)
+
+
 class MatchingConfig(_DensityConfig):
     """Conditional flow matching: log_prob and draws solve an ordinary differential equation."""
 
@@ -209,6 +226,7 @@ class MatchingConfig(_DensityConfig):
 DensityConfig = Annotated[
     Annotated[FlowConfig, Tag("flow")]
     | Annotated[MixtureConfig, Tag("mixture")]
+    | Annotated[RnadeConfig, Tag("rnade")]
     | Annotated[MatchingConfig, Tag("flow_matching")],
     _by_kind("flow"),
 ]
@@ -240,6 +258,11 @@ def maf_nsf(**changes: Any) -> FlowConfig:
 def mixture(**changes: Any) -> MixtureConfig:
     """A Gaussian mixture density network."""
     return MixtureConfig(**changes)
+
+
+def rnade(**changes: Any) -> RnadeConfig:
+    """Autoregressive mixtures in the prior's box: for posteriors that are thin sheets in it."""
+    return RnadeConfig(**changes)
 
 
 def flow_matching(**changes: Any) -> MatchingConfig:

@@ -1,0 +1,124 @@
+"""An autoregressive density of mixtures inside the prior's box (RNADE, arXiv 1306.0186)."""
+
+import math
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import erfinv, log_ndtr, ndtr, ndtri
+from jaxtyping import Array, Float, Key
+
+from raybayes.density.embeddings import Embedding
+from raybayes.density.layers import Conditioner, made
+
+SHARPEST, WIDEST = -9.0, 2.0  # log sd of a component; the box is two wide
+START = -1.0  # log sd of a new network's components
+LAST = 1 - 2.0**-24  # the last float32 before the edge of the box
+
+
+class Components(NamedTuple):
+    """Of every coordinate, given those before it: log-weights, means and log sds, [d, k] each."""
+
+    log_weights: Float[Array, "d k"]
+    means: Float[Array, "d k"]
+    log_sds: Float[Array, "d k"]
+
+    def ends(self) -> tuple[Float[Array, "d k"], Float[Array, "d k"]]:
+        """The box [-1, 1] in units of each component."""
+        return (-1 - self.means) * jnp.exp(-self.log_sds), (1 - self.means) * jnp.exp(-self.log_sds)
+
+
+class Rnade(eqx.Module):
+    """q(u | x) = prod_i sum_k w_ik N(u_i; m_ik, s_ik) / mass of it in [-1, 1], u = 2 Phi(z) - 1.
+
+    w, m and s come from a network that sees x and the coordinates before i, as in MADE; m is
+    also linear in these. Where the prior is a box, u is theta scaled to [-1, 1]: an observation
+    that tells a combination of parameters far better than each of them, as a beam's position
+    does, leaves a thin sheet that is flat in u and a curved one in z, and what the last
+    coordinate follows is linear there.
+    """
+
+    embedding: Embedding
+    conditioner: Conditioner
+    slopes: Float[Array, "d d"]
+    dim: int = eqx.field(static=True)
+    components: int = eqx.field(static=True)
+
+    @staticmethod
+    def outputs(dim: int, components: int) -> int:
+        """What the conditioner must give."""
+        return 3 * components * dim
+
+    def _parts(self, u: Float[Array, " d"], h: Float[Array, " width"]) -> Components:
+        masks = made(self.dim, h.shape[0], 3 * self.components)
+        raw = self.conditioner(u, h, masks).reshape(self.dim, 3, self.components)
+        edge = 1 - 1 / self.components
+        evenly = jnp.linspace(-edge, edge, self.components)
+        linear = (jnp.tril(self.slopes, -1) @ u)[:, None]
+        log_sds = jnp.clip(raw[:, 2] + START, SHARPEST, WIDEST)
+        means = raw[:, 1] + evenly[None] + linear
+        return Components(jax.nn.log_softmax(raw[:, 0]), means, log_sds)
+
+    def log_prob(self, z: Float[Array, " d"], x: Float[Array, " size"]) -> Float[Array, ""]:
+        """log q(z | x) in nats."""
+        u = jax.scipy.special.erf(z / math.sqrt(2))
+        parts = self._parts(u, self.conditioner.context(self.embedding(x)))
+        white = (u[:, None] - parts.means) * jnp.exp(-parts.log_sds)
+        log_normal = -0.5 * white**2 - parts.log_sds - 0.5 * math.log(2 * math.pi)
+        each = parts.log_weights + log_normal - _log_mass(*parts.ends())
+        log_slopes = 0.5 * math.log(2 / math.pi) - 0.5 * z**2  # log du/dz
+        return (jax.nn.logsumexp(each, axis=1) + log_slopes).sum()
+
+    def sample(self, x: Float[Array, " size"], key: Key[Array, ""], n: int) -> Float[Array, "n d"]:
+        """n draws of z given one x; the network runs d times for each, x is embedded once."""
+        h = self.conditioner.context(self.embedding(x))
+        shares = jax.random.uniform(key, (n, 2, self.dim))
+        return jax.vmap(lambda share: self._draw(h, *share))(shares)
+
+    def _draw(
+        self, h: Float[Array, " width"], pick: Float[Array, " d"], share: Float[Array, " d"]
+    ) -> Float[Array, " d"]:
+        """By quantiles: the component first, then the place in it."""
+
+        def one_more(_: int, u: Float[Array, " d"]) -> Float[Array, " d"]:
+            parts = self._parts(u, h)
+            below = jnp.cumsum(jnp.exp(parts.log_weights), axis=1)
+            chosen = (pick[:, None] * below[:, -1:] >= below).sum(axis=1, keepdims=True)
+
+            def of(values: Float[Array, "d k"]) -> Float[Array, " d"]:
+                return jnp.take_along_axis(values, chosen, axis=1)[:, 0]
+
+            place = _quantile(share, *map(of, parts.ends()))
+            return jnp.clip(of(parts.means) + jnp.exp(of(parts.log_sds)) * place, -LAST, LAST)
+
+        u = jax.lax.fori_loop(0, self.dim, one_more, jnp.zeros(self.dim))
+        return math.sqrt(2) * erfinv(u)
+
+    def loss(
+        self, z: Float[Array, " d"], x: Float[Array, " size"], key: Key[Array, ""]
+    ) -> Float[Array, ""]:
+        """-log q(z | x)."""
+        return -self.log_prob(z, x)
+
+
+def _lower(low: Array, high: Array) -> tuple[Array, Array, Array]:
+    """An interval above 0 mirrored, since small masses are exact in the lower tail only."""
+    above = low > 0
+    return above, jnp.where(above, -high, low), jnp.where(above, -low, high)
+
+
+def _log_mass(low: Array, high: Array) -> Array:
+    """log of the standard normal's mass between low and high."""
+    _, low, high = _lower(low, high)
+    most = log_ndtr(high)
+    return most + jnp.log(-jnp.expm1(jnp.minimum(log_ndtr(low) - most, -1e-7)))
+
+
+def _quantile(share: Array, low: Array, high: Array) -> Array:
+    """Where a share of the standard normal's mass between low and high is reached."""
+    above, low, high = _lower(low, high)
+    share = jnp.where(above, 1 - share, share)
+    below = ndtr(low)
+    place = jnp.clip(ndtri(below + share * (ndtr(high) - below)), low, high)
+    return jnp.where(above, -place, place)
