@@ -1,7 +1,7 @@
 """UE112 PGM-1: how far is each posterior from the exact one? C2ST, mean over observations.
 
     ./run python benchmarks/ue112_posterior.py                       # everything: hours
-    ./run python benchmarks/ue112_posterior.py --observations 5 --simulations 20000 --sequential 2
+    ./run python benchmarks/ue112_posterior.py --density RNADE --refined 0 --sequential 0
 
 The exact posterior of each observation is sampled with the exact likelihood (nested sampling, two
 runs that must agree). A classifier (sbibm's) tells --draws of its draws from as many of each
@@ -23,7 +23,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from raybayes import Estimator, Training, read_study, reference_posterior
-from raybayes.density import deep, flow_matching, nsf
+from raybayes.density import deep, flow_matching, nsf, rnade
 from raybayes.diagnostics import c2st
 from raybayes.errors import InputError
 from raybayes.sequential import Sequential, snpe_c
@@ -33,7 +33,7 @@ DRAWS = 2000
 ROUNDS = 4
 MOVES = 40
 ONLINE = 20_000  # simulations in each of the online epochs
-DENSITIES = {"cINN": deep, "NSF": nsf, "flow matching": flow_matching}
+DENSITIES = {"cINN": deep, "NSF": nsf, "RNADE": rnade, "flow matching": flow_matching}
 SEQUENTIAL = ("cINN", "NSF")
 
 
@@ -74,7 +74,8 @@ class Problem:
     def estimator(self, name, epochs, members=1):
         counts = {"features": "counts", "offset": self.detector.read_noise**2 + 3 / 8}
         averaging = 0.999 if name == "flow matching" else 0.0
-        training = Training(epochs=epochs, patience=epochs, averaging=averaging)
+        muon = {"optimiser": "muon", "batch": 512, "learning_rate": 8e-3}
+        training = Training(epochs=epochs, patience=epochs, averaging=averaging, **muon)
         return Estimator(self.prior, DENSITIES[name](members=members, **counts), training, seed=2)
 
     def scores(self, posteriors):
@@ -88,19 +89,15 @@ class Problem:
 
 
 def amortised(problem, name, simulations, passes):
-    """The network's draws and the refined ones, per observation; with their effective sizes."""
+    """The posterior of one network."""
     rng = np.random.default_rng(3)
     if simulations == "online":
         epochs = max(1, passes // ONLINE)
-        posterior = problem.estimator(name, epochs).fit_online(problem.noisy, ONLINE)
-    else:
-        theta = problem.prior.sample(simulations, rng)
-        profiles = problem.simulate(theta, rng)
-        epochs = max(1, min(60, passes // simulations))
-        posterior = problem.estimator(name, epochs).fit(theta, profiles, problem.detector.observe)
-    draws = list(posterior.sample(problem.x, DRAWS, 1))
-    refined = [refine(problem, posterior, x) for x in problem.x]
-    return draws, refined
+        return problem.estimator(name, epochs).fit_online(problem.noisy, ONLINE)
+    theta = problem.prior.sample(simulations, rng)
+    profiles = problem.simulate(theta, rng)
+    epochs = max(1, min(60, passes // simulations))
+    return problem.estimator(name, epochs).fit(theta, profiles, problem.detector.observe)
 
 
 def refine(problem, posterior, x):
@@ -124,25 +121,34 @@ def sequential(problem, name, simulations, x_o, passes):
     return state.posterior.sample(x_o, DRAWS, 1)
 
 
-def rows(problem, budgets, count, passes):
-    """One row after the other: what, simulations, scores, seconds."""
-    for name in DENSITIES:
+def rows(problem, budgets, a):
+    """One row after the other: what, simulations, scores, seconds of training or refining."""
+    for name in a.density or DENSITIES:
         for simulations in (*budgets, "online"):
             start = time.perf_counter()
-            draws, refined = amortised(problem, name, simulations, passes)
+            posterior = amortised(problem, name, simulations, a.passes)
             seconds = time.perf_counter() - start
-            yield name, simulations, problem.scores(draws), seconds
-            yield f"{name}, refined", simulations, problem.scores(refined), seconds
-    for name in SEQUENTIAL if count else ():
+            yield name, simulations, problem.scores(posterior.sample(problem.x, DRAWS, 1)), seconds
+            if a.refined:
+                start = time.perf_counter()
+                refined = [refine(problem, posterior, x) for x in problem.x[: a.refined]]
+                seconds = time.perf_counter() - start
+                yield f"{name}, refined", simulations, problem.scores(refined), seconds
+    for name in SEQUENTIAL if a.sequential else ():
         for simulations in budgets:
             start = time.perf_counter()
-            draws = [sequential(problem, name, simulations, x, passes) for x in problem.x[:count]]
+            draws = [
+                sequential(problem, name, simulations, x, a.passes)
+                for x in problem.x[: a.sequential]
+            ]
             yield f"SNPE-C, {name}", simulations, problem.scores(draws), time.perf_counter() - start
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--observations", type=int, default=20)
+    parser.add_argument("--density", choices=DENSITIES, action="append", help="default: all")
+    parser.add_argument("--refined", type=int, default=20, help="observations that are refined")
     parser.add_argument("--sequential", type=int, default=20, help="observations of SNPE-C")
     parser.add_argument("--simulations", type=int, action="append", help="default: 5000, 20000")
     parser.add_argument("--passes", type=int, default=1_000_000, help="pairs shown to a network")
@@ -154,7 +160,7 @@ def main():
     if not a.json:
         print("posterior               simulations  C2ST (s.e.) of observations       seconds")
     budgets = a.simulations or (5000, 20_000)
-    for what, simulations, scores, seconds in rows(problem, budgets, a.sequential, a.passes):
+    for what, simulations, scores, seconds in rows(problem, budgets, a):
         mean = float(np.mean(scores)) if scores else float("nan")
         error = float(np.std(scores, ddof=1) / np.sqrt(len(scores))) if len(scores) > 1 else 0.0
         if a.json:
