@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={os.cpu_count()}")
@@ -33,7 +34,16 @@ DRAWS = 2000
 ROUNDS = 4
 MOVES = 40
 ONLINE = 20_000  # simulations in each of the online epochs
-DENSITIES = {"cINN": deep, "NSF": nsf, "RNADE": rnade, "flow matching": flow_matching}
+DENSITIES = {
+    "cINN": deep,
+    "NSF": nsf,
+    "RNADE": rnade,
+    "flow matching": flow_matching,
+    "large RNADE": partial(
+        rnade, widths=(512, 512), embedding={"widths": (512, 256)}, components=10
+    ),
+}
+SMALL = ("cINN", "NSF", "RNADE", "flow matching")
 SEQUENTIAL = ("cINN", "NSF")
 
 
@@ -123,8 +133,8 @@ def sequential(problem, name, simulations, x_o, passes):
 
 def rows(problem, budgets, a):
     """One row after the other: what, simulations, scores, seconds of training or refining."""
-    for name in a.density or DENSITIES:
-        for simulations in (*budgets, "online"):
+    for name in a.density or SMALL:
+        for simulations in budgets:
             start = time.perf_counter()
             posterior = amortised(problem, name, simulations, a.passes)
             seconds = time.perf_counter() - start
@@ -135,7 +145,7 @@ def rows(problem, budgets, a):
                 seconds = time.perf_counter() - start
                 yield f"{name}, refined", simulations, problem.scores(refined), seconds
     for name in SEQUENTIAL if a.sequential else ():
-        for simulations in budgets:
+        for simulations in [one for one in budgets if one != "online"]:
             start = time.perf_counter()
             draws = [
                 sequential(problem, name, simulations, x, a.passes)
@@ -147,10 +157,17 @@ def rows(problem, budgets, a):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--observations", type=int, default=20)
-    parser.add_argument("--density", choices=DENSITIES, action="append", help="default: all")
+    parser.add_argument(
+        "--density", choices=DENSITIES, action="append", help="default: all but the large one"
+    )
     parser.add_argument("--refined", type=int, default=20, help="observations that are refined")
     parser.add_argument("--sequential", type=int, default=20, help="observations of SNPE-C")
-    parser.add_argument("--simulations", type=int, action="append", help="default: 5000, 20000")
+    parser.add_argument(
+        "--simulations",
+        type=lambda text: text if text == "online" else int(text),
+        action="append",
+        help="or online; default: 5000, 20000, online",
+    )
     parser.add_argument("--passes", type=int, default=1_000_000, help="pairs shown to a network")
     parser.add_argument("--draws", type=int, default=DRAWS, help="that a classifier sees; <= 2000")
     parser.add_argument("--cache", type=Path, default=Path("out/ue112-exact"))
@@ -159,7 +176,7 @@ def main():
     problem = Problem(a.observations, a.cache, a.draws)
     if not a.json:
         print("posterior               simulations  C2ST (s.e.) of observations       seconds")
-    budgets = a.simulations or (5000, 20_000)
+    budgets = a.simulations or (5000, 20_000, "online")
     for what, simulations, scores, seconds in rows(problem, budgets, a):
         mean = float(np.mean(scores)) if scores else float("nan")
         error = float(np.std(scores, ddof=1) / np.sqrt(len(scores))) if len(scores) > 1 else 0.0
