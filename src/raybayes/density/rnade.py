@@ -6,7 +6,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import erfinv, log_ndtr, ndtr, ndtri
+from jax.scipy.special import erf, erfinv, log_ndtr, ndtr, ndtri
 from jaxtyping import Array, Float, Key
 
 from raybayes.density.embeddings import Embedding
@@ -62,7 +62,7 @@ class Rnade(eqx.Module):
 
     def log_prob(self, z: Float[Array, " d"], x: Float[Array, " size"]) -> Float[Array, ""]:
         """log q(z | x) in nats."""
-        u = jax.scipy.special.erf(z / math.sqrt(2))
+        u = erf(z / math.sqrt(2))
         parts = self._parts(u, self.conditioner.context(self.embedding(x)))
         white = (u[:, None] - parts.means) * jnp.exp(-parts.log_sds)
         log_normal = -0.5 * white**2 - parts.log_sds - 0.5 * math.log(2 * math.pi)
