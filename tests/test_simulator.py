@@ -176,6 +176,17 @@ def test_a_beam_that_is_not_there_is_an_error():
         bad.profiles([[np.inf]])
 
 
+@pytest.mark.parametrize("mode", ["expected", "counting"])
+def test_no_settings_give_no_profiles(mode):
+    pitch = Simulator(
+        BEAMLINE, ("M1.rotationXerror",), ((-1,), (1,)), STUDY.detector, Tracing(mode=mode)
+    )
+    profiles, transmission = pitch.profiles(np.empty((0, 1)))
+    assert profiles.shape == (0, STUDY.detector.size) and transmission.shape == (0,)
+    with pytest.raises(InputError, match=r"must be \[n, 1\]"):
+        pitch.profiles(np.empty((0, 2)))
+
+
 def test_expected_and_counted_agree_where_mirrors_absorb():
     """A coated mirror: both kinds of profile lose the same intensity."""
     coated = {"reflectivityType": 1, "elementSubstrate": "Au", "grazingIncAngle": 5.0}

@@ -142,9 +142,9 @@ def compile_beamline(
 def _check_range(beamline: Beamline, walk: Walk, emission: Array) -> None:
     """Numbers too large for float64 end here, not as a NaN or an infinity in a result."""
     origins = np.stack([origin for _, origin in walk.frames], axis=1)
-    far = ~(np.abs(origins).max(axis=(0, 2)) < FAR)
+    far = ~(np.abs(origins).max(axis=(0, 2), initial=0) < FAR)
     rows = np.where(np.isinf(walk.rows), 0, walk.rows)  # a cutout without limits
-    bad = far | np.append(False, ~(np.abs(rows).max(axis=(0, 2)) < LARGEST))
+    bad = far | np.append(False, ~(np.abs(rows).max(axis=(0, 2), initial=0) < LARGEST))
     bad[0] |= not (np.abs(emission) < FAR).all()
     for element, is_bad in zip(beamline.elements, bad, strict=True):
         if is_bad:
