@@ -335,7 +335,7 @@ def test_muon_takes_the_matrices_of_every_layer():
         _matrices(alone), is_leaf=lambda m: m is None or isinstance(m, MuonDimensionNumbers)
     )
     taken = [a.shape for a, mark in zip(weights, marks, strict=True) if mark is not None]
-    # Of the embedding its first matrix, of the four layers what reads the context.
+    # Of the embedding its second matrix, of the four layers what reads the context.
     assert sorted(taken) == [(4, 32, 16), (16, 32)]
 
 
