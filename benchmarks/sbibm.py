@@ -27,7 +27,6 @@ from pathlib import Path
 os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={os.cpu_count()}")
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from raybayes import Estimator, Training, reference_posterior
 from raybayes.density import maf_nsf
@@ -135,9 +134,7 @@ def refined(task, posterior, x):
 
 def scores(references, posteriors):
     """C2ST of each pair of samples."""
-    pairs = zip(references, posteriors, strict=True)
-    tests = Parallel(os.cpu_count())(delayed(c2st)(a, b) for a, b in pairs)
-    return [float(test.accuracy) for test in tests]
+    return [c2st(*pair).accuracy for pair in zip(references, posteriors, strict=True)]
 
 
 def run(name, simulations, a):

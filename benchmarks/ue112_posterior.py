@@ -21,7 +21,6 @@ from pathlib import Path
 os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={os.cpu_count()}")
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from raybayes import Estimator, Training, read_study, reference_posterior
 from raybayes.density import deep, flow_matching, nsf, rnade
@@ -94,8 +93,7 @@ class Problem:
         pairs = [
             (exact[: self.draws], own[: self.draws]) for exact, own in pairs if own is not None
         ]
-        tests = Parallel(os.cpu_count())(delayed(c2st)(*pair) for pair in pairs)
-        return [float(test.accuracy) for test in tests]
+        return [c2st(*pair).accuracy for pair in pairs]
 
 
 def amortised(problem, name, simulations, passes):

@@ -265,10 +265,13 @@ def test_help_loads_nothing_heavy(arguments):
 
 @pytest.mark.slow
 def test_ue112_is_calibrated(tmp_path):
-    """A shortened run of the shipped study: ranks of all six parameters are uniform."""
+    """A shortened run of the shipped study: ranks of all six parameters are uniform.
+
+    Half as many simulations are too few: p of some parameter is below .004 for most seeds.
+    """
     study, beamline = read_study("ue112")
-    training = study.training.model_copy(update={"epochs": 15})
-    study = study.model_copy(update={"simulations": 15_000, "training": training})
+    training = study.training.model_copy(update={"epochs": 16})
+    study = study.model_copy(update={"simulations": 30_000, "training": training})
     run = Run(study, beamline, tmp_path)
     posterior, _ = run.train(run.simulate(), lambda state: None)
     checks = run.check(posterior)
