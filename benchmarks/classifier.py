@@ -3,8 +3,8 @@
     ./run python benchmarks/classifier.py
     ./run python benchmarks/classifier.py --d 10 --draws 10000
 
-Two laws that differ a little (where a classifier trains longest), each with one process: accuracy
-over --seeds pairs of samples, and seconds. scikit-learn's folds run in as many processes as cores.
+Two laws that differ a little, where a classifier trains longest: accuracy and seconds for each of
+--seeds pairs of samples. Ours trains a fold in each thread, scikit-learn a fold on each core.
 """
 
 import argparse

@@ -109,13 +109,13 @@ def amortised(problem, name, simulations, passes):
 
 
 def refine(problem, posterior, x):
-    """DRAWS draws, weighed and moved by the exact likelihood; None where none could be weighed."""
+    """Draws, weighed and moved by the exact likelihood; None where none could be weighed."""
     likelihood = problem.simulator.log_likelihood(x)
     try:
         found = posterior.refine(x, likelihood, 10 * DRAWS)
     except InputError:
         return None
-    return posterior.moved(found, likelihood, DRAWS, MOVES).theta
+    return posterior.moved(found, likelihood, problem.draws, MOVES).theta
 
 
 def sequential(problem, name, simulations, x_o, passes):
