@@ -86,7 +86,7 @@ def test_refine(finished, tmp_path):
     assert json.loads(twins.stdout)["accepted"] == 0
     page = (tmp_path / "r" / "report.html").read_text()
     assert f"{found['ess']:.0f} of 4000 draws" in page and page.count("base64,") == 3
-    table = command("refine", out, path, "-n", 1000)
+    table = command("refine", out, path, "-n", 1000, "--moves", 1)
     assert "by the exact likelihood" in table.stdout and "log evidence" in table.stdout
     assert (out / "refined" / path.name / "result.nxs").exists()
 
@@ -111,7 +111,7 @@ def test_a_network_too_narrow_is_said(finished, monkeypatch):
         return draws.mean(axis=0) + 0.2 * (draws - draws.mean(axis=0))
 
     monkeypatch.setattr(Posterior, "sample", narrow)
-    result = command("refine", out, path, "-n", 1000)
+    result = command("refine", out, path, "-n", 1000, "--moves", 0)
     assert result.exit_code == 0, result.output
     assert "too narrow here to be corrected" in result.stdout
 

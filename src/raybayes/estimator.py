@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -197,9 +196,8 @@ class Estimator:
         identity: str,
     ) -> list[Any]:
         """The networks with embeddings that were fitted by themselves."""
-        keys = jax.random.split(jax.random.key(self.seed), len(networks))
-        pairs = zip(networks, keys, strict=True)
-        heads = [plan.head(network, self.prior.dim, key) for network, key in pairs]
+        rng = np.random.default_rng(self.seed)
+        heads = [plan.head(network, self.prior.dim, rng) for network in networks]
         training = self.training.model_copy(update={"epochs": plan.epochs, "patience": plan.epochs})
         fitted = trainer(heads, training).fit(checkpoint, identity).members
         return [

@@ -159,7 +159,7 @@ class Trainer(Generic[Q]):
 
     def init(self) -> State:
         params = self._spread(eqx.filter(self._stacked, self._filter))
-        moments = jax.vmap(self.optimiser.init)(params)
+        moments = jax.jit(jax.vmap(self.optimiser.init))(params)
         none = np.zeros(len(self.members), np.int32)
         return State(params, moments, params, params, self._validate(params), none)
 
@@ -343,7 +343,8 @@ def _matrices(params: Any) -> Any:
     return jax.tree.map(one, params)
 
 
-def _where(better: NDArray[np.bool_], new: Any, old: Any) -> Any:
+@jax.jit
+def _where(better: jax.Array, new: Any, old: Any) -> Any:
     """Trees with a leading axis of members: the new one where it is better."""
 
     def choose(a: jax.Array, b: jax.Array) -> jax.Array:

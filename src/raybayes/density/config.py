@@ -1,12 +1,13 @@
 """Architectures as data, and the densities they build."""
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from raybayes.density.embeddings import Convolution, Embedding, Features, Kind, Residual, Set
@@ -44,8 +45,8 @@ class MLPConfig(_Config):
     widths: tuple[int, ...] = Field((256, 128), min_length=1)
     activation: Activation = "silu"
 
-    def build(self, size: int, key: Key[Array, ""]) -> tuple[Embedding, int]:
-        return MLP((size, *self.widths), self.activation, key), self.widths[-1]
+    def build(self, size: int, rng: np.random.Generator) -> tuple[Embedding, int]:
+        return MLP((size, *self.widths), self.activation, rng), self.widths[-1]
 
 
 class ResidualConfig(_Config):
@@ -56,8 +57,8 @@ class ResidualConfig(_Config):
     blocks: int = Field(2, gt=0)
     activation: Activation = "silu"
 
-    def build(self, size: int, key: Key[Array, ""]) -> tuple[Embedding, int]:
-        return Residual(size, self.width, self.blocks, self.activation, key), self.width
+    def build(self, size: int, rng: np.random.Generator) -> tuple[Embedding, int]:
+        return Residual(size, self.width, self.blocks, self.activation, rng), self.width
 
 
 class ConvolutionConfig(_Config):
@@ -70,14 +71,14 @@ class ConvolutionConfig(_Config):
     width: int = Field(128, gt=0)
     activation: Activation = "silu"
 
-    def build(self, size: int, key: Key[Array, ""]) -> tuple[Embedding, int]:
+    def build(self, size: int, rng: np.random.Generator) -> tuple[Embedding, int]:
         if math.prod(self.shape) != size:
             raise InputError(
                 f"embedding: shape {list(self.shape)} holds {math.prod(self.shape)} numbers, but "
                 f"an observation has {size}"
             )
         built = Convolution(
-            self.shape, self.channels, self.kernel, self.width, self.activation, key
+            self.shape, self.channels, self.kernel, self.width, self.activation, rng
         )
         return built, self.width
 
@@ -90,12 +91,11 @@ class SetConfig(_Config):
     widths: tuple[int, ...] = Field((128, 64), min_length=1)
     activation: Activation = "silu"
 
-    def build(self, size: int, key: Key[Array, ""]) -> tuple[Embedding, int]:
+    def build(self, size: int, rng: np.random.Generator) -> tuple[Embedding, int]:
         if size % self.items:
             raise InputError(f"embedding: {size} numbers do not divide into {self.items} items")
-        first, second = jax.random.split(key)
-        each = MLP((size // self.items, *self.widths), self.activation, first)
-        together = MLP((self.widths[-1], *self.widths), self.activation, second)
+        each = MLP((size // self.items, *self.widths), self.activation, rng)
+        together = MLP((self.widths[-1], *self.widths), self.activation, rng)
         return Set(each, together, self.items), self.widths[-1]
 
 
@@ -137,28 +137,27 @@ class FlowConfig(_DensityConfig):
 
     def build(self, dim: int, size: int, seed: int) -> Flow:
         """A new flow on R^dim; its weights and fixed mixings follow from the seed."""
-        first, *keys = jax.random.split(jax.random.key(seed), 1 + self.layers)
-        embedding, context = self.embedding.build(size, first)
         rng = np.random.default_rng(seed)
+        embedding, context = self.embedding.build(size, rng)
         layers = [
             Layer(
                 self._mixing(dim, rng),
                 ActNorm(dim) if self.actnorm else None,
-                self._step(dim, context, key),
+                self._step(dim, context, rng),
             )
-            for key in keys
+            for _ in range(self.layers)
         ]
         return Flow(embedding, stack(layers), dim)
 
-    def _step(self, dim: int, context: int, key: Key[Array, ""]) -> Step:
+    def _step(self, dim: int, context: int, rng: np.random.Generator) -> Step:
         transform = self._transform()
         if self.structure == "autoregressive":
             outputs = dim * transform.parameters
-            net = Conditioner(dim, context, self.widths, outputs, self.activation, key)
+            net = Conditioner(dim, context, self.widths, outputs, self.activation, rng)
             return Autoregressive(net, transform, dim)
         changed = -(-dim // 2)
         outputs = changed * transform.parameters
-        net = Conditioner(dim - changed, context, self.widths, outputs, self.activation, key)
+        net = Conditioner(dim - changed, context, self.widths, outputs, self.activation, rng)
         return Coupling(net, transform, changed)
 
     def _transform(self) -> Transform:
@@ -184,10 +183,10 @@ class MixtureConfig(_DensityConfig):
     activation: Activation = "silu"
 
     def build(self, dim: int, size: int, seed: int) -> Mixture:
-        first, second = jax.random.split(jax.random.key(seed))
-        embedding, context = self.embedding.build(size, first)
+        rng = np.random.default_rng(seed)
+        embedding, context = self.embedding.build(size, rng)
         outputs = Mixture.outputs(dim, self.components)
-        head = MLP((context, *self.widths, outputs), self.activation, second)
+        head = MLP((context, *self.widths, outputs), self.activation, rng)
         return Mixture(embedding, head, dim, self.components)
 
 
@@ -200,11 +199,12 @@ class RnadeConfig(_DensityConfig):
     activation: Activation = "silu"
 
     def build(self, dim: int, size: int, seed: int) -> Rnade:
-        first, second = jax.random.split(jax.random.key(seed))
-        embedding, context = self.embedding.build(size, first)
+        rng = np.random.default_rng(seed)
+        embedding, context = self.embedding.build(size, rng)
         outputs = Rnade.outputs(dim, self.components)
-        net = Conditioner(dim, context, self.widths, outputs, self.activation, second)
-        return Rnade(embedding, net, jnp.zeros((dim, dim)), dim, self.components)
+        net = Conditioner(dim, context, self.widths, outputs, self.activation, rng)
+        order, slopes = Orthogonal(np.eye(dim)), np.zeros((dim, dim), np.float32)
+        return Rnade(order, embedding, net, jnp.asarray(slopes), dim, self.components)
 
 
 class MatchingConfig(_DensityConfig):
@@ -216,10 +216,10 @@ class MatchingConfig(_DensityConfig):
     power: float = Field(0.0, gt=-1, description="t ~ t^(1 / (1 + power)); large: uniform")
 
     def build(self, dim: int, size: int, seed: int) -> Matching:
-        first, second = jax.random.split(jax.random.key(seed))
-        embedding, context = self.embedding.build(size, first)
+        rng = np.random.default_rng(seed)
+        embedding, context = self.embedding.build(size, rng)
         seen = dim + 1 + 2 * WAVES
-        velocity = Conditioner(seen, context, self.widths, dim, self.activation, second)
+        velocity = Conditioner(seen, context, self.widths, dim, self.activation, rng)
         return Matching(embedding, velocity, dim, self.power)
 
 
@@ -278,21 +278,30 @@ def members(
     items = getattr(config.embedding, "items", 1)  # those of a set share one scale
     rows = x.reshape(n * items, -1) if size % items == 0 else x
     one = Features(rows.shape[1], config.features, config.offset).fitted(rows)
-    features = jax.tree.map(lambda a: jnp.tile(a, size // a.size), one)
-    f = jax.vmap(features)(jnp.asarray(x, jnp.float32))
+    features = jax.tree.map(lambda a: jnp.asarray(np.tile(a, size // a.size)), one)
+    f = np.asarray(_each(features, x))
     linear = config.start == "linear"
-    regression = regressed(z, np.asarray(f), items) if linear else unit(dim, size)
-    residual = jax.vmap(regression.residual)(jnp.asarray(z, jnp.float32), f)
+    regression = regressed(z, f, items) if linear else unit(dim, size)
+    residual = _each(regression.residual, z, f)
     built = []
     for each in np.random.SeedSequence(seed).generate_state(config.members):
         density = config.build(dim, size, int(each))
         if isinstance(density, Flow):
-            density = density.initialised(residual, f)
+            density = density.initialised(residual, jnp.asarray(f))
+        elif isinstance(density, Rnade):
+            rest = regressed(np.asarray(residual), f, items)
+            density = density.ordered(rest.covariance)
         built.append(Standardised(features, regression, density))
     return list(built)
 
 
 def skeleton(config: DensityConfig, dim: int, size: int) -> Density:
     """A density of the right structure with wrong numbers, to be filled from a file."""
-    built = members(config, np.zeros((2, dim)), np.zeros((2, size)), 0)
-    return built[0] if len(built) == 1 else Ensemble(stack(built), len(built))
+    features = Features(size, config.features, config.offset)
+    one = Standardised(features, unit(dim, size), config.build(dim, size, 0))
+    return one if config.members == 1 else Ensemble(stack([one] * config.members), config.members)
+
+
+def _each(function: Callable[..., Array], *rows: np.ndarray) -> Array:
+    """Of every row; compiled, since single operations would be one by one."""
+    return jax.jit(jax.vmap(function))(*(np.asarray(a, np.float32) for a in rows))

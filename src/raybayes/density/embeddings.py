@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 from scipy.stats import skew
 
 from raybayes.density.networks import MLP, Dense
@@ -35,15 +35,16 @@ class Features(Constants):
     kind: Kind = eqx.field(static=True)
 
     def __init__(self, size: int, kind: Kind, offset: float = 0.0) -> None:
-        zeros, ones = jnp.zeros(size), jnp.ones(size)
-        self.mean, self.scale, self.shift = zeros, ones, jnp.full(size, offset)
+        zeros, ones, shift = (jnp.asarray(np.full(size, a, np.float32)) for a in (0, 1, offset))
+        self.mean, self.scale, self.shift = zeros, ones, shift
         self.root, self.log = zeros, zeros
         self.kind = kind
 
     def fitted(self, x: Float[np.ndarray, "n size"]) -> "Features":
         """A copy that standardises these x; an entry that never varies keeps the scale 1."""
         chosen = self._least_skewed(np.asarray(x, np.float64)) if self.kind == "auto" else self
-        raw = np.asarray(jax.vmap(chosen._raw)(jnp.asarray(x, jnp.float32)), np.float64)
+        rows = jnp.asarray(np.asarray(x, np.float32))
+        raw = np.asarray(jax.jit(jax.vmap(chosen._raw))(rows), np.float64)
         mean, scale = raw.mean(axis=0), raw.std(axis=0)
         if self.kind == "counts":
             scale = np.full_like(scale, math.sqrt((scale**2).mean()))
@@ -97,11 +98,10 @@ class Residual(eqx.Module):
     activation: str = eqx.field(static=True)
 
     def __init__(
-        self, size: int, width: int, blocks: int, activation: str, key: Key[Array, ""]
+        self, size: int, width: int, blocks: int, activation: str, rng: np.random.Generator
     ) -> None:
-        first, *keys = jax.random.split(key, 1 + blocks)
-        self.first = Dense(size, width, first)
-        self.blocks = tuple(MLP((width, width, width), activation, k) for k in keys)
+        self.first = Dense(size, width, rng)
+        self.blocks = tuple(MLP((width, width, width), activation, rng) for _ in range(blocks))
         self.activation = activation
 
     def __call__(self, features: Float[Array, " size"]) -> Float[Array, " width"]:
@@ -130,17 +130,16 @@ class Convolution(eqx.Module):
 
     def __init__(
         self, shape: tuple[int, ...], channels: tuple[int, ...], kernel: int, width: int,
-        activation: str, key: Key[Array, ""],
+        activation: str, rng: np.random.Generator,
     ) -> None:  # fmt: skip
-        final, *keys = jax.random.split(key, 1 + len(channels))
-        pairs = zip((shape[0], *channels[:-1]), channels, keys, strict=True)
+        pairs = itertools.pairwise((shape[0], *channels))
         patch = kernel ** (len(shape) - 1)
-        self.layers = tuple(Dense(a * patch, b, k) for a, b, k in pairs)
+        self.layers = tuple(Dense(a * patch, b, rng) for a, b in pairs)
         self.shape, self.kernel, self.activation = shape, kernel, activation
         sides = shape[1:]
         for _ in channels:
             sides = self._halved(sides)
-        self.last = Dense(channels[-1] * math.prod(sides), width, final)
+        self.last = Dense(channels[-1] * math.prod(sides), width, rng)
 
     def _halved(self, sides: tuple[int, ...]) -> tuple[int, ...]:
         """What a stride of 2 leaves of each axis, with half a kernel of padding."""

@@ -5,13 +5,14 @@ so that it is computed once when many z are drawn or judged for one x.
 """
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Protocol
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from raybayes.density.mixing import ActNorm, Mixing
 from raybayes.density.networks import Dense
@@ -31,15 +32,14 @@ class Conditioner(eqx.Module):
 
     def __init__(
         self, known: int, context: int, widths: tuple[int, ...], outputs: int, activation: str,
-        key: Key[Array, ""],
+        rng: np.random.Generator,
     ) -> None:  # fmt: skip
-        first, last, *keys = jax.random.split(key, 1 + len(widths))
-        whole = Dense(known + context, widths[0], first)
-        self.known = whole.weight[:, :known]
-        self.context = eqx.tree_at(lambda dense: dense.weight, whole, whole.weight[:, known:])
-        pairs = zip(widths[:-1], widths[1:], keys, strict=True)
-        self.hidden = tuple(Dense(a, b, k) for a, b, k in pairs)
-        self.last = Dense(widths[-1], outputs, last, START)
+        whole = Dense(known + context, widths[0], rng)
+        seen, rest = np.split(np.asarray(whole.weight), [known], axis=1)
+        self.known = jnp.asarray(seen)
+        self.context = eqx.tree_at(lambda dense: dense.weight, whole, jnp.asarray(rest))
+        self.hidden = tuple(Dense(a, b, rng) for a, b in pairwise(widths))
+        self.last = Dense(widths[-1], outputs, rng, START)
         self.activation = activation
 
     def __call__(

@@ -58,7 +58,7 @@ class LU(eqx.Module):
         packed = np.tril(lower, -1) + np.triu(upper, 1)
         self.packed = jnp.asarray(packed, jnp.float32)
         self.log_diagonal = jnp.asarray(np.log(np.abs(diagonal)), jnp.float32)
-        self.shift = jnp.zeros(len(start))
+        self.shift = jnp.asarray(np.zeros(len(start), np.float32))
 
     def _factors(self) -> tuple[Float[Array, "d d"], Float[Array, "d d"]]:
         lower = jnp.tril(self.packed, -1) + jnp.eye(len(self.shift), dtype=self.packed.dtype)

@@ -1,15 +1,17 @@
-"""Plain networks: dense layers, and the embeddings of x.
+"""Plain networks, one observation at a time; `jax.vmap` at the border.
 
-One observation at a time; `jax.vmap` at the border.
+New weights are drawn by NumPy: JAX would compile a program for every shape.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+import numpy as np
+from jaxtyping import Array, Float
 
 
 class Dense(eqx.Module):
@@ -18,11 +20,12 @@ class Dense(eqx.Module):
     weight: Float[Array, "out in"]
     bias: Float[Array, " out"]
 
-    def __init__(self, n_in: int, n_out: int, key: Key[Array, ""], scale: float = 1.0) -> None:
+    def __init__(self, n_in: int, n_out: int, rng: np.random.Generator, scale: float = 1.0) -> None:
         """Weights of variance 2 scale^2 / n_in, for layers that rectify."""
         spread = scale * math.sqrt(2.0 / max(n_in, 1))
-        self.weight = spread * jax.random.normal(key, (n_out, n_in))
-        self.bias = jnp.zeros(n_out)
+        weight = spread * rng.standard_normal((n_out, n_in))
+        self.weight = jnp.asarray(weight, jnp.float32)
+        self.bias = jnp.asarray(np.zeros(n_out, np.float32))
 
     def __call__(self, x: Float[Array, " in"]) -> Float[Array, " out"]:
         return self.weight @ x + self.bias
@@ -34,10 +37,9 @@ class MLP(eqx.Module):
     layers: tuple[Dense, ...]
     activation: str = eqx.field(static=True)
 
-    def __init__(self, sizes: Sequence[int], activation: str, key: Key[Array, ""]) -> None:
-        keys = jax.random.split(key, len(sizes) - 1)
-        pairs = zip(sizes[:-1], sizes[1:], keys, strict=True)
-        self.layers = tuple(Dense(a, b, k) for a, b, k in pairs)
+    def __init__(self, sizes: Sequence[int], activation: str, rng: np.random.Generator) -> None:
+        pairs = itertools.pairwise(sizes)
+        self.layers = tuple(Dense(a, b, rng) for a, b in pairs)
         self.activation = activation
 
     def __call__(self, x: Float[Array, " in"]) -> Float[Array, " out"]:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,12 +24,12 @@ class Pretraining(BaseModel):
     epochs: int = Field(10, gt=0)
     frozen: bool = Field(True, description="or tuned further with the density")
 
-    def head(self, network: Any, dim: int, key: Key[Array, ""]) -> "Head":
+    def head(self, network: Any, dim: int, rng: np.random.Generator) -> "Head":
         """For the embedding of a `Standardised` density."""
         embedding = network.density.embedding
         context = jax.eval_shape(embedding, network.features.mean).shape[0]
         outputs = dim if self.target == "regression" else dim * self.bins
-        return Head(network.features, embedding, Dense(context, outputs, key), dim)
+        return Head(network.features, embedding, Dense(context, outputs, rng), dim)
 
 
 class Head(eqx.Module):

@@ -6,11 +6,13 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import erf, erfinv, log_ndtr, ndtr, ndtri
 from jaxtyping import Array, Float, Key
 
 from raybayes.density.embeddings import Embedding
 from raybayes.density.layers import Conditioner, made
+from raybayes.density.mixing import Orthogonal
 
 SHARPEST, WIDEST = -9.0, 2.0  # log sd of a component; the box is two wide
 START = -1.0  # log sd of a new network's components
@@ -36,9 +38,10 @@ class Rnade(eqx.Module):
     also linear in these. Where the prior is a box, u is theta scaled to [-1, 1]: an observation
     that tells a combination of parameters far better than each of them, as a beam's position
     does, leaves a thin sheet that is flat in u and a curved one in z, and what the last
-    coordinate follows is linear there.
+    coordinate follows is linear there. u is taken in `order`.
     """
 
+    order: Orthogonal  # a permutation
     embedding: Embedding
     conditioner: Conditioner
     slopes: Float[Array, "d d"]
@@ -49,6 +52,13 @@ class Rnade(eqx.Module):
     def outputs(dim: int, components: int) -> int:
         """What the conditioner must give."""
         return 3 * components * dim
+
+    def ordered(self, covariance: Float[np.ndarray, "d d"]) -> "Rnade":
+        """A copy that takes last what the other coordinates tell best, given this covariance.
+
+        So what is curved or of two modes is described before the sheet, not integrated over it.
+        """
+        return eqx.tree_at(lambda own: own.order, self, Orthogonal(tied_last(covariance)))
 
     def _parts(self, u: Float[Array, " d"], h: Float[Array, " width"]) -> Components:
         masks = made(self.dim, h.shape[0], 3 * self.components)
@@ -62,13 +72,13 @@ class Rnade(eqx.Module):
 
     def log_prob(self, z: Float[Array, " d"], x: Float[Array, " size"]) -> Float[Array, ""]:
         """log q(z | x) in nats."""
-        u = erf(z / math.sqrt(2))
+        u, _ = self.order.forward(erf(z / math.sqrt(2)))
         parts = self._parts(u, self.conditioner.context(self.embedding(x)))
         white = (u[:, None] - parts.means) * jnp.exp(-parts.log_sds)
         log_normal = -0.5 * white**2 - parts.log_sds - 0.5 * math.log(2 * math.pi)
         each = parts.log_weights + log_normal - _log_mass(*parts.ends())
         log_slopes = 0.5 * math.log(2 / math.pi) - 0.5 * z**2  # log du/dz
-        return (jax.nn.logsumexp(each, axis=1) + log_slopes).sum()
+        return jax.nn.logsumexp(each, axis=1).sum() + log_slopes.sum()
 
     def sample(self, x: Float[Array, " size"], key: Key[Array, ""], n: int) -> Float[Array, "n d"]:
         """n draws of z given one x; the network runs d times for each, x is embedded once."""
@@ -93,13 +103,22 @@ class Rnade(eqx.Module):
             return jnp.clip(of(parts.means) + jnp.exp(of(parts.log_sds)) * place, -LAST, LAST)
 
         u = jax.lax.fori_loop(0, self.dim, one_more, jnp.zeros(self.dim))
-        return math.sqrt(2) * erfinv(u)
+        return math.sqrt(2) * erfinv(self.order.inverse(u))
 
     def loss(
         self, z: Float[Array, " d"], x: Float[Array, " size"], key: Key[Array, ""]
     ) -> Float[Array, ""]:
         """-log q(z | x)."""
         return -self.log_prob(z, x)
+
+
+def tied_last(covariance: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d d"]:
+    """The permutation by rising multiple correlation of each coordinate with all others.
+
+    R_j^2 = 1 - 1 / (S_jj (S^-1)_jj); ties, to a hundredth, stay in their order.
+    """
+    independent = 1 / (np.diag(covariance) * np.diag(np.linalg.inv(covariance)))
+    return np.eye(len(covariance))[np.argsort(-np.round(independent, 2), kind="stable")]
 
 
 def _lower(low: Array, high: Array) -> tuple[Array, Array, Array]:

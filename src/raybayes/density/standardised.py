@@ -42,6 +42,12 @@ class Regression(Constants):
         self.inverse = jnp.asarray(np.linalg.inv(factor), jnp.float32)
         self.log_det = jnp.asarray(np.log(np.diag(factor)).sum(), jnp.float32)
 
+    @property
+    def covariance(self) -> Float[np.ndarray, "d d"]:
+        """Of z, given f."""
+        factor = np.asarray(self.factor, np.float64)
+        return factor @ factor.T
+
     def residual(self, z: Float[Array, " d"], f: Float[Array, " size"]) -> Float[Array, " d"]:
         return self.inverse @ (z - self.centre - self.gain @ f)
 

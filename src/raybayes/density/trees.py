@@ -26,12 +26,12 @@ def trainable(density: Any) -> Any:
 def stack(modules: Sequence[Any]) -> Any:
     """One module whose arrays have a leading axis, from several of one structure."""
     arrays, static = zip(*(eqx.partition(m, eqx.is_array) for m in modules), strict=True)
-    return eqx.combine(jax.tree.map(lambda *a: jnp.stack(a), *arrays), static[0])
+    return eqx.combine(jax.tree.map(lambda *a: jnp.asarray(np.stack(a)), *arrays), static[0])
 
 
 def part(stacked: Any, i: int) -> Any:
     """Module i of a stack."""
-    return jax.tree.map(lambda a: a[i] if eqx.is_array(a) else a, stacked)
+    return jax.tree.map(lambda a: jnp.asarray(np.asarray(a)[i]) if eqx.is_array(a) else a, stacked)
 
 
 def arrays_of(tree: Any) -> dict[str, NDArray]:
