@@ -341,8 +341,9 @@ def test_from_a_study_of_two_settings_to_its_files(two, tmp_path):
     page = (out / "report.html").read_text()
     assert "What the measurement tells" in page and "This page holds the trained network" in page
     assert "the same settings again" in page and (out / "image.png").exists()
-    for word, folder in (("infer", "i"), ("refine", "r")):
-        result = command(word, out, *files, "--to", tmp_path / folder, "--json")
+    few = ["-n", 1000, "--moves", 2]
+    for word, folder, more in (("infer", "i", []), ("refine", "r", few)):
+        result = command(word, out, *files, *more, "--to", tmp_path / folder, "--json")
         assert result.exit_code == 0, result.output
         found = json.loads(result.stdout)
         assert found["done"][-1].startswith("setting 2: screen at M4: Taken as they stand")
