@@ -1,21 +1,21 @@
 """UE112 PGM-1: how far is each posterior from the exact one? C2ST, mean over observations.
 
     ./run python benchmarks/ue112_posterior.py                       # everything: hours
-    ./run python benchmarks/ue112_posterior.py --density RNADE --refined 0 --sequential 0
+    ./run python benchmarks/ue112_posterior.py --posterior RNADE --refined 0 --simulations 20000
 
 The exact posterior of each observation is sampled with the exact likelihood (nested sampling, two
 runs that must agree). A classifier (sbibm's) tells --draws of its draws from as many of each
 posterior: 0.5 means that it cannot. Amortised networks are trained once per number of simulations,
 or online (no simulation seen twice); "refined" is the same network's draws, weighed by the exact
 likelihood and moved by it. SNPE-C trains anew for every observation, in ROUNDS rounds of equal
-size.
+size; there is none online.
 """
 
 import argparse
 import json
 import os
 import time
-from functools import partial
+from itertools import product
 from pathlib import Path
 
 os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={os.cpu_count()}")
@@ -38,19 +38,17 @@ DENSITIES = {
     "NSF": nsf,
     "RNADE": rnade,
     "flow matching": flow_matching,
-    "large RNADE": partial(
-        rnade, widths=(512, 512), embedding={"widths": (512, 256)}, components=10
-    ),
 }
-SMALL = tuple(name for name in DENSITIES if name != "large RNADE")
-SEQUENTIAL = ("cINN", "NSF")
+SEQUENTIAL = {f"SNPE-C with {name}": name for name in ("cINN", "NSF", "RNADE")}
+POSTERIORS = (*DENSITIES, *SEQUENTIAL)
+EMBEDDING = {"widths": (256, 256, 256, 256)}
 
 
 class Problem:
     """The study ue112, and exact posteriors of observations that no network has seen."""
 
     def __init__(self, observations, cache, draws):
-        self.draws = draws
+        self.draws, self.made = draws, {}
         self.study, beamline = read_study("ue112")
         self.prior, self.detector = self.study.prior, self.study.detector
         ends = (self.prior.low, self.prior.high)
@@ -78,14 +76,21 @@ class Problem:
         return self.simulator.profiles(theta, tuple(rng.integers(1 << 32, size=2)))[0]
 
     def noisy(self, theta, rng):
-        return self.detector.observe(self.simulate(theta, rng), rng)
+        """Profiles with noise. Networks of one seed train on the same ones, made once."""
+        key = theta.tobytes()
+        if key not in self.made:
+            self.made[key] = self.detector.observe(self.simulate(theta, rng), rng)
+        return self.made[key]
 
-    def estimator(self, name, epochs, members=1):
+    def estimator(self, name, epochs, simulations):
+        """One network; the fewer simulations it sees, the shorter its weights are kept."""
         counts = {"features": "counts", "offset": self.detector.read_noise**2 + 3 / 8}
         averaging = 0.999 if name == "flow matching" else 0.0
         muon = {"optimiser": "muon", "batch": 512, "learning_rate": 8e-3}
+        muon |= {"weight_decay": 1e-4 if simulations == "online" else 1e7 / simulations**2}
         training = Training(epochs=epochs, patience=epochs, averaging=averaging, **muon)
-        return Estimator(self.prior, DENSITIES[name](members=members, **counts), training, seed=2)
+        density = DENSITIES[name](embedding=EMBEDDING, **counts)
+        return Estimator(self.prior, density, training, seed=2)
 
     def scores(self, posteriors):
         """C2ST of each observation, from its posterior's draws; None: there are no draws."""
@@ -101,11 +106,12 @@ def amortised(problem, name, simulations, passes):
     rng = np.random.default_rng(3)
     if simulations == "online":
         epochs = max(1, passes // ONLINE)
-        return problem.estimator(name, epochs).fit_online(problem.noisy, ONLINE)
+        return problem.estimator(name, epochs, simulations).fit_online(problem.noisy, ONLINE)
     theta = problem.prior.sample(simulations, rng)
     profiles = problem.simulate(theta, rng)
     epochs = max(1, min(60, passes // simulations))
-    return problem.estimator(name, epochs).fit(theta, profiles, problem.detector.observe)
+    fitter = problem.estimator(name, epochs, simulations)
+    return fitter.fit(theta, profiles, problem.detector.observe)
 
 
 def refine(problem, posterior, x):
@@ -120,9 +126,8 @@ def refine(problem, posterior, x):
 
 def sequential(problem, name, simulations, x_o, passes):
     epochs = max(1, min(30, 2 * passes // (simulations * (ROUNDS + 1))))
-    task = Sequential(
-        problem.estimator(name, epochs), x_o, problem.simulate, snpe_c(), problem.detector.observe
-    )
+    fitter = problem.estimator(name, epochs, simulations)
+    task = Sequential(fitter, x_o, problem.simulate, snpe_c(), problem.detector.observe)
     state = task.init()
     for _ in range(ROUNDS):
         state = task.step(state, simulations // ROUNDS)
@@ -131,33 +136,29 @@ def sequential(problem, name, simulations, x_o, passes):
 
 def rows(problem, budgets, a):
     """One row after the other: what, simulations, scores, seconds of training or refining."""
-    for name in a.density or SMALL:
-        for simulations in budgets:
+    for name, simulations in product(a.posterior or POSTERIORS, budgets):
+        start = time.perf_counter()
+        if name in SEQUENTIAL:
+            if simulations == "online":
+                continue
+            own = (SEQUENTIAL[name], simulations)
+            draws = [sequential(problem, *own, x, a.passes) for x in problem.x[: a.sequential]]
+            yield name, simulations, problem.scores(draws), time.perf_counter() - start
+            continue
+        posterior = amortised(problem, name, simulations, a.passes)
+        seconds = time.perf_counter() - start
+        yield name, simulations, problem.scores(posterior.sample(problem.x, DRAWS, 1)), seconds
+        if a.refined:
             start = time.perf_counter()
-            posterior = amortised(problem, name, simulations, a.passes)
+            refined = [refine(problem, posterior, x) for x in problem.x[: a.refined]]
             seconds = time.perf_counter() - start
-            yield name, simulations, problem.scores(posterior.sample(problem.x, DRAWS, 1)), seconds
-            if a.refined:
-                start = time.perf_counter()
-                refined = [refine(problem, posterior, x) for x in problem.x[: a.refined]]
-                seconds = time.perf_counter() - start
-                yield f"{name}, refined", simulations, problem.scores(refined), seconds
-    for name in SEQUENTIAL if a.sequential else ():
-        for simulations in [one for one in budgets if one != "online"]:
-            start = time.perf_counter()
-            draws = [
-                sequential(problem, name, simulations, x, a.passes)
-                for x in problem.x[: a.sequential]
-            ]
-            yield f"SNPE-C, {name}", simulations, problem.scores(draws), time.perf_counter() - start
+            yield f"{name}, refined", simulations, problem.scores(refined), seconds
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--observations", type=int, default=20)
-    parser.add_argument(
-        "--density", choices=DENSITIES, action="append", help="default: all but the large one"
-    )
+    parser.add_argument("--posterior", choices=POSTERIORS, action="append", help="default: all")
     parser.add_argument("--refined", type=int, default=20, help="observations that are refined")
     parser.add_argument("--sequential", type=int, default=20, help="observations of SNPE-C")
     parser.add_argument(

@@ -1,7 +1,7 @@
-"""A trained flow as data that a page runs without any server: see data/flow.js.
+"""A trained density as data that a page runs without any server: see data/flow.js.
 
 The description mirrors the modules of `density`, kind by kind and field by field; only what does
-not change with x or z is worked out here (inverse matrices, masked weights).
+not change with x or z is worked out here (inverse matrices).
 """
 
 import base64
@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from raybayes.density.ensemble import Ensemble
 from raybayes.density.flow import Flow
-from raybayes.density.layers import Autoregressive, made
 from raybayes.density.mixing import LU, Orthogonal
+from raybayes.density.rnade import Rnade
 from raybayes.density.standardised import Standardised
 from raybayes.density.trees import part
 from raybayes.observations.options import Target
@@ -49,7 +49,8 @@ class Weights:
 def obstacle(posterior: Posterior) -> str:
     """Why a page cannot run this posterior; empty where it can."""
     members = [member.density for member in posterior.members]
-    if not all(isinstance(d, Standardised) and isinstance(d.density, Flow) for d in members):
+    known = (Flow, Rnade)
+    if not all(isinstance(d, Standardised) and isinstance(d.density, known) for d in members):
         return (
             f"The density of this study ({posterior.config.kind}) does not run in a browser; "
             "use `raybayes infer`."
@@ -78,6 +79,8 @@ def described(
     far = np.sqrt((np.asarray(jax.vmap(features)(typical.astype(np.float32))) ** 2).mean(axis=1))
     return {
         "density": _tree(posterior.density, weights),
+        # normal numbers for a draw; a mixture's coordinate takes two
+        "base": prior.dim * (2 if posterior.config.kind == "rnade" else 1),
         "names": list(prior.names),
         "units": list(units),
         "reach": EDGE,
@@ -123,8 +126,6 @@ def _fields(module: eqx.Module, weights: Weights) -> dict[str, Any]:
         return {"embedding": _tree(module.embedding, weights), "layers": _tree(layers, weights)}
     if isinstance(module, Orthogonal | LU):
         return _inverse(module, weights)
-    if isinstance(module, Autoregressive):
-        module = _masked(module)
     return {f.name: _tree(getattr(module, f.name), weights) for f in fields(module)}
 
 
@@ -137,17 +138,3 @@ def _inverse(mixing: Orthogonal | LU, weights: Weights) -> dict[str, Any]:
         matrix = np.linalg.inv(np.asarray(mixing.order.value) @ lower @ upper)
         shift = np.asarray(mixing.shift)
     return {"matrix": weights.add(matrix), "shift": weights.add(shift)}
-
-
-def _masked(step: Autoregressive) -> Autoregressive:
-    """The same step with its masks already in its weights."""
-    conditioner = step.conditioner
-    width = conditioner.known.shape[0]
-    first, between, last = made(step.dim, width, step.transform.parameters)
-    return eqx.tree_at(
-        lambda s: (s.conditioner.known, s.conditioner.last.weight,
-                   *(layer.weight for layer in s.conditioner.hidden)),
-        step,
-        (conditioner.known * first, conditioner.last.weight * last,
-         *(layer.weight * between for layer in conditioner.hidden)),
-    )  # fmt: skip

@@ -1,10 +1,13 @@
-// Draws from a trained flow, x -> theta: the modules of raybayes.density, one function for each
+// Draws from a trained density, x -> theta: the modules of raybayes.density, one function for each
 // kind, plain loops over float32 weights. Only the direction base -> z is here.
 "use strict";
 
 const raybayes = (() => {
   const CLAMP = 1.9, FLOOR = 1e-3, UNIT = Math.log(Math.E - 1 - FLOOR);
+  const START = -1, SHARPEST = -9, WIDEST = 2;
   const ROOT = Math.sqrt(2 / Math.PI);
+  const ERFC = [-1.26551223, 1.00002368, 0.37409196, 0.09678418, -0.18628806, 0.27886807,
+                -1.13520398, 1.48851587, -0.82215223, 0.17087277];
   const ACTIVATIONS = {
     silu: (a) => a / (1 + Math.exp(-a)),
     relu: (a) => Math.max(a, 0),
@@ -31,16 +34,15 @@ const raybayes = (() => {
              quantiles: visit(description.quantiles) };
   }
 
-  function times(matrix, x) {
-    const [rows, columns] = matrix.shape, a = matrix.values, out = new Float64Array(rows);
-    for (let i = 0, k = 0; i < rows; i++) {
-      let sum = 0;
-      for (let j = 0; j < columns; j++, k++) sum += a[k] * x[j];
-      out[i] = sum;
-    }
-    return out;
+  function row(matrix, i, x) {
+    const columns = matrix.shape[1], a = matrix.values;
+    let sum = 0;
+    for (let j = 0, k = i * columns; j < columns; j++, k++) sum += a[k] * x[j];
+    return sum;
   }
 
+  const times = (matrix, x) => Float64Array.from({ length: matrix.shape[0] }, (_, i) => row(matrix, i, x));
+  const unit = (layer, i, x) => row(layer.weight, i, x) + layer.bias.values[i];
   const dense = (layer, x) => times(layer.weight, x).map((v, i) => v + layer.bias.values[i]);
 
   function mlp(net, x) {
@@ -114,6 +116,22 @@ const raybayes = (() => {
     return dense(net.last, out);
   }
 
+  // Coordinates one after the other: each unit once, when those before its degree are known.
+  function ancestral(net, h, d, draw) {
+    const act = ACTIVATIONS[net.activation], each = net.last.bias.values.length / d, width = h.length;
+    const outs = [net.known, ...net.hidden].map(() => new Float64Array(width)), last = outs.at(-1);
+    const z = new Float64Array(d), raw = new Float64Array(each);
+    for (let i = 0; i < d; i++) {
+      for (let k = i; k < width; k += d) outs[0][k] = act(h[k] + row(net.known, k, z));
+      net.hidden.forEach((layer, l) => {
+        for (let k = i; k < width; k += d) outs[l + 1][k] = act(unit(layer, k, outs[l]));
+      });
+      for (let j = 0; j < each; j++) raw[j] = unit(net.last, i * each + j, last);
+      z[i] = draw(i, z, raw);
+    }
+    return z;
+  }
+
   // Inverses y -> x of one coordinate, given its raw parameters.
   const TRANSFORMS = {
     Affine: (_, y, raw) => (y - raw[1]) * Math.exp((-2 * CLAMP / Math.PI) * Math.atan(raw[0] / CLAMP)),
@@ -151,23 +169,16 @@ const raybayes = (() => {
   const STEPS = {
     Coupling(step, v, h) {
       const raw = conditioned(step.conditioner, v.subarray(step.changed), h);
-      return transformed(step, v, raw, step.changed);
+      const each = raw.length / step.changed, out = Float64Array.from(v);
+      for (let i = 0; i < step.changed; i++)
+        out[i] = restored(step.transform, v[i], raw.subarray(i * each, (i + 1) * each));
+      return out;
     },
-    Autoregressive(step, v, h) {
-      let z = new Float64Array(v.length);
-      for (let pass = 0; pass < step.dim; pass++)
-        z = transformed(step, v, conditioned(step.conditioner, z, h), step.dim);
-      return z;
-    },
+    Autoregressive: (step, v, h) =>
+      ancestral(step.conditioner, h, step.dim, (i, _, raw) => restored(step.transform, v[i], raw)),
   };
 
-  function transformed(step, v, raw, count) {
-    const each = raw.length / count, out = Float64Array.from(v);
-    const inverse = TRANSFORMS[step.transform.module];
-    for (let i = 0; i < count; i++)
-      out[i] = inverse(step.transform, v[i], raw.subarray(i * each, (i + 1) * each));
-    return out;
-  }
+  const restored = (transform, y, raw) => TRANSFORMS[transform.module](transform, y, raw);
 
   function inverted(layer, v, h) {
     let out = STEPS[layer.step.module](layer.step, v, h);
@@ -176,21 +187,65 @@ const raybayes = (() => {
     return times(layer.mixing.matrix, out.map((a, i) => a - layer.mixing.shift.values[i]));
   }
 
-  // z of base points [d] at one x, by one member.
-  function member(m, x, base) {
-    const f = features(m.features, x), flow = m.density;
-    const c = EMBEDDINGS[flow.embedding.module](flow.embedding, f);
-    const hs = flow.layers.map((layer) => dense(layer.step.conditioner.context, c));
-    const { centre, gain, factor } = m.regression;
-    const middle = times(gain, f).map((v, i) => v + centre.values[i]);
-    return base.map((v) => {
-      let z = Float64Array.from(v);
-      for (let i = flow.layers.length - 1; i >= 0; i--) z = inverted(flow.layers[i], z, hs[i]);
-      return times(factor, z).map((a, i) => a + middle[i]);
-    });
+  // What a density makes of features f, then of one base point.
+  const DENSITIES = {
+    Flow(flow, f) {
+      const c = EMBEDDINGS[flow.embedding.module](flow.embedding, f);
+      const hs = flow.layers.map((layer) => dense(layer.step.conditioner.context, c));
+      return (v) => hs.reduceRight((z, h, i) => inverted(flow.layers[i], z, h), Float64Array.from(v));
+    },
+    Rnade(net, f) {
+      const h = dense(net.conditioner.context, EMBEDDINGS[net.embedding.module](net.embedding, f));
+      const d = net.dim, { matrix, shift } = net.order;
+      return (v) => {
+        const u = ancestral(net.conditioner, h, d, (i, before, raw) =>
+          mixed(raw, row(net.slopes, i, before), below(v[i]), below(v[d + i])));
+        return times(matrix, u.map((a, i) => a - shift.values[i])).map((a) => above((1 + a) / 2));
+      };
+    },
+  };
+
+  // A draw from a mixture of normals in [-1, 1]: the component first, then the place in it.
+  function mixed(raw, linear, pick, share) {
+    const k = raw.length / 3, top = Math.max(...raw.subarray(0, k));
+    const powers = Array.from(raw.subarray(0, k), (a) => Math.exp(a - top));
+    let left = pick * powers.reduce((a, b) => a + b), j = 0;
+    while (j < k - 1 && left > powers[j]) left -= powers[j++];
+    const evenly = k === 1 ? 0 : (1 - 1 / k) * (2 * j / (k - 1) - 1);
+    const mean = raw[k + j] + evenly + linear;
+    const sd = Math.exp(Math.min(Math.max(raw[2 * k + j] + START, SHARPEST), WIDEST));
+    const side = mean < -1 ? -1 : 1; // small masses are exact in the lower tail only
+    const low = (-1 - side * mean) / sd, high = (1 - side * mean) / sd, least = below(low);
+    const mass = least + (side > 0 ? share : 1 - share) * (below(high) - least);
+    return Math.min(Math.max(mean + side * sd * above(mass, low, high), -1), 1);
   }
 
-  // theta [n][d] from base points [n][d]; an ensemble's members take equal shares in turn.
+  // The normal distribution function; relative error 1.2e-7 (Numerical Recipes, erfcc).
+  function below(x) {
+    const a = Math.abs(x) / Math.SQRT2, t = 1 / (1 + a / 2);
+    const series = ERFC.reduceRight((sum, c) => c + t * sum, 0);
+    const tail = 0.5 * t * Math.exp(series - a * a);
+    return x < 0 ? tail : 1 - tail;
+  }
+
+  // Its inverse, between two ends.
+  function above(p, low = -9, high = 9) {
+    for (let i = 0; i < 50; i++) {
+      const middle = (low + high) / 2;
+      if (below(middle) < p) low = middle; else high = middle;
+    }
+    return (low + high) / 2;
+  }
+
+  // z of base points at one x, by one member.
+  function member(m, x, base) {
+    const f = features(m.features, x), drawn = DENSITIES[m.density.module](m.density, f);
+    const { centre, gain, factor } = m.regression;
+    const middle = times(gain, f).map((v, i) => v + centre.values[i]);
+    return base.map((v) => times(factor, drawn(v)).map((a, i) => a + middle[i]));
+  }
+
+  // theta [n][d] from base points [n][model.base]; an ensemble's members take equal shares in turn.
   function draws(model, x, base) {
     const members = model.density.members ?? [model.density];
     const share = Math.ceil(base.length / members.length);

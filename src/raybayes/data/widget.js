@@ -72,7 +72,7 @@
   }
 
   function shown(x, name) {
-    const theta = raybayes.draws(model, x, raybayes.normals(DRAWS, axes.length, 1));
+    const theta = raybayes.draws(model, x, raybayes.normals(DRAWS, model.base, 1));
     const far = raybayes.distance(model, x);
     const warning = far > 1
       ? ` It is unlike the study's own observations (${far.toFixed(1)} times as far from their mean as the farthest of them): do not trust these numbers.`

@@ -24,6 +24,7 @@ from raybayes.density.transforms import Affine, AffineSpline, Spline, Transform
 from raybayes.density.trees import stack
 from raybayes.errors import InputError
 
+DEEP = (256, 256, 256, 256)  # worth more to Muon than wide
 Activation = Literal["silu", "relu", "gelu", "tanh"]
 
 
@@ -194,8 +195,9 @@ class RnadeConfig(_DensityConfig):
     """An autoregressive density of truncated Gaussian mixtures inside the prior's box."""
 
     kind: Literal["rnade"] = "rnade"
+    embedding: EmbeddingConfig = MLPConfig(widths=DEEP)
     components: int = Field(8, gt=0, description="of every coordinate")
-    widths: tuple[int, ...] = Field((256, 256), min_length=1)
+    widths: tuple[int, ...] = Field(DEEP, min_length=1)
     activation: Activation = "silu"
 
     def build(self, dim: int, size: int, seed: int) -> Rnade:

@@ -4,6 +4,7 @@ c is the embedding of x. What a layer makes of c alone, h = `context(c)`, does n
 so that it is computed once when many z are drawn or judged for one x.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 from typing import Protocol
@@ -91,7 +92,7 @@ class Coupling(eqx.Module):
 class Autoregressive(eqx.Module):
     """Coordinate i is transformed given those before it (MAF, arXiv 1705.07057).
 
-    log_prob takes one pass of the network, a draw takes d.
+    Where a pass of the network gives log_prob, another gives a draw, coordinate by coordinate.
     """
 
     conditioner: Conditioner
@@ -105,10 +106,10 @@ class Autoregressive(eqx.Module):
         return v, log_slopes.sum()
 
     def inverse(self, v: Float[Array, " d"], h: Float[Array, " width"]) -> Float[Array, " d"]:
-        def one_more(_: int, z: Float[Array, " d"]) -> Float[Array, " d"]:
-            return self.transform.inverse(v, self._raw(z, h))
+        def draw(i: Array, before: Array, raw: Array) -> Float[Array, ""]:
+            return self.transform.inverse(v[i][None], raw[None])[0]
 
-        return jax.lax.fori_loop(0, self.dim, one_more, jnp.zeros_like(v))
+        return ancestral(self.conditioner, h, self.dim, draw)
 
     def _raw(
         self, z: Float[Array, " d"], h: Float[Array, " width"]
@@ -129,6 +130,45 @@ def made(dim: int, width: int, parameters: int) -> Masks:
     degree = np.arange(width) % dim
     last = np.repeat(np.arange(dim), parameters)[:, None] >= degree
     return degree[:, None] > np.arange(dim), degree[:, None] >= degree, last
+
+
+def ancestral(
+    net: Conditioner, h: Float[Array, " width"], dim: int,
+    draw: Callable[[Array, Array, Array], Array],
+) -> Float[Array, " d"]:  # fmt: skip
+    """Coordinates one after the other, by `draw` of i, those before i, and the net's outputs for i.
+
+    Units of degree i wait for the coordinates before i and for nothing else: each is computed
+    once. Those that wait still are 0, which is what the masks of `made` do.
+    """
+    act = getattr(jax.nn, net.activation)
+    each = -(-h.shape[0] // dim)  # units of a degree; some may stand for none
+
+    def padded(rows: Float[Array, "width *rest"], axis: int = 0) -> Float[Array, "_ *rest"]:
+        ends = [(0, 0)] * rows.ndim
+        ends[axis] = (0, each * dim - rows.shape[axis])
+        return jnp.pad(rows, ends)
+
+    def by_degree(rows: Float[Array, "width *rest"]) -> Float[Array, "d each *rest"]:
+        return padded(rows).reshape(each, dim, *rows.shape[1:]).swapaxes(0, 1)
+
+    hidden = [(by_degree(padded(one.weight, 1)), by_degree(one.bias)) for one in net.hidden]
+    h, known = by_degree(h), by_degree(net.known)
+    last = padded(net.last.weight, 1).reshape(dim, -1, each * dim)
+    bias = net.last.bias.reshape(dim, -1)
+
+    def one_more(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        z, outs = carry
+        out = act(h[i] + known[i] @ z)
+        for k, (weight, shift) in enumerate(hidden):
+            outs = outs.at[k, :, i].set(out)
+            out = act(weight[i] @ outs[k].ravel() + shift[i])
+        outs = outs.at[-1, :, i].set(out)
+        raw = last[i] @ outs[-1].ravel() + bias[i]
+        return z.at[i].set(draw(i, z, raw)), outs
+
+    start = (jnp.zeros(dim), jnp.zeros((1 + len(hidden), each, dim)))
+    return jax.lax.fori_loop(0, dim, one_more, start)[0]
 
 
 class Layer(eqx.Module):

@@ -11,7 +11,7 @@ from jax.scipy.special import erf, erfinv, log_ndtr, ndtr, ndtri
 from jaxtyping import Array, Float, Key
 
 from raybayes.density.embeddings import Embedding
-from raybayes.density.layers import Conditioner, made
+from raybayes.density.layers import Conditioner, ancestral, made
 from raybayes.density.mixing import Orthogonal
 
 SHARPEST, WIDEST = -9.0, 2.0  # log sd of a component; the box is two wide
@@ -20,15 +20,29 @@ LAST = 1 - 2.0**-24  # the last float32 before the edge of the box
 
 
 class Components(NamedTuple):
-    """Of every coordinate, given those before it: log-weights, means and log sds, [d, k] each."""
+    """Of a coordinate, given those before it: log-weights, means and log sds, [k] each."""
 
-    log_weights: Float[Array, "d k"]
-    means: Float[Array, "d k"]
-    log_sds: Float[Array, "d k"]
+    log_weights: Float[Array, "*d k"]
+    means: Float[Array, "*d k"]
+    log_sds: Float[Array, "*d k"]
 
-    def ends(self) -> tuple[Float[Array, "d k"], Float[Array, "d k"]]:
+    def ends(self) -> tuple[Float[Array, "*d k"], Float[Array, "*d k"]]:
         """The box [-1, 1] in units of each component."""
         return (-1 - self.means) * jnp.exp(-self.log_sds), (1 - self.means) * jnp.exp(-self.log_sds)
+
+    def log_prob(self, u: Float[Array, "*d"]) -> Float[Array, "*d"]:
+        """log q(u), in nats."""
+        white = (u[..., None] - self.means) * jnp.exp(-self.log_sds)
+        log_normal = -0.5 * white**2 - self.log_sds - 0.5 * math.log(2 * math.pi)
+        each = self.log_weights + log_normal - _log_mass(*self.ends())
+        return jax.nn.logsumexp(each, axis=-1)
+
+    def draw(self, pick: Float[Array, ""], share: Float[Array, ""]) -> Float[Array, ""]:
+        """One coordinate by two quantiles: the component first, then the place in it."""
+        below = jnp.cumsum(jnp.exp(self.log_weights))
+        chosen = (pick * below[-1] > below).sum()
+        place = _quantile(share, *(end[chosen] for end in self.ends()))
+        return jnp.clip(self.means[chosen] + jnp.exp(self.log_sds[chosen]) * place, -LAST, LAST)
 
 
 class Rnade(eqx.Module):
@@ -60,49 +74,41 @@ class Rnade(eqx.Module):
         """
         return eqx.tree_at(lambda own: own.order, self, Orthogonal(tied_last(covariance)))
 
-    def _parts(self, u: Float[Array, " d"], h: Float[Array, " width"]) -> Components:
-        masks = made(self.dim, h.shape[0], 3 * self.components)
-        raw = self.conditioner(u, h, masks).reshape(self.dim, 3, self.components)
+    def _given(self, raw: Float[Array, "*d outputs"], linear: Float[Array, "*d"]) -> Components:
+        """What the conditioner's outputs mean."""
+        raw = raw.reshape(*linear.shape, 3, self.components)
         edge = 1 - 1 / self.components
         evenly = jnp.linspace(-edge, edge, self.components)
-        linear = (jnp.tril(self.slopes, -1) @ u)[:, None]
-        log_sds = jnp.clip(raw[:, 2] + START, SHARPEST, WIDEST)
-        means = raw[:, 1] + evenly[None] + linear
-        return Components(jax.nn.log_softmax(raw[:, 0]), means, log_sds)
+        log_sds = jnp.clip(raw[..., 2, :] + START, SHARPEST, WIDEST)
+        means = raw[..., 1, :] + evenly + linear[..., None]
+        return Components(jax.nn.log_softmax(raw[..., 0, :]), means, log_sds)
+
+    def context(self, x: Float[Array, " size"]) -> Float[Array, " width"]:
+        """What it makes of x alone."""
+        return self.conditioner.context(self.embedding(x))
 
     def log_prob(self, z: Float[Array, " d"], x: Float[Array, " size"]) -> Float[Array, ""]:
         """log q(z | x) in nats."""
         u, _ = self.order.forward(erf(z / math.sqrt(2)))
-        parts = self._parts(u, self.conditioner.context(self.embedding(x)))
-        white = (u[:, None] - parts.means) * jnp.exp(-parts.log_sds)
-        log_normal = -0.5 * white**2 - parts.log_sds - 0.5 * math.log(2 * math.pi)
-        each = parts.log_weights + log_normal - _log_mass(*parts.ends())
+        h = self.context(x)
+        raw = self.conditioner(u, h, made(self.dim, h.shape[0], 3 * self.components))
+        parts = self._given(raw, jnp.tril(self.slopes, -1) @ u)
         log_slopes = 0.5 * math.log(2 / math.pi) - 0.5 * z**2  # log du/dz
-        return jax.nn.logsumexp(each, axis=1).sum() + log_slopes.sum()
+        return parts.log_prob(u).sum() + log_slopes.sum()
 
     def sample(self, x: Float[Array, " size"], key: Key[Array, ""], n: int) -> Float[Array, "n d"]:
-        """n draws of z given one x; the network runs d times for each, x is embedded once."""
-        h = self.conditioner.context(self.embedding(x))
-        shares = jax.random.uniform(key, (n, 2, self.dim))
-        return jax.vmap(lambda share: self._draw(h, *share))(shares)
+        """n draws of z given one x, which is embedded once."""
+        h, base = self.context(x), jax.random.normal(key, (n, 2 * self.dim))
+        return jax.vmap(lambda v: self.from_base(v, h))(base)
 
-    def _draw(
-        self, h: Float[Array, " width"], pick: Float[Array, " d"], share: Float[Array, " d"]
-    ) -> Float[Array, " d"]:
-        """By quantiles: the component first, then the place in it."""
+    def from_base(self, v: Float[Array, " 2*d"], h: Float[Array, " width"]) -> Float[Array, " d"]:
+        """A draw from N(0, I): two numbers for each coordinate."""
+        share = ndtr(v).reshape(2, self.dim)
 
-        def one_more(_: int, u: Float[Array, " d"]) -> Float[Array, " d"]:
-            parts = self._parts(u, h)
-            below = jnp.cumsum(jnp.exp(parts.log_weights), axis=1)
-            chosen = (pick[:, None] * below[:, -1:] >= below).sum(axis=1, keepdims=True)
+        def draw(i: Array, before: Array, raw: Array) -> Float[Array, ""]:
+            return self._given(raw, self.slopes[i] @ before).draw(*share[:, i])
 
-            def of(values: Float[Array, "d k"]) -> Float[Array, " d"]:
-                return jnp.take_along_axis(values, chosen, axis=1)[:, 0]
-
-            place = _quantile(share, *map(of, parts.ends()))
-            return jnp.clip(of(parts.means) + jnp.exp(of(parts.log_sds)) * place, -LAST, LAST)
-
-        u = jax.lax.fori_loop(0, self.dim, one_more, jnp.zeros(self.dim))
+        u = ancestral(self.conditioner, h, self.dim, draw)
         return math.sqrt(2) * erfinv(self.order.inverse(u))
 
     def loss(
