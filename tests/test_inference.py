@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from optax.contrib import MuonDimensionNumbers
 from pydantic import TypeAdapter
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, truncnorm
 
 from raybayes.density import (
     FlowConfig,
@@ -27,6 +27,7 @@ from raybayes.density import (
 from raybayes.density.config import DensityConfig
 from raybayes.density.ensemble import Ensemble
 from raybayes.density.mixing import ActNorm
+from raybayes.density.rnade import Components
 from raybayes.density.standardised import regressed
 from raybayes.density.trees import stack, trainable
 from raybayes.errors import InputError
@@ -253,6 +254,18 @@ def test_mixtures_take_last_what_others_tell():
     x = np.stack([z[:, 1], z[:, 0] + z[:, 2]], 1) + 0.1 * rng.standard_normal((500, 2))
     (network,) = members(rnade(), z, x, seed=0)
     assert network.density.order.matrix.argmax(axis=1).tolist() == [1, 0, 2]
+
+
+@pytest.mark.parametrize("mean, sd", [(0.3, 2e-3), (0, 3), (-1.14, 0.008), (1.5, 0.05), (-4, 0.02)])
+def test_components_are_normals_cut_to_the_box(mean, sd):
+    """Also where a mean is far outside: the box is in a tail, and draws lie at its near end."""
+    exact = truncnorm((-1 - mean) / sd, (1 - mean) / sd, mean, sd)
+    component = Components(jnp.zeros(1), jnp.array([float(mean)]), jnp.array([np.log(sd)]))
+    share = np.linspace(0.001, 0.999, 31).astype(np.float32)
+    u = jax.jit(jax.vmap(lambda one: component.draw(jnp.float32(0.5), one)))(share)
+    assert np.abs(u - exact.ppf(share)).max() < 1e-3 * exact.std() + 1e-6
+    log_prob = jax.jit(jax.vmap(component.log_prob))(u)
+    np.testing.assert_allclose(log_prob, exact.logpdf(np.asarray(u, float)), atol=0.02)
 
 
 @pytest.mark.parametrize("case", DENSITIES)

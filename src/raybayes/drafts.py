@@ -104,6 +104,18 @@ def draft(beamline: Beamline, name: str, file: str, varied: Sequence[Varied]) ->
             f'mode = "counting"  # a {beamline.source.type} is no Gaussian that could be a splat',
             f"rays = {COUNTED}",
         ]
+    lines += [
+        "",
+        "[density]  # autoregressive mixtures in the prior's box",
+        'kind = "rnade"',
+        "",
+        "[training]",
+        'optimiser = "muon"',
+        "batch = 512",
+        "learning_rate = 8e-3",
+        "epochs = 50",
+        "patience = 50",
+    ]
     text = "\n".join([*lines, ""])
     plan = Plan(**tomllib.loads(text))
     plan.engine.check(plan.scene(beamline))

@@ -4,7 +4,7 @@
 
 const raybayes = (() => {
   const CLAMP = 1.9, FLOOR = 1e-3, UNIT = Math.log(Math.E - 1 - FLOOR);
-  const START = -1, SHARPEST = -9, WIDEST = 2;
+  const START = -1, SHARPEST = -9, WIDEST = 2, LAST = 1 - 2 ** -24;
   const ROOT = Math.sqrt(2 / Math.PI);
   const ERFC = [-1.26551223, 1.00002368, 0.37409196, 0.09678418, -0.18628806, 0.27886807,
                 -1.13520398, 1.48851587, -0.82215223, 0.17087277];
@@ -199,8 +199,8 @@ const raybayes = (() => {
       const d = net.dim, { matrix, shift } = net.order;
       return (v) => {
         const u = ancestral(net.conditioner, h, d, (i, before, raw) =>
-          mixed(raw, row(net.slopes, i, before), below(v[i]), below(v[d + i])));
-        return times(matrix, u.map((a, i) => a - shift.values[i])).map((a) => above((1 + a) / 2));
+          mixed(raw, row(net.slopes, i, before), Math.exp(logBelow(v[i])), Math.exp(logBelow(v[d + i]))));
+        return times(matrix, u.map((a, i) => a - shift.values[i])).map((a) => above(Math.log((1 + a) / 2)));
       };
     },
   };
@@ -215,24 +215,24 @@ const raybayes = (() => {
     const mean = raw[k + j] + evenly + linear;
     const sd = Math.exp(Math.min(Math.max(raw[2 * k + j] + START, SHARPEST), WIDEST));
     const side = mean < -1 ? -1 : 1; // small masses are exact in the lower tail only
-    const low = (-1 - side * mean) / sd, high = (1 - side * mean) / sd, least = below(low);
-    const mass = least + (side > 0 ? share : 1 - share) * (below(high) - least);
-    return Math.min(Math.max(mean + side * sd * above(mass, low, high), -1), 1);
+    const low = (-1 - side * mean) / sd, high = (1 - side * mean) / sd, most = logBelow(high);
+    const rest = Math.exp(logBelow(low) - most), up = side > 0 ? share : 1 - share;
+    const place = above(most + Math.log(rest + up * (1 - rest)), low, high);
+    return Math.min(Math.max(mean + side * sd * place, -LAST), LAST);
   }
 
-  // The normal distribution function; relative error 1.2e-7 (Numerical Recipes, erfcc).
-  function below(x) {
+  // log of the normal distribution function; its error is 1.2e-7 (Numerical Recipes, erfcc).
+  function logBelow(x) {
     const a = Math.abs(x) / Math.SQRT2, t = 1 / (1 + a / 2);
-    const series = ERFC.reduceRight((sum, c) => c + t * sum, 0);
-    const tail = 0.5 * t * Math.exp(series - a * a);
-    return x < 0 ? tail : 1 - tail;
+    const tail = Math.log(t / 2) + ERFC.reduceRight((sum, c) => c + t * sum, 0) - a * a;
+    return x < 0 ? tail : Math.log1p(-Math.exp(tail));
   }
 
   // Its inverse, between two ends.
-  function above(p, low = -9, high = 9) {
+  function above(logMass, low = -9, high = 9) {
     for (let i = 0; i < 50; i++) {
       const middle = (low + high) / 2;
-      if (below(middle) < p) low = middle; else high = middle;
+      if (logBelow(middle) < logMass) low = middle; else high = middle;
     }
     return (low + high) / 2;
   }

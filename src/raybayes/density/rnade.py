@@ -16,26 +16,26 @@ from raybayes.density.mixing import Orthogonal
 
 SHARPEST, WIDEST = -9.0, 2.0  # log sd of a component; the box is two wide
 START = -1.0  # log sd of a new network's components
+TAIL = -20.0  # log of a mass from which on quantiles are worked out by logs
 LAST = 1 - 2.0**-24  # the last float32 before the edge of the box
 
 
 class Components(NamedTuple):
     """Of a coordinate, given those before it: log-weights, means and log sds, [k] each."""
 
-    log_weights: Float[Array, "*d k"]
-    means: Float[Array, "*d k"]
-    log_sds: Float[Array, "*d k"]
+    log_weights: Float[Array, " k"]
+    means: Float[Array, " k"]
+    log_sds: Float[Array, " k"]
 
-    def ends(self) -> tuple[Float[Array, "*d k"], Float[Array, "*d k"]]:
+    def ends(self) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
         """The box [-1, 1] in units of each component."""
         return (-1 - self.means) * jnp.exp(-self.log_sds), (1 - self.means) * jnp.exp(-self.log_sds)
 
-    def log_prob(self, u: Float[Array, "*d"]) -> Float[Array, "*d"]:
+    def log_prob(self, u: Float[Array, ""]) -> Float[Array, ""]:
         """log q(u), in nats."""
-        white = (u[..., None] - self.means) * jnp.exp(-self.log_sds)
+        white = (u - self.means) * jnp.exp(-self.log_sds)
         log_normal = -0.5 * white**2 - self.log_sds - 0.5 * math.log(2 * math.pi)
-        each = self.log_weights + log_normal - _log_mass(*self.ends())
-        return jax.nn.logsumexp(each, axis=-1)
+        return jax.nn.logsumexp(self.log_weights + log_normal - _log_mass(*self.ends()))
 
     def draw(self, pick: Float[Array, ""], share: Float[Array, ""]) -> Float[Array, ""]:
         """One coordinate by two quantiles: the component first, then the place in it."""
@@ -74,14 +74,13 @@ class Rnade(eqx.Module):
         """
         return eqx.tree_at(lambda own: own.order, self, Orthogonal(tied_last(covariance)))
 
-    def _given(self, raw: Float[Array, "*d outputs"], linear: Float[Array, "*d"]) -> Components:
-        """What the conditioner's outputs mean."""
-        raw = raw.reshape(*linear.shape, 3, self.components)
+    def _given(self, raw: Float[Array, " outputs"], linear: Float[Array, ""]) -> Components:
+        """What the conditioner's outputs for a coordinate mean."""
+        weights, means, log_sds = raw.reshape(3, self.components)
         edge = 1 - 1 / self.components
-        evenly = jnp.linspace(-edge, edge, self.components)
-        log_sds = jnp.clip(raw[..., 2, :] + START, SHARPEST, WIDEST)
-        means = raw[..., 1, :] + evenly + linear[..., None]
-        return Components(jax.nn.log_softmax(raw[..., 0, :]), means, log_sds)
+        means = means + jnp.linspace(-edge, edge, self.components) + linear
+        log_sds = jnp.clip(log_sds + START, SHARPEST, WIDEST)
+        return Components(jax.nn.log_softmax(weights), means, log_sds)
 
     def context(self, x: Float[Array, " size"]) -> Float[Array, " width"]:
         """What it makes of x alone."""
@@ -92,9 +91,10 @@ class Rnade(eqx.Module):
         u, _ = self.order.forward(erf(z / math.sqrt(2)))
         h = self.context(x)
         raw = self.conditioner(u, h, made(self.dim, h.shape[0], 3 * self.components))
-        parts = self._given(raw, jnp.tril(self.slopes, -1) @ u)
+        linear = jnp.tril(self.slopes, -1) @ u
+        parts = jax.vmap(self._given)(raw.reshape(self.dim, -1), linear)
         log_slopes = 0.5 * math.log(2 / math.pi) - 0.5 * z**2  # log du/dz
-        return parts.log_prob(u).sum() + log_slopes.sum()
+        return jax.vmap(Components.log_prob)(parts, u).sum() + log_slopes.sum()
 
     def sample(self, x: Float[Array, " size"], key: Key[Array, ""], n: int) -> Float[Array, "n d"]:
         """n draws of z given one x, which is embedded once."""
@@ -144,6 +144,19 @@ def _quantile(share: Array, low: Array, high: Array) -> Array:
     """Where a share of the standard normal's mass between low and high is reached."""
     above, low, high = _lower(low, high)
     share = jnp.where(above, 1 - share, share)
-    below = ndtr(low)
-    place = jnp.clip(ndtri(below + share * (ndtr(high) - below)), low, high)
+    least, most = log_ndtr(low), log_ndtr(high)
+    rest = jnp.exp(least - most)
+    log_mass = jnp.maximum(most + jnp.log(rest + share * (1 - rest)), least)
+    place = jnp.clip(_log_quantile(log_mass), low, high)
     return jnp.where(above, -place, place)
+
+
+def _log_quantile(log_mass: Array) -> Array:
+    """The place below which the standard normal has this mass, however small."""
+    common = ndtri(jnp.exp(log_mass))
+    twice = -2 * jnp.minimum(log_mass, TAIL)
+    place = -jnp.sqrt(twice - jnp.log(2 * math.pi * twice))
+    for _ in range(2):  # steps of Newton's; the slope of log_ndtr is the ratio of density and mass
+        log_slope = -0.5 * place**2 - 0.5 * math.log(2 * math.pi) - log_ndtr(place)
+        place -= (log_ndtr(place) - jnp.minimum(log_mass, TAIL)) * jnp.exp(-log_slope)
+    return jnp.where(log_mass < TAIL, place, common)
