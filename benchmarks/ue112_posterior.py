@@ -6,9 +6,9 @@
 The exact posterior of each observation is sampled with the exact likelihood (nested sampling, two
 runs that must agree). A classifier (sbibm's) tells --draws of its draws from as many of each
 posterior: 0.5 means that it cannot. Amortised networks are trained once per number of simulations,
-or online (no simulation seen twice); "refined" is the same network's draws, weighed by the exact
-likelihood and moved by it. SNPE-C trains anew for every observation, in ROUNDS rounds of equal
-size; there is none online.
+or online (no simulation seen twice); "cINN" is `deep()`; "refined" is the same network's draws,
+weighed by the exact likelihood and moved by it. SNPE-C trains anew for every observation, in ROUNDS
+rounds of equal size; there is none online.
 """
 
 import argparse
@@ -33,6 +33,7 @@ DRAWS = 2000
 ROUNDS = 4
 MOVES = 40
 ONLINE = 20_000  # simulations in each of the online epochs
+KEPT = 100  # of them, 16 MB each
 DENSITIES = {
     "cINN": deep,
     "NSF": nsf,
@@ -76,18 +77,21 @@ class Problem:
         return self.simulator.profiles(theta, tuple(rng.integers(1 << 32, size=2)))[0]
 
     def noisy(self, theta, rng):
-        """Profiles with noise. Networks of one seed train on the same ones, made once."""
+        """Profiles with noise; kept, since networks of one seed ask for the same ones."""
         key = theta.tobytes()
-        if key not in self.made:
-            self.made[key] = self.detector.observe(self.simulate(theta, rng), rng)
-        return self.made[key]
+        if key in self.made:
+            return self.made[key]
+        x = self.detector.observe(self.simulate(theta, rng), rng).astype(np.float32)
+        if len(self.made) < KEPT:
+            self.made[key] = x
+        return x
 
     def estimator(self, name, epochs, simulations):
-        """One network; the fewer simulations it sees, the shorter its weights are kept."""
+        """One network; the fewer simulations it sees, the more its weights decay."""
         counts = {"features": "counts", "offset": self.detector.read_noise**2 + 3 / 8}
         averaging = 0.999 if name == "flow matching" else 0.0
         muon = {"optimiser": "muon", "batch": 512, "learning_rate": 8e-3}
-        muon |= {"weight_decay": 1e-4 if simulations == "online" else 1e7 / simulations**2}
+        muon |= {"weight_decay": 1e-4 if simulations == "online" else min(1, 1e7 / simulations**2)}
         training = Training(epochs=epochs, patience=epochs, averaging=averaging, **muon)
         density = DENSITIES[name](embedding=EMBEDDING, **counts)
         return Estimator(self.prior, density, training, seed=2)

@@ -13,6 +13,7 @@ from raybayes.doctor import Check
 from raybayes.plan import SHIPPED, Plan
 from raybayes.simulate.derivatives import information
 from raybayes.simulate.simulator import Simulator, Tracing
+from raybayes.study import read_study
 
 VARY = ("--vary", "M4.rotationXerror=-0.06..0.06", "--vary", "IP.distanceImagePlane=1180..1220")
 
@@ -23,6 +24,7 @@ def test_new_study_simulates(tmp_path):
     assert command("new", UE112, *VARY, "--out", study).exit_code == 0
     text = study.read_text()
     assert '"M4.rotationXerror" = [-0.06, 0.06]  # mrad; Toroid, in the file 0' in text
+    assert read_study(study)[0].density.kind == "rnade"
     plan, beamline = Plan.read(study)
     theta = plan.prior.sample(50, np.random.default_rng(0))
     profiles, transmission = plan.build_engine(beamline).profiles(theta, (0,))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from optax.contrib import MuonDimensionNumbers
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from scipy.stats import multivariate_normal, truncnorm
 
 from raybayes.density import (
@@ -256,7 +256,10 @@ def test_mixtures_take_last_what_others_tell():
     assert network.density.order.matrix.argmax(axis=1).tolist() == [1, 0, 2]
 
 
-@pytest.mark.parametrize("mean, sd", [(0.3, 2e-3), (0, 3), (-1.14, 0.008), (1.5, 0.05), (-4, 0.02)])
+@pytest.mark.parametrize(
+    "mean, sd",
+    [(0.3, 2e-3), (0, 3), (1.02, 0.01), (-1.14, 0.008), (1.5, 0.05), (-4, 0.02), (-2, 2e-3)],
+)
 def test_components_are_normals_cut_to_the_box(mean, sd):
     """Also where a mean is far outside: the box is in a tail, and draws lie at its near end."""
     exact = truncnorm((-1 - mean) / sd, (1 - mean) / sd, mean, sd)
@@ -280,6 +283,12 @@ def test_a_set_has_no_order(strict_jax):
     density = network(DENSITIES["set"], 2)
     log_prob, z = jax.jit(lambda *pair: density.log_prob(*pair)), jnp.zeros(2)
     np.testing.assert_allclose(log_prob(z, X), log_prob(z, X[::-1]), atol=1e-4)
+
+
+@pytest.mark.parametrize("recipe", [rnade, maf_nsf])
+def test_autoregressive_networks_have_one_width(recipe):
+    with pytest.raises(ValidationError, match="has one width"):
+        recipe(widths=(16, 8))
 
 
 def test_embeddings_refuse_a_wrong_size():

@@ -79,8 +79,7 @@ def described(
     far = np.sqrt((np.asarray(jax.vmap(features)(typical.astype(np.float32))) ** 2).mean(axis=1))
     return {
         "density": _tree(posterior.density, weights),
-        # normal numbers for a draw; a mixture's coordinate takes two
-        "base": prior.dim * (2 if posterior.config.kind == "rnade" else 1),
+        "base": posterior.members[0].density.density.base,  # type: ignore[attr-defined]
         "names": list(prior.names),
         "units": list(units),
         "reach": EDGE,

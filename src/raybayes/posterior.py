@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-AT_ONCE = 1 << 18  # draws in memory together
+AT_ONCE = 1 << 15  # draws in memory together, and what their networks hold
 
 
 def log_posterior(

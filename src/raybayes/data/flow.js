@@ -199,14 +199,14 @@ const raybayes = (() => {
       const d = net.dim, { matrix, shift } = net.order;
       return (v) => {
         const u = ancestral(net.conditioner, h, d, (i, before, raw) =>
-          mixed(raw, row(net.slopes, i, before), Math.exp(logBelow(v[i])), Math.exp(logBelow(v[d + i]))));
-        return times(matrix, u.map((a, i) => a - shift.values[i])).map((a) => above(Math.log((1 + a) / 2)));
+          fromMixture(raw, row(net.slopes, i, before), Math.exp(logNormal(v[i])), Math.exp(logNormal(v[d + i]))));
+        return times(matrix, u.map((a, i) => a - shift.values[i])).map((a) => inverseNormal(Math.log((1 + a) / 2)));
       };
     },
   };
 
   // A draw from a mixture of normals in [-1, 1]: the component first, then the place in it.
-  function mixed(raw, linear, pick, share) {
+  function fromMixture(raw, linear, pick, share) {
     const k = raw.length / 3, top = Math.max(...raw.subarray(0, k));
     const powers = Array.from(raw.subarray(0, k), (a) => Math.exp(a - top));
     let left = pick * powers.reduce((a, b) => a + b), j = 0;
@@ -215,24 +215,24 @@ const raybayes = (() => {
     const mean = raw[k + j] + evenly + linear;
     const sd = Math.exp(Math.min(Math.max(raw[2 * k + j] + START, SHARPEST), WIDEST));
     const side = mean < -1 ? -1 : 1; // small masses are exact in the lower tail only
-    const low = (-1 - side * mean) / sd, high = (1 - side * mean) / sd, most = logBelow(high);
-    const rest = Math.exp(logBelow(low) - most), up = side > 0 ? share : 1 - share;
-    const place = above(most + Math.log(rest + up * (1 - rest)), low, high);
+    const low = (-1 - side * mean) / sd, high = (1 - side * mean) / sd, most = logNormal(high);
+    const rest = Math.exp(logNormal(low) - most), up = side > 0 ? share : 1 - share;
+    const place = inverseNormal(most + Math.log(rest + up * (1 - rest)), low, high);
     return Math.min(Math.max(mean + side * sd * place, -LAST), LAST);
   }
 
   // log of the normal distribution function; its error is 1.2e-7 (Numerical Recipes, erfcc).
-  function logBelow(x) {
+  function logNormal(x) {
     const a = Math.abs(x) / Math.SQRT2, t = 1 / (1 + a / 2);
     const tail = Math.log(t / 2) + ERFC.reduceRight((sum, c) => c + t * sum, 0) - a * a;
     return x < 0 ? tail : Math.log1p(-Math.exp(tail));
   }
 
   // Its inverse, between two ends.
-  function above(logMass, low = -9, high = 9) {
+  function inverseNormal(logMass, low = -9, high = 9) {
     for (let i = 0; i < 50; i++) {
       const middle = (low + high) / 2;
-      if (logBelow(middle) < logMass) low = middle; else high = middle;
+      if (logNormal(middle) < logMass) low = middle; else high = middle;
     }
     return (low + high) / 2;
   }

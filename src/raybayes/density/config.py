@@ -2,13 +2,21 @@
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from raybayes.density.embeddings import Convolution, Embedding, Features, Kind, Residual, Set
 from raybayes.density.ensemble import Density, Ensemble
@@ -121,6 +129,13 @@ class _DensityConfig(_Config):
     )
 
 
+def _of_one_width(widths: tuple[int, ...]) -> tuple[int, ...]:
+    """The masks of an autoregressive network are those of one width."""
+    if len(set(widths)) > 1:
+        raise ValueError(f"widths {list(widths)} differ; an autoregressive network has one width")
+    return widths
+
+
 class FlowConfig(_DensityConfig):
     """A normalising flow."""
 
@@ -135,6 +150,12 @@ class FlowConfig(_DensityConfig):
     actnorm: bool = False
     bins: int = Field(8, gt=1, description="of a spline")
     bound: float = Field(5.0, gt=0, description="a spline is the identity beyond")
+
+    @model_validator(mode="after")
+    def _even(self) -> Self:
+        if self.structure == "autoregressive":
+            _of_one_width(self.widths)
+        return self
 
     def build(self, dim: int, size: int, seed: int) -> Flow:
         """A new flow on R^dim; its weights and fixed mixings follow from the seed."""
@@ -197,8 +218,13 @@ class RnadeConfig(_DensityConfig):
     kind: Literal["rnade"] = "rnade"
     embedding: EmbeddingConfig = MLPConfig(widths=DEEP)
     components: int = Field(8, gt=0, description="of every coordinate")
-    widths: tuple[int, ...] = Field(DEEP, min_length=1)
+    widths: tuple[int, ...] = Field(DEEP, min_length=1, description="all the same")
     activation: Activation = "silu"
+
+    @field_validator("widths")
+    @classmethod
+    def _even(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
+        return _of_one_width(widths)
 
     def build(self, dim: int, size: int, seed: int) -> Rnade:
         rng = np.random.default_rng(seed)
@@ -252,7 +278,7 @@ def nsf(**changes: Any) -> FlowConfig:
 
 
 def maf_nsf(**changes: Any) -> FlowConfig:
-    """An autoregressive neural spline flow: cheap to train, dear to sample."""
+    """An autoregressive neural spline flow: cheap to train; draws come coordinate by coordinate."""
     own = {"structure": "autoregressive", "layers": 5, "widths": (64, 64)}
     return nsf(**{**own, **changes})
 

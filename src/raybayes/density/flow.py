@@ -24,6 +24,11 @@ class Flow(eqx.Module):
     layers: Layer
     dim: int = eqx.field(static=True)
 
+    @property
+    def base(self) -> int:
+        """Normal numbers that a draw takes."""
+        return self.dim
+
     def initialised(self, z: Float[Array, "n d"], x: Float[Array, "n size"]) -> "Flow":
         """A copy whose actnorms, where it has them, standardise this batch."""
         if self.layers.norm is None:

@@ -92,7 +92,7 @@ class Coupling(eqx.Module):
 class Autoregressive(eqx.Module):
     """Coordinate i is transformed given those before it (MAF, arXiv 1705.07057).
 
-    Where a pass of the network gives log_prob, another gives a draw, coordinate by coordinate.
+    log_prob and a draw cost a pass of the network each; a draw takes it coordinate by coordinate.
     """
 
     conditioner: Conditioner

@@ -33,9 +33,17 @@ class Components(NamedTuple):
 
     def log_prob(self, u: Float[Array, ""]) -> Float[Array, ""]:
         """log q(u), in nats."""
-        white = (u - self.means) * jnp.exp(-self.log_sds)
-        log_normal = -0.5 * white**2 - self.log_sds - 0.5 * math.log(2 * math.pi)
-        return jax.nn.logsumexp(self.log_weights + log_normal - _log_mass(*self.ends()))
+        low, high = self.ends()
+        inner = -0.5 * ((u - self.means) * jnp.exp(-self.log_sds)) ** 2 - _log_mass(low, high)
+        # With the mean outside, two large numbers would be left nearly equal: from the near edge.
+        above, low, high = _lower(low, high)
+        inside = high > -1
+        low, high = jnp.where(inside, -3.0, low), jnp.where(inside, -1.0, high)
+        away = jnp.where(above, 1 + u, 1 - u) * jnp.exp(-self.log_sds)
+        ratio = _log_mills(low) - _log_mills(high) - 0.5 * (low - high) * (low + high)
+        outer = away * (high - 0.5 * away) - _log_mills(high) - jnp.log1p(-jnp.exp(ratio))
+        each = jnp.where(inside, inner, outer) - self.log_sds - 0.5 * math.log(2 * math.pi)
+        return jax.nn.logsumexp(self.log_weights + each)
 
     def draw(self, pick: Float[Array, ""], share: Float[Array, ""]) -> Float[Array, ""]:
         """One coordinate by two quantiles: the component first, then the place in it."""
@@ -61,6 +69,11 @@ class Rnade(eqx.Module):
     slopes: Float[Array, "d d"]
     dim: int = eqx.field(static=True)
     components: int = eqx.field(static=True)
+
+    @property
+    def base(self) -> int:
+        """Normal numbers that a draw takes: two for each coordinate."""
+        return 2 * self.dim
 
     @staticmethod
     def outputs(dim: int, components: int) -> int:
@@ -98,11 +111,11 @@ class Rnade(eqx.Module):
 
     def sample(self, x: Float[Array, " size"], key: Key[Array, ""], n: int) -> Float[Array, "n d"]:
         """n draws of z given one x, which is embedded once."""
-        h, base = self.context(x), jax.random.normal(key, (n, 2 * self.dim))
+        h, base = self.context(x), jax.random.normal(key, (n, self.base))
         return jax.vmap(lambda v: self.from_base(v, h))(base)
 
-    def from_base(self, v: Float[Array, " 2*d"], h: Float[Array, " width"]) -> Float[Array, " d"]:
-        """A draw from N(0, I): two numbers for each coordinate."""
+    def from_base(self, v: Float[Array, " base"], h: Float[Array, " width"]) -> Float[Array, " d"]:
+        """A draw, given numbers from N(0, I)."""
         share = ndtr(v).reshape(2, self.dim)
 
         def draw(i: Array, before: Array, raw: Array) -> Float[Array, ""]:
@@ -138,6 +151,13 @@ def _log_mass(low: Array, high: Array) -> Array:
     _, low, high = _lower(low, high)
     most = log_ndtr(high)
     return most + jnp.log(-jnp.expm1(jnp.minimum(log_ndtr(low) - most, -1e-7)))
+
+
+def _log_mills(x: Array) -> Array:
+    """log of the normal's mass below x < 0, over exp(-x^2 / 2)."""
+    near, far = jnp.maximum(x, -8.0), 1 / jnp.minimum(x, -8.0) ** 2
+    series = jnp.log1p(-far * (1 - far * (3 - 15 * far))) + 0.5 * jnp.log(far / (2 * math.pi))
+    return jnp.where(x > -8.0, log_ndtr(near) + 0.5 * near**2, series)
 
 
 def _quantile(share: Array, low: Array, high: Array) -> Array:
