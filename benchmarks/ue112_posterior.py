@@ -22,7 +22,7 @@ os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={os.
 
 import numpy as np
 
-from raybayes import Estimator, Training, read_study, reference_posterior
+from raybayes import Estimator, read_study, reference_posterior
 from raybayes.density import deep, flow_matching, nsf, rnade
 from raybayes.diagnostics import c2st
 from raybayes.errors import InputError
@@ -89,10 +89,10 @@ class Problem:
     def estimator(self, name, epochs, simulations):
         """One network; the fewer simulations it sees, the more its weights decay."""
         counts = {"features": "counts", "offset": self.detector.read_noise**2 + 3 / 8}
-        averaging = 0.999 if name == "flow matching" else 0.0
-        muon = {"optimiser": "muon", "batch": 512, "learning_rate": 8e-3}
-        muon |= {"weight_decay": 1e-4 if simulations == "online" else min(1, 1e7 / simulations**2)}
-        training = Training(epochs=epochs, patience=epochs, averaging=averaging, **muon)
+        own = {"epochs": epochs, "patience": epochs}
+        own["averaging"] = 0.999 if name == "flow matching" else 0.0
+        own["weight_decay"] = 1e-4 if simulations == "online" else min(1, 1e7 / simulations**2)
+        training = self.study.training.model_copy(update=own)
         density = DENSITIES[name](embedding=EMBEDDING, **counts)
         return Estimator(self.prior, density, training, seed=2)
 

@@ -2,7 +2,7 @@
 
     ./run python benchmarks/ue112_recipes.py rnade '{}' '{"widths": [256, 256]}' --epochs 10
 
-Each JSON object changes the recipe; its key "training" changes how it is trained (by Muon). NLL in
+Each JSON object changes the recipe; its key "training" changes how the study trains it. NLL in
 nats with its standard error, on 4,000 fresh pairs that are the same for all, in units of the
 prior's half widths; a difference of two recipes is known better than each.
 """
@@ -14,11 +14,9 @@ import time
 import numpy as np
 
 from raybayes import Estimator, Training, density, read_study
-from raybayes.simulate.simulator import Simulator
 
 RECIPES = ("cinn", "deep", "nsf", "maf_nsf", "mixture", "rnade")
 FRESH = 4000
-MUON = {"optimiser": "muon", "batch": 512, "learning_rate": 8e-3}
 
 
 def main():
@@ -30,16 +28,15 @@ def main():
     a = parser.parse_args()
     study, beamline = read_study("ue112")
     prior, detector = study.prior, study.detector
-    ends = (prior.low, prior.high)
-    simulator = Simulator(beamline, prior.names, ends, detector, study.tracing)
     rng = np.random.default_rng(77)
     theta = prior.sample(a.simulations + FRESH, rng)
-    profiles = simulator.profiles(theta, (77, 0))[0]
+    profiles = study.simulator(beamline).profiles(theta, (77, 0))[0]
     x = detector.observe(profiles[-FRESH:], rng)
     unit = np.log((prior.high - prior.low) / 2).sum()
     for changes in a.changes:
         what = json.dumps(changes)
-        training = MUON | {"epochs": a.epochs, "patience": a.epochs} | changes.pop("training", {})
+        budget = {"epochs": a.epochs, "patience": a.epochs}
+        training = study.training.model_dump() | budget | changes.pop("training", {})
         own = {"features": "counts", "offset": detector.read_noise**2 + 3 / 8} | changes
         fitter = Estimator(prior, getattr(density, a.recipe)(**own), Training(**training), seed=2)
         start = time.perf_counter()

@@ -75,11 +75,13 @@ def described(
     prior = posterior.prior
     at = np.linspace(-EDGE, EDGE, QUANTILES)
     quantiles = prior.from_real(np.tile(at[:, None], (1, prior.dim)))
-    features = posterior.members[0].density.features  # type: ignore[attr-defined]
-    far = np.sqrt((np.asarray(jax.vmap(features)(typical.astype(np.float32))) ** 2).mean(axis=1))
+    first: Any = posterior.members[0].density
+    far = np.sqrt(
+        (np.asarray(jax.vmap(first.features)(typical.astype(np.float32))) ** 2).mean(axis=1)
+    )
     return {
         "density": _tree(posterior.density, weights),
-        "base": posterior.members[0].density.density.base,  # type: ignore[attr-defined]
+        "base": first.density.base,
         "names": list(prior.names),
         "units": list(units),
         "reach": EDGE,
