@@ -5,7 +5,7 @@
     ./run python benchmarks/sbibm.py --task slcp --simulations 10000 --rounds 10     # SNPE-C
 
 For every task and budget one ensemble is trained on simulations from the prior, single round,
-without the likelihood; which of three configurations is used, held-out pairs decide. Each of ten
+without the likelihood; which of four configurations is used, held-out pairs decide. Each of ten
 observations gets 10,000 draws, which a classifier tries to tell from 10,000 draws of the reference
 posterior (0.5: it cannot; sbibm's definition: z-scored, two layers of 10 d units, 5 folds).
 With --refine, draws that the task's likelihood has weighed and moved stand in a column of their
@@ -29,7 +29,7 @@ os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={os.
 import numpy as np
 
 from raybayes import Estimator, Training, reference_posterior
-from raybayes.density import maf_nsf
+from raybayes.density import maf_nsf, rnade
 from raybayes.diagnostics import c2st
 from raybayes.estimator import best_of
 from raybayes.importance import moved
@@ -38,13 +38,22 @@ from raybayes.sequential import Sequential, snpe_c
 from raybayes.tasks import TASKS
 
 DRAWS = 10_000
-EPOCHS = 30  # of each round of SNPE-C
+SEQUENTIAL, EPOCHS = "splines", 30  # of each round of SNPE-C
 OWN = Path("out/sbibm")
-CHOICES = (  # where a network starts, weight decay by the number of simulations, bins of a spline
-    ("prior", lambda simulations: 300 / simulations, 16),
-    ("prior", lambda simulations: 1.0, 5),
-    ("linear", lambda simulations: 300 / simulations, 16),
-)
+ADAMW = {"learning_rate": 1e-2}
+MUON = {"optimiser": "muon", "learning_rate": 1.6e-2}
+NARROW = {"widths": (64, 64)}
+DEEP = {"widths": (48, 48, 48, 48)}
+CHOICES = {  # a network, its optimiser, and its weight decay by the number of simulations
+    "splines": (maf_nsf(bins=16, embedding=NARROW), MUON, lambda n: 300 / n),
+    "coarse splines": (maf_nsf(bins=5, embedding=NARROW), ADAMW, lambda n: 1.0),
+    "linear and splines": (
+        maf_nsf(bins=5, embedding=NARROW, start="linear"),
+        MUON,
+        lambda n: 1.0,
+    ),
+    "mixtures": (rnade(embedding=DEEP, **DEEP), MUON, lambda n: min(0.5, 1000 / n)),
+}
 PUBLISHED = {  # mean C2ST of NPE and SNPE, arXiv 2101.04653, at 1e3 and 1e4 simulations
     "two_moons": {1000: (0.725, 0.643), 10_000: (0.606, 0.554)},
     "slcp": {1000: (0.975, 0.965), 10_000: (0.901, 0.845)},
@@ -59,32 +68,26 @@ PUBLISHED = {  # mean C2ST of NPE and SNPE, arXiv 2101.04653, at 1e3 and 1e4 sim
 
 def estimator(prior, choice, simulations, seed, **training):
     """One of CHOICES."""
-    start, weight_decay, bins = choice
-    density = maf_nsf(bins=bins, embedding={"widths": (64, 64)}, start=start)
-    training = Training(batch=100, weight_decay=weight_decay(simulations), **training)
-    return Estimator(prior, density, training, seed=seed)
-
-
-def estimators(prior, simulations, seed):
-    """The configurations that every task is tried with; epochs and more follow the budget."""
-    epochs = max(80, min(200, round(2e5 / simulations)))
-    own = {"epochs": epochs, "patience": epochs, "learning_rate": 1e-2}
-    own["validation"] = min(0.1, 500 / simulations)
-    for choice in CHOICES:
-        yield estimator(prior, choice, simulations, seed, **own)
+    density, optimiser, weight_decay = CHOICES[choice]
+    own = {"batch": 100, "weight_decay": weight_decay(simulations), **optimiser, **training}
+    return Estimator(prior, density, Training(**own), seed=seed)
 
 
 def fit(prior, theta, x, seed):
-    """An ensemble of what does best for one network on held-out pairs; and its estimator."""
-    best, _ = best_of(estimators(prior, len(theta), seed), theta, x)
+    """An ensemble of what does best for one network on held-out pairs; its name and estimator."""
+    epochs = max(80, min(200, round(2e5 / len(theta))))
+    own = {"epochs": epochs, "patience": epochs, "validation": min(0.1, 500 / len(theta))}
+    tried = {choice: estimator(prior, choice, len(theta), seed, **own) for choice in CHOICES}
+    best, _ = best_of(tried.values(), theta, x)
+    choice = next(name for name, one in tried.items() if one is best)
     fitter = replace(best, density=best.density.model_copy(update={"members": 4}))
-    return fitter.fit(theta, x), fitter
+    return fitter.fit(theta, x), choice, fitter
 
 
 def sequential(task, x_o, simulations, rounds, seed):
-    """DRAWS draws of SNPE-C's last round, with the first of the configurations."""
+    """DRAWS draws of SNPE-C's last round."""
     own = {"epochs": EPOCHS, "patience": EPOCHS, "learning_rate": 5e-3, "validation": 0.05}
-    fitter = estimator(task.prior, CHOICES[0], simulations, seed, **own)
+    fitter = estimator(task.prior, SEQUENTIAL, simulations, seed, **own)
     sequence = Sequential(fitter, x_o, task.simulate, snpe_c())
     state = sequence.init()
     for _ in range(rounds):
@@ -155,13 +158,11 @@ def run(name, simulations, a):
     theta = task.prior.sample(simulations, rng)
     x = task.simulate(theta, rng)
     start = time.perf_counter()
-    posterior, fitter = fit(task.prior, theta, x, a.seed)
+    posterior, choice, fitter = fit(task.prior, theta, x, a.seed)
     row["seconds"] = time.perf_counter() - start
     observed = observed.reshape(-1, x.shape[1])
     row |= {
-        "start": fitter.density.start,
-        "bins": fitter.density.bins,
-        "weight_decay": fitter.training.weight_decay,
+        "choice": choice,
         "best_epochs": fitter.fit_.best_epochs,
     }
     row |= summary(scores(known, posterior.sample(observed, DRAWS, a.seed)))
@@ -214,8 +215,7 @@ def line(row):
     numbers = "  ".join("    -" if row.get(k) is None else f"{row[k]:.3f}" for k in keys)
     how = f"SNPE-C in {row.get('rounds')} rounds"
     if "rounds" not in row:
-        how = f"start {row['start']}, {row['bins']} bins, decay {row['weight_decay']:.3g}, "
-        how += f"best epochs {row['best_epochs']}"
+        how = f"{row['choice']}, best epochs {row['best_epochs']}"
     return (
         f"{row['task']:24} {row['simulations']:11d}  {score}"
         f"         {numbers}  {row['seconds']:.0f} s, {how}"

@@ -7,8 +7,8 @@ The exact posterior of each observation is sampled with the exact likelihood (ne
 runs that must agree). A classifier (sbibm's) tells --draws of its draws from as many of each
 posterior: 0.5 means that it cannot. Amortised networks are trained once per number of simulations,
 or online (no simulation seen twice); "cINN" is `deep()`; "refined" is the same network's draws,
-weighed by the exact likelihood and moved by it. SNPE-C trains anew for every observation, in ROUNDS
-rounds of equal size; there is none online.
+weighed by the exact likelihood and moved by it. SNPE-C and TSNPE train anew for every observation,
+in ROUNDS rounds of equal size; there is none online.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from raybayes import Estimator, read_study, reference_posterior
 from raybayes.density import deep, flow_matching, nsf, rnade
 from raybayes.diagnostics import c2st
 from raybayes.errors import InputError
-from raybayes.sequential import Sequential, snpe_c
+from raybayes.sequential import Sequential, snpe_c, tsnpe
 from raybayes.simulate.simulator import Simulator
 
 DRAWS = 2000
@@ -40,7 +40,11 @@ DENSITIES = {
     "RNADE": rnade,
     "flow matching": flow_matching,
 }
-SEQUENTIAL = {f"SNPE-C with {name}": name for name in ("cINN", "NSF", "RNADE")}
+METHODS = {"SNPE-C": snpe_c, "TSNPE": tsnpe}
+SEQUENTIAL = {
+    f"{method} with {name}": (method, name)
+    for method, name in product(METHODS, ("cINN", "NSF", "RNADE"))
+}
 POSTERIORS = (*DENSITIES, *SEQUENTIAL)
 EMBEDDING = {"widths": (256, 256, 256, 256)}
 
@@ -128,10 +132,12 @@ def refine(problem, posterior, x):
     return posterior.moved(found, likelihood, problem.draws, MOVES).theta
 
 
-def sequential(problem, name, simulations, x_o, passes):
-    epochs = max(1, min(30, 2 * passes // (simulations * (ROUNDS + 1))))
+def sequential(problem, method, name, simulations, x_o, passes):
+    """Draws of the last round; small batches, since the first rounds have few pairs."""
+    epochs = max(1, min(60, 2 * passes // (simulations * (ROUNDS + 1))))
     fitter = problem.estimator(name, epochs, simulations)
-    task = Sequential(fitter, x_o, problem.simulate, snpe_c(), problem.detector.observe)
+    fitter.training = fitter.training.model_copy(update={"batch": 128})
+    task = Sequential(fitter, x_o, problem.simulate, METHODS[method](), problem.detector.observe)
     state = task.init()
     for _ in range(ROUNDS):
         state = task.step(state, simulations // ROUNDS)
@@ -145,7 +151,7 @@ def rows(problem, budgets, a):
         if name in SEQUENTIAL:
             if simulations == "online":
                 continue
-            own = (SEQUENTIAL[name], simulations)
+            own = (*SEQUENTIAL[name], simulations)
             draws = [sequential(problem, *own, x, a.passes) for x in problem.x[: a.sequential]]
             yield name, simulations, problem.scores(draws), time.perf_counter() - start
             continue
@@ -164,7 +170,7 @@ def main():
     parser.add_argument("--observations", type=int, default=20)
     parser.add_argument("--posterior", choices=POSTERIORS, action="append", help="default: all")
     parser.add_argument("--refined", type=int, default=20, help="observations that are refined")
-    parser.add_argument("--sequential", type=int, default=20, help="observations of SNPE-C")
+    parser.add_argument("--sequential", type=int, default=20, help="observations of SNPE-C, TSNPE")
     parser.add_argument(
         "--simulations",
         type=lambda text: text if text == "online" else int(text),
