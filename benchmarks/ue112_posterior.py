@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import time
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -34,11 +35,12 @@ ROUNDS = 4
 MOVES = 40
 ONLINE = 20_000  # simulations in each of the online epochs
 KEPT = 100  # of them, 16 MB each
+EMBEDDING = {"widths": (256, 256, 256, 256)}
 DENSITIES = {
     "cINN": deep,
     "NSF": nsf,
     "RNADE": rnade,
-    "flow matching": flow_matching,
+    "flow matching": partial(flow_matching, **EMBEDDING),
 }
 METHODS = {"SNPE-C": snpe_c, "TSNPE": tsnpe}
 SEQUENTIAL = {
@@ -46,7 +48,6 @@ SEQUENTIAL = {
     for method, name in product(METHODS, ("cINN", "NSF", "RNADE"))
 }
 POSTERIORS = (*DENSITIES, *SEQUENTIAL)
-EMBEDDING = {"widths": (256, 256, 256, 256)}
 
 
 class Problem:

@@ -15,7 +15,7 @@ import numpy as np
 
 from raybayes import Estimator, Training, density, read_study
 
-RECIPES = ("cinn", "deep", "nsf", "maf_nsf", "mixture", "rnade")
+RECIPES = ("cinn", "deep", "nsf", "maf_nsf", "mixture", "rnade", "flow_matching")
 FRESH = 4000
 
 

@@ -460,7 +460,8 @@ def test_datatree(trained):
 
 def test_resume_ends_in_the_same_weights(tmp_path):
     config, path = DENSITIES["deep"], tmp_path / "checkpoint.safetensors"
-    whole = problem(500, config, epochs=6).fit()
+    own = {"epochs": 6, "averaging": 0.999}
+    whole = problem(500, config, **own).fit()
 
     class Killed(Exception):
         pass
@@ -470,13 +471,20 @@ def test_resume_ends_in_the_same_weights(tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        problem(500, config, epochs=6).fit(path, "me", kill)
-    resumed = problem(500, config, epochs=6).fit(path, "me")
+        problem(500, config, **own).fit(path, "me", kill)
+    resumed = problem(500, config, **own).fit(path, "me")
     assert resumed.history == whole.history
     for a, b in zip(*(jax.tree.leaves(f.density) for f in (whole, resumed)), strict=True):
         assert np.array_equal(a, b)
     with pytest.raises(InputError, match="another study"):
-        problem(500, config, epochs=6).fit(path, "somebody else")
+        problem(500, config, **own).fit(path, "somebody else")
+
+
+def test_the_running_mean_of_a_short_run_forgets_its_start():
+    def least(averaging):
+        return problem(1000, DENSITIES["deep"], averaging=averaging).fit().least[0]
+
+    assert abs(least(0.999) - least(0)) < 0.05  # nats
 
 
 def test_a_loss_that_is_not_finite_keeps_the_best():

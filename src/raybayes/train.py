@@ -167,7 +167,8 @@ class Trainer(Generic[Q]):
         """One epoch over `data`, then the validation losses."""
         carry = (state.params, state.optimiser, state.mean)
         order, keys = self._order(state.epoch), self._keys(state.epoch)
-        (params, optimiser, mean), losses = self._epoch(carry, *data, order, keys)
+        before = state.epoch * self.steps
+        (params, optimiser, mean), losses = self._epoch(carry, *data, order, keys, before)
         valid = self._validate(mean)
         history = (*state.history, (float(np.mean(losses)), float(np.mean(valid))))
         if not np.isfinite(history[-1]).all():
@@ -248,27 +249,36 @@ class Trainer(Generic[Q]):
         arrays, static = self._fixed
         decay, optimiser = self.config.averaging, self.optimiser
 
-        def step(fixed: Any, carry: tuple[Any, Any, Any], batch: tuple[jax.Array, ...]) -> Any:
+        def step(
+            fixed: Any, carry: tuple[Any, Any, Any], count: jax.Array, batch: tuple[jax.Array, ...]
+        ) -> Any:
             params, moments, mean = carry
             loss, gradient = jax.value_and_grad(self._loss)(params, fixed, *batch)
             updates, moments = optimiser.update(gradient, moments, params)
             params = optax.apply_updates(params, updates)
             if decay:
-                mean = jax.tree.map(lambda m, p: decay * m + (1 - decay) * p, mean, params)
+                kept = jnp.minimum(decay, (1 + count) / (10 + count))  # a short run forgets, too
+                mean = jax.tree.map(lambda m, p: kept * m + (1 - kept) * p, mean, params)
             else:
                 mean = params
             return (params, moments, mean), loss
 
         @jax.jit
-        def epoch(carry: Any, z: jax.Array, x: jax.Array, order: jax.Array, keys: jax.Array) -> Any:
+        def epoch(
+            carry: Any, z: jax.Array, x: jax.Array, order: jax.Array, keys: jax.Array, before: Any
+        ) -> Any:
+            counts = before + jnp.arange(self.steps)
+
             def one(carry: Any, arrays: Any, order: jax.Array, key: jax.Array) -> Any:
                 fixed = eqx.combine(arrays, static)
 
-                def next_(carry: Any, now: tuple[jax.Array, jax.Array]) -> Any:
-                    rows, key = now
-                    return step(fixed, carry, (z[rows], x[rows], key))
+                def next_(carry: Any, now: tuple[jax.Array, jax.Array, jax.Array]) -> Any:
+                    rows, key, count = now
+                    return step(fixed, carry, count, (z[rows], x[rows], key))
 
-                return jax.lax.scan(next_, carry, (order, jax.random.split(key, self.steps)))
+                return jax.lax.scan(
+                    next_, carry, (order, jax.random.split(key, self.steps), counts)
+                )
 
             if not self._large:
                 return jax.vmap(one)(carry, arrays, order, keys)
