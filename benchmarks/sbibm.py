@@ -38,6 +38,7 @@ from raybayes.sequential import Sequential, snpe_c
 from raybayes.tasks import TASKS
 
 DRAWS = 10_000
+MOVES = 40  # that part the twins among draws of nested sampling
 SEQUENTIAL, EPOCHS = "splines", 30  # of each round of SNPE-C
 OWN = Path("out/sbibm")
 ADAMW = {"learning_rate": 1e-2}
@@ -95,34 +96,35 @@ def sequential(task, x_o, simulations, rounds, seed):
     return state.posterior.sample(x_o, DRAWS, seed)
 
 
-def references(name, file):
-    """Observations [10, size] and draws of their posteriors [10, DRAWS, d]."""
+def references(name, file, count):
+    """Observations [count, size] and draws of their posteriors [count, DRAWS, d]."""
     if file:
         with np.load(file, allow_pickle=False) as stored:
-            return stored["observations"], stored["reference_posterior_samples"]
-    cache = OWN / f"{name}.npz"
-    if not cache.exists():
-        task, rng = TASKS[name](), np.random.default_rng(1_000_000)
-        x = task.simulate(task.prior.sample(10, rng), rng)
-        draws = [exact(task, one, rng) for one in x]
-        OWN.mkdir(parents=True, exist_ok=True)
-        np.savez(cache, observations=x, reference_posterior_samples=draws)
-    return references(name, cache)
+            return stored["observations"][:count], stored["reference_posterior_samples"][:count]
+    task, rng = TASKS[name](), np.random.default_rng(1_000_000)
+    x = task.simulate(task.prior.sample(10, rng), rng)[:count]
+    return x, [exact(name, task, i, one) for i, one in enumerate(x)]
 
 
-def exact(task, x, rng):
+def exact(name, task, i, x):
     """DRAWS draws of the exact posterior: its closed form, or nested sampling and then moves."""
+    rng = np.random.default_rng(i)
     if task.exact is not None:
         return task.exact(x, DRAWS, rng)
+    cache = OWN / f"{name}-{i}.npy"
+    if not cache.exists():
 
-    def likelihood(theta):
-        return task.log_likelihood(theta, x)
+        def likelihood(theta):
+            return task.log_likelihood(theta, x)
 
-    found = reference_posterior(task.prior, likelihood, 2000, live=500)
-    if not found.converged:
-        print(f"reference: its two runs differ, R-hat {found.r_hat.max():.3f}", file=sys.stderr)
-    log_p = log_posterior(task.prior, likelihood)
-    return rng.permutation(moved(rng.choice(found.draws, DRAWS), log_p, 200).theta)
+        found = reference_posterior(task.prior, likelihood, 2000, live=500)
+        if not found.converged:
+            print(f"reference: its two runs differ, R-hat {found.r_hat.max():.3f}", file=sys.stderr)
+        log_p = log_posterior(task.prior, likelihood)
+        draws = moved(rng.choice(found.draws, DRAWS), log_p, MOVES).theta
+        OWN.mkdir(parents=True, exist_ok=True)
+        np.save(cache, rng.permutation(draws))
+    return np.load(cache, allow_pickle=False)
 
 
 def refined(task, posterior, x):
@@ -143,7 +145,7 @@ def scores(references, posteriors):
 def run(name, simulations, a):
     """One row of the table."""
     task, rng = TASKS[name](), np.random.default_rng(a.seed)
-    observed, known = (part[: a.observations] for part in references(name, file_of(name, a)))
+    observed, known = references(name, file_of(name, a), a.observations)
     npe, snpe = PUBLISHED[name].get(simulations, (None, None))
     row = {"task": name, "simulations": simulations, "npe": npe, "snpe": snpe}
     start = time.perf_counter()
