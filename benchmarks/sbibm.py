@@ -107,24 +107,29 @@ def references(name, file, count):
 
 
 def exact(name, task, i, x):
-    """DRAWS draws of the exact posterior: its closed form, or nested sampling and then moves."""
+    """DRAWS draws of the exact posterior: its closed form, or those of `nested`, kept in a file."""
     rng = np.random.default_rng(i)
     if task.exact is not None:
         return task.exact(x, DRAWS, rng)
     cache = OWN / f"{name}-{i}.npy"
     if not cache.exists():
-
-        def likelihood(theta):
-            return task.log_likelihood(theta, x)
-
-        found = reference_posterior(task.prior, likelihood, 2000, live=500)
-        if not found.converged:
-            print(f"reference: its two runs differ, R-hat {found.r_hat.max():.3f}", file=sys.stderr)
-        log_p = log_posterior(task.prior, likelihood)
-        draws = moved(rng.choice(found.draws, DRAWS), log_p, MOVES).theta
+        draws = nested(task, x, rng)
         OWN.mkdir(parents=True, exist_ok=True)
-        np.save(cache, rng.permutation(draws))
+        np.save(cache, draws)
     return np.load(cache, allow_pickle=False)
+
+
+def nested(task, x, rng):
+    """DRAWS draws by nested sampling and then moves."""
+
+    def likelihood(theta):
+        return task.log_likelihood(theta, x)
+
+    found = reference_posterior(task.prior, likelihood, 2000, live=500)
+    if not found.converged:
+        print(f"reference: its two runs differ, R-hat {found.r_hat.max():.3f}", file=sys.stderr)
+    log_p = log_posterior(task.prior, likelihood)
+    return rng.permutation(moved(rng.choice(found.draws, DRAWS), log_p, MOVES).theta)
 
 
 def refined(task, posterior, x):
@@ -163,10 +168,7 @@ def run(name, simulations, a):
     posterior, choice, fitter = fit(task.prior, theta, x, a.seed)
     row["seconds"] = time.perf_counter() - start
     observed = observed.reshape(-1, x.shape[1])
-    row |= {
-        "choice": choice,
-        "best_epochs": fitter.fit_.best_epochs,
-    }
+    row |= {"choice": choice, "best_epochs": fitter.fit_.best_epochs}
     row |= summary(scores(known, posterior.sample(observed, DRAWS, a.seed)))
     if a.refine:
         likely = scores(known, [refined(task, posterior, one) for one in observed])

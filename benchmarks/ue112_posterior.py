@@ -40,7 +40,7 @@ DENSITIES = {
     "cINN": deep,
     "NSF": nsf,
     "RNADE": rnade,
-    "flow matching": partial(flow_matching, **EMBEDDING),
+    "flow matching": partial(flow_matching, widths=EMBEDDING["widths"]),
 }
 METHODS = {"SNPE-C": snpe_c, "TSNPE": tsnpe}
 SEQUENTIAL = {
@@ -91,13 +91,13 @@ class Problem:
             self.made[key] = x
         return x
 
-    def estimator(self, name, epochs, simulations):
+    def estimator(self, name, epochs, simulations, **training):
         """One network; the fewer simulations it sees, the more its weights decay."""
         counts = {"features": "counts", "offset": self.detector.read_noise**2 + 3 / 8}
         own = {"epochs": epochs, "patience": epochs}
         own["averaging"] = 0.999 if name == "flow matching" else 0.0
         own["weight_decay"] = 1e-4 if simulations == "online" else min(1, 1e7 / simulations**2)
-        training = self.study.training.model_copy(update=own)
+        training = self.study.training.model_copy(update=own | training)
         density = DENSITIES[name](embedding=EMBEDDING, **counts)
         return Estimator(self.prior, density, training, seed=2)
 
@@ -136,8 +136,7 @@ def refine(problem, posterior, x):
 def sequential(problem, method, name, simulations, x_o, passes):
     """Draws of the last round; small batches, since the first rounds have few pairs."""
     epochs = max(1, min(60, 2 * passes // (simulations * (ROUNDS + 1))))
-    fitter = problem.estimator(name, epochs, simulations)
-    fitter.training = fitter.training.model_copy(update={"batch": 128})
+    fitter = problem.estimator(name, epochs, simulations, batch=128)
     task = Sequential(fitter, x_o, problem.simulate, METHODS[method](), problem.detector.observe)
     state = task.init()
     for _ in range(ROUNDS):
