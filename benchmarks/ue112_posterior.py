@@ -54,7 +54,7 @@ class Problem:
     """The study ue112, and exact posteriors of observations that no network has seen."""
 
     def __init__(self, observations, cache, draws):
-        self.draws, self.made = draws, {}
+        self.cache, self.draws, self.made = cache, draws, {}
         self.study, beamline = read_study("ue112")
         self.prior, self.detector = self.study.prior, self.study.detector
         ends = (self.prior.low, self.prior.high)
@@ -64,16 +64,16 @@ class Problem:
         rng = np.random.default_rng(20)
         theta = self.prior.sample(observations, rng)
         self.x = self.detector.observe(self.simulator.profiles(theta, None)[0], rng)
-        self.exact = [self._exact(i, cache) for i in range(observations)]
 
-    def _exact(self, i, cache):
-        path = cache / f"exact-{i:02d}.npy"
+    def exact(self, i):
+        """DRAWS draws of observation i's posterior, sampled once and kept."""
+        path = self.cache / f"exact-{i:02d}.npy"
         if not path.exists():
             likelihood = self.simulator.log_likelihood(self.x[i])
             found = reference_posterior(self.prior, likelihood, DRAWS, seed=i, live=500)
             if not found.converged:
                 print(f"observation {i}: R-hat {found.r_hat.max():.3f}: its two runs differ")
-            cache.mkdir(parents=True, exist_ok=True)
+            self.cache.mkdir(parents=True, exist_ok=True)
             np.save(path, np.random.default_rng(i).permutation(found.draws))
         return np.load(path, allow_pickle=False)
 
@@ -103,11 +103,12 @@ class Problem:
 
     def scores(self, posteriors):
         """C2ST of each observation, from its posterior's draws; None: there are no draws."""
-        pairs = zip(self.exact, posteriors, strict=False)
-        pairs = [
-            (exact[: self.draws], own[: self.draws]) for exact, own in pairs if own is not None
+        n = self.draws
+        return [
+            c2st(self.exact(i)[:n], own[:n]).accuracy
+            for i, own in enumerate(posteriors)
+            if own is not None
         ]
-        return [c2st(*pair).accuracy for pair in pairs]
 
 
 def amortised(problem, name, simulations, passes):
@@ -153,7 +154,8 @@ def rows(problem, budgets, a):
                 continue
             own = (*SEQUENTIAL[name], simulations)
             draws = [sequential(problem, *own, x, a.passes) for x in problem.x[: a.sequential]]
-            yield name, simulations, problem.scores(draws), time.perf_counter() - start
+            seconds = time.perf_counter() - start
+            yield name, simulations, problem.scores(draws), seconds
             continue
         posterior = amortised(problem, name, simulations, a.passes)
         seconds = time.perf_counter() - start

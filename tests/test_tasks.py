@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
+from scipy.stats import binom, norm
 
 from raybayes.diagnostics import c2st
 from raybayes.reference import reference_posterior
@@ -44,6 +46,43 @@ def test_the_likelihood_is_the_simulators(name):
     ratio = np.exp(beside - at)
     assert ratio.std() > 0.02  # the step is seen
     assert ratio.mean() == pytest.approx(1, abs=4.5 * ratio.std() / np.sqrt(n))
+
+
+def epidemic(theta):
+    """Log likelihood of sir, and the x that a hundredth of the people are ill every time."""
+    contact, recovery = theta
+
+    def slope(_, state):
+        new = contact * state[0] * state[1] / 1e6
+        return [-new, new - recovery * state[1]]
+
+    days = 17.0 * np.arange(10)
+    ill = solve_ivp(slope, (0, 160), [1e6 - 1, 1], "DOP853", days, rtol=1e-10, atol=1e-8).y[1]
+    x = np.full(10, 10.0)
+    return binom.logpmf(x, 1000, ill / 1e6).sum(), x
+
+
+def hunt(theta):
+    """Log likelihood of lotka_volterra at its noise-free counts, and these."""
+    alpha, beta, gamma, delta = theta
+
+    def slope(_, state):
+        prey, predators = state
+        return [prey * (alpha - beta * predators), predators * (delta * prey - gamma)]
+
+    days = 2.1 * np.arange(10)
+    found = solve_ivp(slope, (0, 20), [30, 1], "LSODA", days, rtol=1e-10, atol=1e-14)
+    x = found.y.ravel()
+    return 20 * norm.logpdf(0, 0, 0.1) - np.log(x).sum(), x
+
+
+@pytest.mark.parametrize(("name", "solved"), [("sir", epidemic), ("lotka_volterra", hunt)])
+def test_the_equations_are_solved(name, solved):
+    task = TASKS[name]()
+    theta = task.prior.sample(20, np.random.default_rng(3))
+    expected, x = zip(*map(solved, theta), strict=True)
+    ours = [task.log_likelihood(one[None], seen)[0] for one, seen in zip(theta, x, strict=True)]
+    np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=0.02)
 
 
 @pytest.mark.parametrize("name", [n for n in SHAPES if TASKS[n]().exact is not None])
