@@ -2,14 +2,15 @@
 
     ./run python benchmarks/sbibm.py --task two_moons --simulations 10000
     ./run python benchmarks/sbibm.py                       # everything: hours
-    ./run python benchmarks/sbibm.py --task slcp --simulations 10000 --rounds 10     # SNPE-C
+    ./run python benchmarks/sbibm.py --task slcp --simulations 10000 --rounds 10 --network mixtures
 
 For every task and budget one ensemble is trained on simulations from the prior, single round,
 without the likelihood; which of four configurations is used, held-out pairs decide. Each of ten
 observations gets 10,000 draws, which a classifier tries to tell from 10,000 draws of the reference
 posterior (0.5: it cannot; sbibm's definition: z-scored, two layers of 10 d units, 5 folds).
 With --refine, draws that the task's likelihood has weighed and moved stand in a column of their
-own. With --rounds, SNPE-C trains a network for every observation, in rounds of equal size.
+own. With --rounds, SNPE-C trains a network for every observation, in rounds of equal size: that of
+--network, since the first round's few pairs tell too little of which is best.
 
 References: FILE.npz with true_parameters, observations and reference_posterior_samples
 [10, 10000, d]; without one, our own observations and draws of their exact posteriors (closed forms,
@@ -39,7 +40,7 @@ from raybayes.tasks import TASKS
 
 DRAWS = 10_000
 MOVES = 40  # that part the twins among draws of nested sampling
-SEQUENTIAL, EPOCHS = "splines", 30  # of each round of SNPE-C
+ROUND = {"epochs": 20, "patience": 20, "learning_rate": 5e-3, "validation": 0.05}  # of SNPE-C
 OWN = Path("out/sbibm")
 ADAMW = {"learning_rate": 1e-2}
 MUON = {"optimiser": "muon", "learning_rate": 1.6e-2}
@@ -85,10 +86,9 @@ def fit(prior, theta, x, seed):
     return fitter.fit(theta, x), choice, fitter
 
 
-def sequential(task, x_o, simulations, rounds, seed):
+def sequential(task, x_o, network, simulations, rounds, seed):
     """DRAWS draws of SNPE-C's last round."""
-    own = {"epochs": EPOCHS, "patience": EPOCHS, "learning_rate": 5e-3, "validation": 0.05}
-    fitter = estimator(task.prior, SEQUENTIAL, simulations, seed, **own)
+    fitter = estimator(task.prior, network, simulations, seed, **ROUND)
     sequence = Sequential(fitter, x_o, task.simulate, snpe_c())
     state = sequence.init()
     for _ in range(rounds):
@@ -157,10 +157,10 @@ def run(name, simulations, a):
     if a.rounds:
         observed = observed.reshape(a.observations, -1)
         drawn = [
-            sequential(task, one, simulations, a.rounds, a.seed + i)
+            sequential(task, one, a.network, simulations, a.rounds, a.seed + i)
             for i, one in enumerate(observed)
         ]
-        row |= {"rounds": a.rounds, "seconds": time.perf_counter() - start}
+        row |= {"rounds": a.rounds, "choice": a.network, "seconds": time.perf_counter() - start}
         return row | summary(scores(known, drawn))
     theta = task.prior.sample(simulations, rng)
     x = task.simulate(theta, rng)
@@ -200,6 +200,7 @@ def main():
     parser.add_argument("--references", help="FILE.npz, or a folder with TASK.npz files")
     parser.add_argument("--observations", type=int, default=10, help="fewer are quicker")
     parser.add_argument("--rounds", type=int, help="SNPE-C, in so many rounds")
+    parser.add_argument("--network", choices=[*CHOICES], default="splines", help="of SNPE-C")
     parser.add_argument("--refine", action="store_true", help="and the draws that it makes exact")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
@@ -217,12 +218,10 @@ def line(row):
     keys = ("c2st_with_likelihood", "npe", "snpe")
     score = f"{row['c2st']:.3f} ({row['standard_error']:.3f})"
     numbers = "  ".join("    -" if row.get(k) is None else f"{row[k]:.3f}" for k in keys)
-    how = f"SNPE-C in {row.get('rounds')} rounds"
-    if "rounds" not in row:
-        how = f"{row['choice']}, best epochs {row['best_epochs']}"
+    how = f"{row['rounds']} rounds" if "rounds" in row else f"best epochs {row['best_epochs']}"
     return (
         f"{row['task']:24} {row['simulations']:11d}  {score}"
-        f"         {numbers}  {row['seconds']:.0f} s, {how}"
+        f"         {numbers}  {row['seconds']:.0f} s, {row['choice']}, {how}"
     )
 
 
