@@ -168,7 +168,9 @@ class Trainer(Generic[Q]):
         carry = (state.params, state.optimiser, state.mean)
         order, keys = self._order(state.epoch), self._keys(state.epoch)
         before = state.epoch * self.steps
-        (params, optimiser, mean), losses = self._epoch(carry, *data, order, keys, before)
+        (params, optimiser, mean), losses = self._epoch(
+            carry, self._fixed[0], *data, order, keys, before
+        )
         valid = self._validate(mean)
         history = (*state.history, (float(np.mean(losses)), float(np.mean(valid))))
         if not np.isfinite(history[-1]).all():
@@ -222,16 +224,22 @@ class Trainer(Generic[Q]):
 
     @cached_property
     def _fixed(self) -> tuple[Any, Any]:
-        """What is not trained: arrays with the members' axis, and the rest."""
+        """What is not trained: arrays with the members' axis, and the rest.
+
+        The arrays are arguments of compiled code, not constants in it: so JAX's cache on disk
+        serves every network of one shape, whatever its data.
+        """
         return eqx.partition(eqx.filter(self._stacked, self._filter, inverse=True), eqx.is_array)
 
     @cached_property
     def _losses(self) -> Callable[..., jax.Array]:
         """[members]: mean loss of each on its held-out pairs."""
-        arrays, static = self._fixed
+        static = self._fixed[1]
 
         @jax.jit
-        def losses(params: Any, z: jax.Array, x: jax.Array, keys: jax.Array) -> jax.Array:
+        def losses(
+            params: Any, arrays: Any, z: jax.Array, x: jax.Array, keys: jax.Array
+        ) -> jax.Array:
             def one(params: Any, arrays: Any, *batch: jax.Array) -> jax.Array:
                 return self._loss(params, eqx.combine(arrays, static), *batch)
 
@@ -242,11 +250,11 @@ class Trainer(Generic[Q]):
     def _validate(self, params: Any) -> NDArray[np.float32]:
         """Always with the same random numbers."""
         keys = self._keys(self.config.epochs)
-        return np.asarray(self._losses(params, *self._spread(self.held_out), keys))
+        return np.asarray(self._losses(params, self._fixed[0], *self._spread(self.held_out), keys))
 
     @cached_property
     def _epoch(self) -> Callable[..., tuple[tuple[Any, Any, Any], jax.Array]]:
-        arrays, static = self._fixed
+        static = self._fixed[1]
         decay, optimiser = self.config.averaging, self.optimiser
 
         def step(
@@ -265,7 +273,13 @@ class Trainer(Generic[Q]):
 
         @jax.jit
         def epoch(
-            carry: Any, z: jax.Array, x: jax.Array, order: jax.Array, keys: jax.Array, before: Any
+            carry: Any,
+            arrays: Any,
+            z: jax.Array,
+            x: jax.Array,
+            order: jax.Array,
+            keys: jax.Array,
+            before: Any,
         ) -> Any:
             counts = before + jnp.arange(self.steps)
 
