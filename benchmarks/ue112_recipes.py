@@ -37,7 +37,7 @@ def main():
         what = json.dumps(changes)
         budget = {"epochs": a.epochs, "patience": a.epochs}
         training = study.training.model_dump() | budget | changes.pop("training", {})
-        own = {"features": "counts", "offset": detector.read_noise**2 + 3 / 8} | changes
+        own = detector.features | changes
         fitter = Estimator(prior, getattr(density, a.recipe)(**own), Training(**training), seed=2)
         start = time.perf_counter()
         posterior = fitter.fit(theta[:-FRESH], profiles[:-FRESH], detector.observe)

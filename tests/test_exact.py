@@ -217,8 +217,7 @@ def test_refined_and_reference_agree_on_a_beamline():
     rng = np.random.default_rng(3)
     theta = TWO.sample(3000, rng)
     profiles = SIMULATOR.profiles(theta, None)[0]
-    counts = {"features": "counts", "offset": STUDY.detector.read_noise**2 + 3 / 8}
-    density = deep(layers=4, widths=(32,)).model_copy(update=counts)
+    density = deep(layers=4, widths=(32,), **STUDY.detector.features)
     estimator = Estimator(TWO, density, Training(epochs=12, patience=12))
     posterior = estimator.fit(theta, profiles, STUDY.detector.observe)
     truth = np.array([[0.02, -0.2]])

@@ -39,8 +39,7 @@ def pairs_of(posterior):
 def judge():
     rng = np.random.default_rng(3)
     theta = TWO.sample(4000, rng)
-    counts = {"features": "counts", "offset": DETECTOR.read_noise**2 + 3 / 8}
-    density = deep(layers=4, widths=(32,)).model_copy(update=counts)
+    density = deep(layers=4, widths=(32,), **DETECTOR.features)
     estimator = Estimator(TWO, density, Training(epochs=60, patience=60))
     posterior = estimator.fit(theta, SIMULATOR.profiles(theta, None)[0], DETECTOR.observe)
     return Judge(posterior, SIMULATOR, pairs_of(posterior))

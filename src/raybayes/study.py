@@ -200,9 +200,7 @@ class Run:
             data: simulations; None: they are made while the network trains.
         """
         study, detector = self.study, self.study.detectors
-        # Generalised Anscombe: unit noise in every feature (less where a setting's is lower).
-        counts = {"features": "counts", "offset": detector.read_noise**2 + 3 / 8}
-        density = study.density.model_copy(update=counts)
+        density = study.density.model_copy(update=detector.features)
         estimator = Estimator(study.prior, density, study.training, study.pretraining, study.seed)
         common = (progress, self.folder / "training.safetensors", self.made_by)
         if data is None:

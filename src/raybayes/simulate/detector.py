@@ -1,7 +1,7 @@
 """The detector: two exposures, one for each profile, with a known likelihood."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numba import njit, prange
@@ -37,6 +37,14 @@ class Detector(BaseModel):
     def size(self) -> int:
         """The length of an observation x."""
         return math.prod(self.bins) if self.reads == "image" else sum(self.bins)
+
+    @property
+    def features(self) -> dict[str, Any]:
+        """How a network should see x: keywords of every recipe of `raybayes.density`.
+
+        The generalised Anscombe transform, unit noise at every level.
+        """
+        return {"features": "counts", "offset": self.read_noise**2 + 3 / 8}
 
     def edges(self, axis: int) -> Array:
         """Of the bins, mm; axis 0 is horizontal, 1 vertical; centred on the optical axis."""

@@ -129,9 +129,9 @@ class Detectors:
         return sum(detector.size for detector in self.each)
 
     @property
-    def read_noise(self) -> float:
-        """Counts rms per bin; the largest."""
-        return max(detector.read_noise for detector in self.each)
+    def features(self) -> dict[str, Any]:
+        """Those of the detector with the largest read noise: less than unit noise elsewhere."""
+        return max(self.each, key=lambda detector: detector.read_noise).features
 
     def parts(self, x: ArrayLike) -> list[Array]:
         """Of x [..., size], each setting's own."""
