@@ -12,6 +12,7 @@ in ROUNDS rounds of equal size; there is none online.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import time
@@ -30,6 +31,7 @@ from raybayes.errors import InputError
 from raybayes.sequential import Sequential, snpe_c, tsnpe
 from raybayes.simulate.simulator import Simulator
 
+OBSERVATIONS = 20
 DRAWS = 2000
 ROUNDS = 4
 MOVES = 40
@@ -62,12 +64,13 @@ class Problem:
             beamline, self.prior.names, ends, self.detector, self.study.tracing
         )
         rng = np.random.default_rng(20)
-        theta = self.prior.sample(observations, rng)
-        self.x = self.detector.observe(self.simulator.profiles(theta, None)[0], rng)
+        theta = self.prior.sample(OBSERVATIONS, rng)
+        self.x = self.detector.observe(self.simulator.profiles(theta, None)[0], rng)[:observations]
 
     def exact(self, i):
         """DRAWS draws of observation i's posterior, sampled once and kept."""
-        path = self.cache / f"exact-{i:02d}.npy"
+        digest = hashlib.sha256(self.x[i].tobytes()).hexdigest()[:8]
+        path = self.cache / f"exact-{i:02d}-{digest}.npy"
         if not path.exists():
             likelihood = self.simulator.log_likelihood(self.x[i])
             found = reference_posterior(self.prior, likelihood, DRAWS, seed=i, live=500)
@@ -168,10 +171,14 @@ def rows(problem, budgets, a):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--observations", type=int, default=20)
+    parser.add_argument("--observations", type=int, default=OBSERVATIONS, help="the first")
     parser.add_argument("--posterior", choices=POSTERIORS, action="append", help="default: all")
-    parser.add_argument("--refined", type=int, default=20, help="observations that are refined")
-    parser.add_argument("--sequential", type=int, default=20, help="observations of SNPE-C, TSNPE")
+    parser.add_argument(
+        "--refined", type=int, default=OBSERVATIONS, help="observations that are refined"
+    )
+    parser.add_argument(
+        "--sequential", type=int, default=OBSERVATIONS, help="observations of SNPE-C, TSNPE"
+    )
     parser.add_argument(
         "--simulations",
         type=lambda text: text if text == "online" else int(text),
