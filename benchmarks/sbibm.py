@@ -35,7 +35,7 @@ from raybayes.diagnostics import c2st
 from raybayes.estimator import best_of
 from raybayes.importance import moved
 from raybayes.posterior import log_posterior
-from raybayes.sequential import Sequential, snpe_c
+from raybayes.sequential import Sequential, inside, snpe_c
 from raybayes.tasks import TASKS
 
 DRAWS = 10_000
@@ -93,7 +93,7 @@ def sequential(task, x_o, network, simulations, rounds, seed):
     state = sequence.init()
     for _ in range(rounds):
         state = sequence.step(state, simulations // rounds)
-    return state.posterior.sample(x_o, DRAWS, seed)
+    return inside(state.posterior, x_o, DRAWS, seed)
 
 
 def references(name, file, count):

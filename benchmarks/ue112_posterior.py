@@ -28,7 +28,7 @@ from raybayes import Estimator, read_study, reference_posterior
 from raybayes.density import deep, flow_matching, nsf, rnade
 from raybayes.diagnostics import c2st
 from raybayes.errors import InputError
-from raybayes.sequential import Sequential, snpe_c, tsnpe
+from raybayes.sequential import Sequential, inside, snpe_c, tsnpe
 from raybayes.simulate.simulator import Simulator
 
 OBSERVATIONS = 20
@@ -127,13 +127,13 @@ def amortised(problem, name, simulations, passes):
 
 
 def refine(problem, posterior, x):
-    """Draws, weighed and moved by the exact likelihood; None where none could be weighed."""
+    """Draws, weighed and moved by the exact likelihood; None where the weight is on too few."""
     likelihood = problem.simulator.log_likelihood(x)
     try:
         found = posterior.refine(x, likelihood, 10 * DRAWS)
+        return posterior.moved(found, likelihood, problem.draws, MOVES).theta
     except InputError:
         return None
-    return posterior.moved(found, likelihood, problem.draws, MOVES).theta
 
 
 def sequential(problem, method, name, simulations, x_o, passes):
@@ -144,7 +144,7 @@ def sequential(problem, method, name, simulations, x_o, passes):
     state = task.init()
     for _ in range(ROUNDS):
         state = task.step(state, simulations // ROUNDS)
-    return state.posterior.sample(x_o, DRAWS, 1)
+    return inside(state.posterior, x_o, DRAWS, 1)
 
 
 def rows(problem, budgets, a):

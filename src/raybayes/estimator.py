@@ -53,6 +53,7 @@ class Estimator:
         made_by: dict[str, str] | None = None,
         start: Posterior | None = None,
         atoms: int = 1,
+        drawn: int = 0,
     ) -> Posterior:
         """Fit to n pairs, of which `training.validation` are held out.
 
@@ -65,6 +66,7 @@ class Estimator:
             start: whose weights to begin with; of the same prior and architecture.
             atoms: more than 1: theta may come from any proposal, by the loss of SNPE-C; see
                 `raybayes.sequential`.
+            drawn: how many of theta, the first ones, the prior drew nevertheless.
 
         Raises:
             InputError: shapes that do not fit together, or values that are not finite.
@@ -88,7 +90,8 @@ class Estimator:
         draw: Draw = lambda epoch: (z, observe(clean, epoch))  # noqa: E731
         if atoms > 1:
             networks = [Atomic(network) for network in networks]
-            draw, held_out = self._atomic(draw, held_out, atoms, values, held)
+            first = np.arange(n) < drawn
+            draw, held_out = self._atomic(draw, held_out, atoms, values, first, held)
         common = (progress, checkpoint, made_by)
         fresh = start is None and atoms == 1  # else its embedding has learned already
         fit = self._train(networks, draw, rows, held_out, *common, pretrain=fresh)
@@ -144,22 +147,24 @@ class Estimator:
 
     def _atomic(
         self, draw: Draw, held_out: tuple[Array32, Array32], atoms: int, theta: NDArray,
-        held: NDArray[np.int64],
+        first: NDArray[np.bool_], held: NDArray[np.int64],
     ) -> tuple[Draw, tuple[Array32, Array32]]:  # fmt: skip
         """Data whose every z comes with `atoms - 1` others, fresh in every epoch."""
         log_p = self.prior.log_prob(theta) - self.prior.log_det_to_real(theta)
         atoms = min(atoms, held.shape[1])
 
-        def among(z: Array32, log_p: NDArray, *stream: int) -> Array32:
-            return with_atoms(z, log_p, atoms, np.random.default_rng((self.seed, *stream)))
+        def among(z: Array32, log_p: NDArray, first: NDArray, *stream: int) -> Array32:
+            return with_atoms(z, log_p, first, atoms, np.random.default_rng((self.seed, *stream)))
 
         def drawn(epoch: int) -> tuple[Array32, Array32]:
             z, x = draw(epoch)
-            return among(z, log_p, epoch, 1), x
+            return among(z, log_p, first, epoch, 1), x
 
         z, x = held_out
         last = (self.training.epochs, 1)
-        compared = [among(a, log_p[some], *last) for a, some in zip(z, held, strict=True)]
+        compared = [
+            among(a, log_p[some], first[some], *last) for a, some in zip(z, held, strict=True)
+        ]
         return drawn, (np.stack(compared), x)
 
     def _posterior(self, fit: Fit, size: int, made_by: dict[str, str] | None) -> Posterior:

@@ -37,7 +37,7 @@ def run_rounds(
         path = folder / f"posterior-{number:03d}.safetensors"
         if path.exists():
             posterior = Posterior.load(path, task.estimator.prior)
-            state = State(*state.joined(theta, x), number + 1, posterior)
+            state = state.after(theta, x, posterior)
         else:
             state = task.fit(state, theta, x, folder / f"training-{number:03d}.safetensors")
             if state.posterior is not None:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from raybayes.errors import InputError
 from raybayes.estimator import Estimator
 from raybayes.posterior import Posterior
+from raybayes.prior import Prior
 
 Array = NDArray[np.float64]
 Proposal = Callable[[Posterior, Array, int, np.random.Generator], Array]
@@ -23,6 +24,7 @@ Draw = Callable[[Array, np.random.Generator], Array]
 PROPOSED = 1 << 14  # draws looked at together
 LEAST = 1e-4  # share of a proposal that must be kept
 OWN = 10_000  # draws that tell the level of a truncation
+ENDS = 100_000  # draws that tell where a prior ends
 CANDIDATES = 64  # for one draw, where the prior is too wide to be cut
 
 
@@ -45,17 +47,24 @@ class State:
 
     Attributes:
         theta, x: [n, d] and [n, size] of all rounds; x without noise where noise is added later.
+        drawn: how many of them are of the first round, whose theta the prior drew.
         posterior: after the last round; None before the first.
     """
 
     theta: Array
     x: Array
+    drawn: int = 0
     rounds: int = 0
     posterior: Posterior | None = None
 
     def joined(self, theta: Array, x: Array) -> tuple[Array, Array]:
         """All pairs so far and these."""
         return np.concatenate([self.theta, theta]), np.concatenate([self.x, x])
+
+    def after(self, theta: Array, x: Array, posterior: Posterior) -> "State":
+        """This state with one round more."""
+        drawn = self.drawn or len(theta)
+        return State(*self.joined(theta, x), drawn, self.rounds + 1, posterior)
 
 
 @dataclass(frozen=True)
@@ -98,8 +107,9 @@ class Sequential:
             checkpoint=checkpoint,
             start=state.posterior,
             atoms=1 if first else self.method.atoms,
+            drawn=state.drawn,
         )
-        return State(*every, state.rounds + 1, posterior)
+        return state.after(theta, x, posterior)
 
     def step(self, state: State, n: int) -> State:
         """One round of n simulations."""
@@ -107,7 +117,10 @@ class Sequential:
 
 
 def snpe_c(atoms: int = 10) -> Method:
-    """Proposals are the last posterior, cut to the prior (1905.07488)."""
+    """Proposals are the last posterior, cut to the prior (1905.07488).
+
+    The pairs of the first round keep their plain likelihood beside that of the atoms.
+    """
     if atoms < 2:
         raise InputError(f"atoms = {atoms}: SNPE-C compares at least two")
     return Method("snpe-c", _inside, atoms)
@@ -137,19 +150,44 @@ def tsnpe(quantile: float = LEAST) -> Method:
 
 
 def leakage(posterior: Posterior, x: ArrayLike, n: int = 10_000, seed: int = 0) -> float:
-    """Share of the posterior's draws outside the prior; 0 but for a density that is `raw`."""
-    inside = np.isfinite(posterior.prior.log_prob(posterior.sample(x, n, seed)))
-    return float(1 - inside.mean())
+    """Share of the posterior's draws where the prior has no mass; see `inside`.
+
+    Atoms do not tell a network what it puts there. Behind the prior's bijection that is at its
+    far ends; a density that is `raw` leaves the support, too.
+    """
+    return float(1 - _within(posterior.prior)(posterior.sample(x, n, seed)).mean())
+
+
+def inside(posterior: Posterior, x: ArrayLike, n: int, seed: int = 0) -> Array:
+    """[n, d] draws of the posterior where the prior has mass.
+
+    That is where its density of z is no lower than at all of many draws of its own.
+
+    Raises:
+        InputError: hardly any draw is there.
+    """
+    return _inside(posterior, np.asarray(x), n, np.random.default_rng(seed))
 
 
 def _inside(posterior: Posterior, x_o: Array, n: int, rng: np.random.Generator) -> Array:
-    """n draws of the posterior inside the prior."""
+    within = _within(posterior.prior)
 
     def kept() -> Array:
         theta = posterior.sample(x_o, PROPOSED, int(rng.integers(1 << 31)))
-        return theta[np.isfinite(posterior.prior.log_prob(theta))]
+        return theta[within(theta)]
 
     return _gathered(kept, kept(), n)
+
+
+def _within(prior: Prior) -> Callable[[Array], NDArray[np.bool_]]:
+    """Whether the prior has mass at theta [n, d]."""
+
+    def log_p(theta: Array) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return prior.log_prob(theta) - prior.log_det_to_real(theta)
+
+    level = log_p(prior.sample(ENDS, np.random.default_rng(0))).min()
+    return lambda theta: log_p(theta) >= level
 
 
 def _gathered(more: Callable[[], Array], found: Array, n: int) -> Array:
@@ -159,7 +197,7 @@ def _gathered(more: Callable[[], Array], found: Array, n: int) -> Array:
         if len(found) < LEAST * PROPOSED * tries:
             raise InputError(
                 f"of {PROPOSED * tries} proposals {len(found)} lie inside the prior: the network "
-                "leaks; train it behind the prior's bijection, not raw"
+                "leaks; take tsnpe() or a network behind the prior's bijection, not raw"
             )
         found, tries = np.concatenate([found, more()]), tries + 1
     return found[:n]

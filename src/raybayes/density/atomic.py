@@ -5,7 +5,7 @@ from typing import Generic
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from raybayes.density.ensemble import Q
 
@@ -14,31 +14,39 @@ class Atomic(eqx.Module, Generic[Q]):
     """A density fitted to pairs that were not drawn from the prior.
 
     Each pair comes with the theta of others: which of these atoms made x? The answer,
-    (q(theta|x) / p(theta)) over its sum, does not depend on what proposed them.
+    (q(theta|x) / p(theta)) over its sum, does not depend on what proposed them; but it tells
+    nothing about mass where no atom lies. So pairs that the prior drew also have their plain
+    likelihood ("combined loss" in `sbi`).
     """
 
     density: Q
 
     def loss(
-        self, z: Float[Array, "atoms d+1"], x: Float[Array, " size"], key: Key[Array, ""]
+        self, z: Float[Array, "atoms d+2"], x: Float[Array, " size"], key: Key[Array, ""]
     ) -> Float[Array, ""]:
-        """-log of the probability of the first atom, in nats.
+        """-log of the probability of the first atom, and -log q if the prior drew it, in nats.
 
         Args:
-            z: of `with_atoms`: in its last column log p(z), which stands for the prior.
+            z: of `with_atoms`: its last columns are log p(z) of the prior, and whether that drew z.
         """
-        log_q = jax.vmap(lambda one: self.density.log_prob(one, x))(z[:, :-1])
-        return -jax.nn.log_softmax(log_q - z[:, -1])[0]
+        log_q = jax.vmap(lambda one: self.density.log_prob(one, x))(z[:, :-2])
+        return -jax.nn.log_softmax(log_q - z[:, -2])[0] - z[0, -1] * log_q[0]
 
 
 def with_atoms(
     z: Float[np.ndarray, "n d"],
     log_p: Float[np.ndarray, " n"],
+    drawn: Bool[np.ndarray, " n"],
     atoms: int,
     rng: np.random.Generator,
-) -> Float[np.ndarray, "n atoms d+1"]:
-    """Each z first, then `atoms - 1` others, drawn evenly."""
+) -> Float[np.ndarray, "n atoms d+2"]:
+    """Each z first, then `atoms - 1` others, drawn evenly.
+
+    Args:
+        log_p: of z under the prior.
+        drawn: which of z the prior drew.
+    """
     n = len(z)
     others = (np.arange(n)[:, None] + rng.integers(1, n, (n, atoms - 1))) % n
     rows = np.concatenate([np.arange(n)[:, None], others], axis=1)
-    return np.concatenate([z, log_p[:, None]], axis=1)[rows].astype(np.float32)
+    return np.column_stack([z, log_p, drawn])[rows].astype(np.float32)
