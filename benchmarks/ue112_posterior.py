@@ -171,7 +171,14 @@ def rows(problem, budgets, a):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--observations", type=int, default=OBSERVATIONS, help="the first")
+    parser.add_argument(
+        "--observations",
+        type=int,
+        default=OBSERVATIONS,
+        choices=range(1, OBSERVATIONS + 1),
+        metavar="N",
+        help=f"the first N of {OBSERVATIONS}",
+    )
     parser.add_argument("--posterior", choices=POSTERIORS, action="append", help="default: all")
     parser.add_argument(
         "--refined", type=int, default=OBSERVATIONS, help="observations that are refined"

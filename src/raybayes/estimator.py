@@ -13,7 +13,7 @@ from raybayes.density.atomic import Atomic, with_atoms
 from raybayes.density.pretraining import with_embedding
 from raybayes.errors import InputError
 from raybayes.posterior import Posterior
-from raybayes.prior import Prior
+from raybayes.prior import Prior, log_prob_of_z
 from raybayes.train import Fit, State, Trainer, Training
 
 Array32 = NDArray[np.float32]
@@ -90,8 +90,7 @@ class Estimator:
         draw: Draw = lambda epoch: (z, observe(clean, epoch))  # noqa: E731
         if atoms > 1:
             networks = [Atomic(network) for network in networks]
-            first = np.arange(n) < drawn
-            draw, held_out = self._atomic(draw, held_out, atoms, values, first, held)
+            draw, held_out = self._atomic(draw, held_out, atoms, values, drawn, held)
         common = (progress, checkpoint, made_by)
         fresh = start is None and atoms == 1  # else its embedding has learned already
         fit = self._train(networks, draw, rows, held_out, *common, pretrain=fresh)
@@ -147,25 +146,24 @@ class Estimator:
 
     def _atomic(
         self, draw: Draw, held_out: tuple[Array32, Array32], atoms: int, theta: NDArray,
-        first: NDArray[np.bool_], held: NDArray[np.int64],
+        drawn: int, held: NDArray[np.int64],
     ) -> tuple[Draw, tuple[Array32, Array32]]:  # fmt: skip
         """Data whose every z comes with `atoms - 1` others, fresh in every epoch."""
-        log_p = self.prior.log_prob(theta) - self.prior.log_det_to_real(theta)
+        log_p, rows = log_prob_of_z(self.prior, theta), np.arange(len(theta))
         atoms = min(atoms, held.shape[1])
 
-        def among(z: Array32, log_p: NDArray, first: NDArray, *stream: int) -> Array32:
-            return with_atoms(z, log_p, first, atoms, np.random.default_rng((self.seed, *stream)))
+        def among(z: Array32, rows: NDArray, *stream: int) -> Array32:
+            rng = np.random.default_rng((self.seed, *stream))
+            return with_atoms(z, log_p[rows], rows < drawn, atoms, rng)
 
-        def drawn(epoch: int) -> tuple[Array32, Array32]:
+        def compare(epoch: int) -> tuple[Array32, Array32]:
             z, x = draw(epoch)
-            return among(z, log_p, first, epoch, 1), x
+            return among(z, rows, epoch, 1), x
 
         z, x = held_out
         last = (self.training.epochs, 1)
-        compared = [
-            among(a, log_p[some], first[some], *last) for a, some in zip(z, held, strict=True)
-        ]
-        return drawn, (np.stack(compared), x)
+        compared = [among(a, some, *last) for a, some in zip(z, held, strict=True)]
+        return compare, (np.stack(compared), x)
 
     def _posterior(self, fit: Fit, size: int, made_by: dict[str, str] | None) -> Posterior:
         self.fit_ = fit

@@ -244,6 +244,11 @@ def box(names: Sequence[str], low: Sequence[float], high: Sequence[float]) -> In
     )
 
 
+def log_prob_of_z(prior: Prior, theta: ArrayLike) -> Array:
+    """[...]: the prior's log density in z, at theta [..., d] inside the support."""
+    return prior.log_prob(theta) - prior.log_det_to_real(theta)
+
+
 @dataclass(frozen=True)
 class Raw:
     """A prior whose z is theta itself, standardised: a density in it may leak out of the support.

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def run_rounds(
         path = folder / f"posterior-{number:03d}.safetensors"
         if path.exists():
             posterior = Posterior.load(path, task.estimator.prior)
-            state = state.after(theta, x, posterior)
+            state = replace(state.joined(theta, x), posterior=posterior)
         else:
             state = task.fit(state, theta, x, folder / f"training-{number:03d}.safetensors")
             if state.posterior is not None:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from raybayes.errors import InputError
 from raybayes.estimator import Estimator
 from raybayes.posterior import Posterior
-from raybayes.prior import Prior
+from raybayes.prior import Prior, log_prob_of_z
 
 Array = NDArray[np.float64]
 Proposal = Callable[[Posterior, Array, int, np.random.Generator], Array]
@@ -57,14 +57,10 @@ class State:
     rounds: int = 0
     posterior: Posterior | None = None
 
-    def joined(self, theta: Array, x: Array) -> tuple[Array, Array]:
-        """All pairs so far and these."""
-        return np.concatenate([self.theta, theta]), np.concatenate([self.x, x])
-
-    def after(self, theta: Array, x: Array, posterior: Posterior) -> "State":
-        """This state with one round more."""
-        drawn = self.drawn or len(theta)
-        return State(*self.joined(theta, x), drawn, self.rounds + 1, posterior)
+    def joined(self, theta: Array, x: Array) -> "State":
+        """With the pairs of one round more, of which nothing has been made yet."""
+        every = np.concatenate([self.theta, theta]), np.concatenate([self.x, x])
+        return State(*every, self.drawn or len(theta), self.rounds + 1)
 
 
 @dataclass(frozen=True)
@@ -102,14 +98,15 @@ class Sequential:
         every = state.joined(theta, x)
         first = state.posterior is None
         posterior = replace(self.estimator, seed=self.estimator.seed + state.rounds).fit(
-            *every,
+            every.theta,
+            every.x,
             self.noise,
             checkpoint=checkpoint,
             start=state.posterior,
             atoms=1 if first else self.method.atoms,
-            drawn=state.drawn,
+            drawn=every.drawn,
         )
-        return state.after(theta, x, posterior)
+        return replace(every, posterior=posterior)
 
     def step(self, state: State, n: int) -> State:
         """One round of n simulations."""
@@ -181,13 +178,13 @@ def _inside(posterior: Posterior, x_o: Array, n: int, rng: np.random.Generator) 
 
 def _within(prior: Prior) -> Callable[[Array], NDArray[np.bool_]]:
     """Whether the prior has mass at theta [n, d]."""
+    level = log_prob_of_z(prior, prior.sample(ENDS, np.random.default_rng(0))).min()
 
-    def log_p(theta: Array) -> Array:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return prior.log_prob(theta) - prior.log_det_to_real(theta)
+    def within(theta: Array) -> NDArray[np.bool_]:
+        with np.errstate(divide="ignore", invalid="ignore"):  # NaN at an end is not within
+            return log_prob_of_z(prior, theta) >= level
 
-    level = log_p(prior.sample(ENDS, np.random.default_rng(0))).min()
-    return lambda theta: log_p(theta) >= level
+    return within
 
 
 def _gathered(more: Callable[[], Array], found: Array, n: int) -> Array:
