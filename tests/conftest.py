@@ -3,20 +3,35 @@ import shutil
 from importlib import resources
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
-from test_run import TINY, command
 
-from raybayes.beamline.rml import read_rml
-from raybayes.inference import open_run
+# What JAX has compiled serves all workers, and the next run; read when JAX is imported.
+COMPILED = Path(__file__).parents[1] / ".pytest_cache" / "jax"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+
+import jax  # noqa: E402
+from test_run import TINY, command  # noqa: E402
+
+from raybayes.beamline.rml import read_rml  # noqa: E402
+from raybayes.inference import open_run  # noqa: E402
 
 TRUTH = np.array([0.02, 0.1])  # of `finished`
 FLAGS = [  # of Chromium
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+TRAINED = {"finished", "mixtures", "two", "runs"}  # fixtures that take a minute
 UE112 = Path(str(resources.files("raybayes") / "data" / "ue112_pgm1.rml"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What takes a minute to set up is set up once: its tests are run by one worker."""
+    for item in items:
+        for name in TRAINED.intersection(item.fixturenames):
+            item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(scope="session")

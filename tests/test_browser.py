@@ -157,24 +157,25 @@ def test_other_densities_get_a_sentence():
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def mixtures(tmp_path_factory):
     """A finished run, of mixtures, whose draws take more normal numbers than parameters."""
     folder = tmp_path_factory.mktemp("run")
     text = TINY.replace("layers = 4\nwidths = [32]", 'kind = "rnade"\nwidths = [32]')
     assert text != TINY
+    text = text.replace("seed = 3", 'seed = 3\nchecks = "ranks"')
     (folder / "tiny.toml").write_text(text)
     result = command("run", folder / "tiny.toml", "--out", folder / "out", "--json")
     assert result.exit_code == 0, result.output
     return folder / "out"
 
 
-def test_the_report_infers_from_a_file(finished, page, tmp_path):
+def test_the_report_infers_from_a_file(mixtures, page, tmp_path):
     """From file://, without any request; the table's numbers are those of the posterior."""
     asked, failed = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: failed.append(str(error)))
-    page.goto(f"file://{finished / 'report.html'}")
-    run = open_run(finished)
+    page.goto(f"file://{mixtures / 'report.html'}")
+    run = open_run(mixtures)
     x = run.observe(np.array([[0.02, 0.1]]), np.random.default_rng(3))[0]
     np.savetxt(tmp_path / "x.csv", np.stack([np.arange(200), x], 1), delimiter=",", header="i,n")
     page.set_input_files("#flow-file", tmp_path / "x.csv")
@@ -218,11 +219,11 @@ FILES = {
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_the_report_refuses(case, finished, page, tmp_path):
+def test_the_report_refuses(case, mixtures, page, tmp_path):
     content, message = FILES[case]
     path = tmp_path / "<img src=x onerror=alert(1)>.csv"
     path.write_text(content)
-    page.goto(f"file://{finished / 'report.html'}")
+    page.goto(f"file://{mixtures / 'report.html'}")
     page.set_input_files("#flow-file", path)
     page.wait_for_function("document.getElementById('flow-message').textContent !== ''")
     assert message in page.inner_text("#flow-message")
@@ -230,9 +231,9 @@ def test_the_report_refuses(case, finished, page, tmp_path):
     assert page.query_selector("#flow-message img") is None
 
 
-def test_the_report_warns_of_what_is_unlike(finished, page, tmp_path):
+def test_the_report_warns_of_what_is_unlike(mixtures, page, tmp_path):
     np.savetxt(tmp_path / "x.txt", np.where(np.arange(200) % 2, 1e5, 0))
-    page.goto(f"file://{finished / 'report.html'}")
+    page.goto(f"file://{mixtures / 'report.html'}")
     page.set_input_files("#flow-file", tmp_path / "x.txt")
     page.wait_for_selector("#flow-results:not([hidden])")
     assert "do not trust these numbers" in page.inner_text("#flow-message")

@@ -144,14 +144,15 @@ def brute_force(x, mean, sigma):
     return logsumexp(poisson.logpmf(k, mean) + norm.logpdf(x, k, sigma))
 
 
-@pytest.mark.parametrize("sigma", [0.7, 5.0])
-@pytest.mark.parametrize("mean", [0.3, 10.0, 400.0])
+@pytest.mark.parametrize("sigma", [0.05, 0.7, 5.0, 40.0])
+@pytest.mark.parametrize("mean", [1e-9, 0.3, 10.0, 400.0, 1e5])
 def test_likelihood_by_brute_force(mean, sigma):
     detector = Detector(bins=(1, 1), photons=1.0, background=mean, read_noise=sigma)
     profile = np.zeros(2)
     for x in (mean - 3 * sigma, mean, mean + 6 * np.sqrt(mean + sigma**2), -2 * sigma):
         exact = 2 * brute_force(x, mean, sigma)
-        assert detector.log_likelihood([x, x], profile) == pytest.approx(exact, abs=1e-6)
+        assert detector.log_likelihood([x, x], profile) == pytest.approx(exact, rel=1e-9, abs=1e-9)
+    assert detector.log_likelihood([np.inf, x], profile) == -np.inf
 
 
 def test_likelihood_without_read_noise_is_poisson():

@@ -12,7 +12,7 @@ from raybayes.optics import JIT
 
 Array = NDArray[np.float64]
 
-SIGMAS = 8.0  # how far the Gaussian of the read noise is summed
+NEGLIGIBLE = 1e-17  # share of the largest summand below which no more are summed
 
 
 class Detector(BaseModel):
@@ -121,34 +121,56 @@ def _poisson_gauss(x: Array, mean: Array, sigma: float) -> Array:
 
 @njit(**JIT)
 def _log_poisson_gauss(x: float, mean: float, sigma: float) -> float:
+    if math.isinf(x):
+        return -math.inf
     if mean <= 0.0:  # no light: read noise alone
         return _log_normal(x, sigma) if sigma > 0.0 else (0.0 if x == 0.0 else -math.inf)
     if sigma == 0.0:
         return _log_poisson(x, mean) if x >= 0.0 and x == math.floor(x) else -math.inf
-    # The summand is log-concave in k; its peak balances the two laws.
-    peak = _peak(x, mean, sigma)
-    # Its curvature there bounds how far one must sum on either side.
-    width = SIGMAS / math.sqrt(1.0 / max(peak, 1.0) + 1.0 / (sigma * sigma)) + 4.0
-    top = _log_poisson(peak, mean) + _log_normal(x - peak, sigma)
-    sum_ = 0.0
-    for k in range(int(max(0.0, peak - width)), int(peak + width) + 1):
-        sum_ += math.exp(_log_poisson(float(k), mean) + _log_normal(x - k, sigma) - top)
-    return top + math.log(sum_)
+    # The summand is log-concave in k: from its peak outwards each term is a smaller and smaller
+    # share of the last, and shares follow from each other without another logarithm.
+    peak, precision = _peak(x, mean, sigma), 1.0 / (sigma * sigma)
+    narrower, sum_ = math.exp(-precision), 1.0
+    k, term, share = peak, 1.0, math.exp(_log_share(peak, x, mean, precision))
+    while term > NEGLIGIBLE:
+        term *= share
+        sum_ += term
+        k += 1.0
+        share *= k / (k + 1.0) * narrower
+    k, term, share = peak, 1.0, math.exp(-_log_share(peak - 1.0, x, mean, precision))
+    while term > NEGLIGIBLE and k > 0.0:
+        term *= share
+        sum_ += term
+        k -= 1.0
+        share *= k / (k + 1.0) * narrower
+    return _log_poisson(peak, mean) + _log_normal(x - peak, sigma) + math.log(sum_)
 
 
 @njit(**JIT)
 def _peak(x: float, mean: float, sigma: float) -> float:
-    """The k >= 0 where d/dk [k log mean - lgamma(k + 1) - (x - k)^2 / 2 sigma^2] is about 0."""
-    low, high = 0.0, max(x, mean) + 1.0
+    """The k >= 0 whose summand is largest."""
+    precision = 1.0 / (sigma * sigma)
+    # Newton on the slope, which falls and is convex: from where it is not negative.
+    k = max(0.0, min(x, mean - 0.5))
     for _ in range(60):
-        k = 0.5 * (low + high)
-        if math.log(mean / (k + 0.5)) + (x - k) / (sigma * sigma) > 0.0:
-            low = k
-        else:
-            high = k
-        if high - low < 0.5:
+        slope = math.log(mean / (k + 0.5)) + (x - k) * precision
+        step = slope / (1.0 / (k + 0.5) + precision)
+        k = max(0.0, k + step)
+        if abs(step) < 0.5:
             break
-    return math.floor(0.5 * (low + high))
+    k = math.floor(k)
+    for _ in range(3):  # the slope's zero is not quite the integers' maximum
+        if _log_share(k, x, mean, precision) > 0.0:
+            k += 1.0
+        elif k > 0.0 and _log_share(k - 1.0, x, mean, precision) < 0.0:
+            k -= 1.0
+    return k
+
+
+@njit(**JIT)
+def _log_share(k: float, x: float, mean: float, precision: float) -> float:
+    """Of the summand at k + 1 in that at k; 0 at k = -1, from where nothing is asked."""
+    return math.log(mean / (k + 1.0)) + (x - k - 0.5) * precision if k >= 0.0 else 0.0
 
 
 @njit(**JIT)
