@@ -139,7 +139,7 @@ def refined(task, posterior, x):
         return task.log_likelihood(theta, x)
 
     found = posterior.refine(x, likelihood, 5 * DRAWS)
-    return posterior.moved(found, likelihood, DRAWS).theta
+    return posterior.moved(x, likelihood, found, DRAWS).theta
 
 
 def scores(references, posteriors):

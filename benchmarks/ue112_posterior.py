@@ -131,7 +131,7 @@ def refine(problem, posterior, x):
     likelihood = problem.simulator.log_likelihood(x)
     try:
         found = posterior.refine(x, likelihood, 10 * DRAWS)
-        return posterior.moved(found, likelihood, problem.draws, MOVES).theta
+        return posterior.moved(x, likelihood, found, problem.draws, MOVES).theta
     except InputError:
         return None
 

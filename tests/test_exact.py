@@ -76,7 +76,7 @@ def test_standard_error_of_the_evidence_is_its_scatter():
 def test_a_network_too_narrow_is_not_corrected_in_silence():
     refined = gaussian_posterior(0.3).refine(X, log_likelihood, 4000)
     assert not refined.trusted and "too narrow here to be corrected" in refined.sentence
-    assert "reference_posterior" in refined.sentence and "> 0.7" in refined.sentence
+    assert "Posterior.moved" in refined.sentence and "> 0.7" in refined.sentence
 
 
 def test_far_off_is_said_too():
@@ -127,16 +127,30 @@ def test_moved_draws_are_exact_and_no_twins():
     network = gaussian_posterior(1.3, 0.5)
     refined = network.refine(X, log_likelihood, 600)
     assert len(np.unique(refined.sample(4000), axis=0)) < 600
-    found = network.moved(refined, log_likelihood, 4000)
+    found = network.moved(X, log_likelihood, refined, 4000)
     assert len(np.unique(found.theta, axis=0)) > 3900 and 0.1 < found.accepted < 1
     whitened = np.linalg.solve(np.linalg.cholesky(COVARIANCE), (found.theta - MEAN).T)
     assert min(kstest(row, "norm").pvalue for row in whitened) > 1e-3
     np.testing.assert_allclose(np.cov(whitened), np.eye(3), atol=0.08)
     exact = log_likelihood(found.theta) + PRIOR.log_prob(found.theta)
     np.testing.assert_allclose(found.log_p, exact, rtol=1e-12)
-    again = network.moved(refined, log_likelihood, 4000)
+    again = network.moved(X, log_likelihood, refined, 4000)
     assert np.array_equal(found.theta, again.theta)
-    assert not np.array_equal(found.theta, network.moved(refined, log_likelihood, 4000, 3).theta)
+    assert not np.array_equal(found.theta, network.moved(X, log_likelihood, refined, 4000, 3).theta)
+
+
+def test_a_bridge_leads_to_the_exact_posterior():
+    """From a network so narrow, and so far off, that few of 2000 draws have most of the weight."""
+    network = gaussian_posterior(0.5, 12.0)
+    refined = network.refine(X, log_likelihood, 2000)
+    assert refined.ess < 10 and not refined.trusted
+    found = network.moved(X, log_likelihood, refined, 4000)
+    assert len(np.unique(found.theta, axis=0)) > 3900
+    whitened = np.linalg.solve(np.linalg.cholesky(COVARIANCE), (found.theta - MEAN).T)
+    assert min(kstest(row, "norm").pvalue for row in whitened) > 1e-3
+    np.testing.assert_allclose(np.cov(whitened), np.eye(3), atol=0.08)
+    twins = network.moved(X, log_likelihood, refined, 4000, moves=0)
+    assert len(np.unique(twins.theta, axis=0)) < 200 and twins.accepted == 0
 
 
 def test_moved_draws_stay_where_they_can_be():
@@ -149,7 +163,7 @@ def test_moved_draws_stay_where_they_can_be():
 
     network = Posterior(prior, Gaussian(jnp.zeros(2), jnp.eye(2)), deep(), 4, {})  # the prior
     refined = network.refine(X, likelihood, 1000)
-    found = network.moved(refined, likelihood, 2000)
+    found = network.moved(X, likelihood, refined, 2000)
     assert found.accepted > 0.1 and len(np.unique(found.theta, axis=0)) > 1950
     exact = truncexpon(3, scale=1e-5 / 3)
     assert kstest(found.theta[:, 0], exact.cdf).pvalue > 1e-3
@@ -227,7 +241,7 @@ def test_refined_and_reference_agree_on_a_beamline():
     assert refined.trusted, refined.sentence
     reference = reference_posterior(TWO, log_likelihood, 1000, live=200)
     assert reference.finished
-    drawn = posterior.moved(refined, log_likelihood, 1000).theta
+    drawn = posterior.moved(x, log_likelihood, refined, 1000).theta
     assert c2st(reference.draws, drawn).accuracy < 0.55
     assert refined.log_evidence == pytest.approx(np.mean(reference.log_evidence), abs=0.15)
     assert (np.abs(drawn.mean(axis=0) - truth[0]) < 4 * drawn.std(axis=0)).all()

@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal
 from raybayes.density import cinn, nsf
 from raybayes.density.atomic import Atomic, with_atoms
 from raybayes.errors import InputError
-from raybayes.estimator import Estimator
+from raybayes.estimator import Estimator, held_rows
 from raybayes.prior import Independent, Normal, Raw, box
 from raybayes.rounds import run_rounds
 from raybayes.sequential import Method, Sequential, inside, leakage, snpe_c, tsnpe
@@ -101,6 +101,16 @@ def test_rounds_that_were_interrupted_go_on(tmp_path):
     np.testing.assert_array_equal(resumed.posterior.sample(X, 5), whole.posterior.sample(X, 5))
     with pytest.raises(InputError, match="another observation, method, size or seed"):
         run_rounds(replace(task, x_o=X + 1), 2, 100, tmp_path / "halted")
+
+
+@pytest.mark.parametrize("n", [62, 100, 333, 1250])
+@pytest.mark.parametrize("share", [0.05, 0.07, 0.3, 0.49])
+def test_what_a_round_holds_out_the_next_does_too(n, share):
+    """A network that goes on learning is never judged by pairs that it has seen."""
+    (now,), (later,) = held_rows(n, share, 1), held_rows(2 * n, share, 1)
+    assert set(now) == set(later[later < n]) and len(set(now)) == len(now)
+    assert len(now) == pytest.approx(share * n, abs=1)
+    assert len(set(held_rows(20 * n, 0.05, 4).ravel())) == 4 * n  # each member other ones
 
 
 EDGE = box(["a", "b"], [-1, 0], [1.6, 1.3])  # the posterior leans on two edges

@@ -5,7 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
-from conftest import UE112
+from conftest import TRUTH, UE112
 from test_run import TINY, command
 
 from raybayes.importance import MOVES, Refined, importance
@@ -101,8 +101,8 @@ def test_refine_needs_the_exact_likelihood(finished, tmp_path):
     assert result.exit_code == 2 and "changed after the run" in result.stderr
 
 
-def test_a_network_too_narrow_is_said(finished, monkeypatch):
-    """Draws that lie a little beside the truth and have almost no width."""
+def test_a_network_too_narrow_is_said(finished, monkeypatch, tmp_path):
+    """Draws that lie a little beside the truth and have almost no width; moves lead them to it."""
     out, path = finished
     plain = Posterior.sample
 
@@ -111,9 +111,18 @@ def test_a_network_too_narrow_is_said(finished, monkeypatch):
         return draws.mean(axis=0) + 0.2 * (draws - draws.mean(axis=0))
 
     monkeypatch.setattr(Posterior, "sample", narrow)
-    result = command("refine", out, path, "-n", 1000, "--moves", 0)
-    assert result.exit_code == 0, result.output
-    assert "too narrow here to be corrected" in result.stdout
+    twins = command("refine", out, path, "-n", 1000, "--moves", 0)
+    assert twins.exit_code == 0, twins.output
+    assert "too narrow here to be corrected" in twins.stdout and "have led" not in twins.stdout
+    few = ["-n", 1000, "--moves", 10, "--to", tmp_path, "--json"]
+    found = json.loads(command("refine", out, path, *few).stdout)
+    assert "moves have led there" in found["sentence"]
+    with h5py.File(found["written"]["nexus"]) as file:
+        for row, truth in zip(found["parameters"], TRUTH, strict=True):
+            draws = file["entry/inference/posterior"][row["parameter"]][0]
+            assert row["mean"] == pytest.approx(draws.mean())
+            assert abs(row["mean"] - truth) < 5 * row["sd"]
+            assert len(np.unique(draws)) > 0.8 * len(draws)
 
 
 def test_weighted_quantiles():

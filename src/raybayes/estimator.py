@@ -1,5 +1,6 @@
 """From pairs (theta, x) to a posterior: the estimator, which knows no simulator."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,17 @@ Draw = Callable[[int], tuple[Array32, Array32]]
 
 SCALE = 10_000  # pairs that tell the scale of z and x
 FEWEST = 20  # pairs
+
+
+def held_rows(n: int, share: float, members: int) -> NDArray[np.int64]:
+    """[members, h]: which of n pairs each member of an ensemble holds out.
+
+    Each holds other ones out, so that together they learn from all; from all over, so that pairs
+    of every sequential round are among them; and the same ones when pairs are added, so that a
+    network that goes on learning is not judged by what it has seen.
+    """
+    first = (np.arange(math.ceil(n * share)) / share).astype(np.int64)
+    return (first + np.arange(members)[:, None]) % n
 
 
 @dataclass
@@ -74,10 +86,7 @@ class Estimator:
         values, clean = self._pairs(theta, x)
         z = self.prior.to_real(values).astype(np.float32)
         n, epochs = len(z), self.training.epochs
-        h = max(1, round(self.training.validation * n))
-        # Each member holds other pairs out, so that an ensemble learns from all of them; from all
-        # over, so that the pairs of every sequential round are among them.
-        held = (np.arange(h) * n // h + np.arange(self.density.members)[:, None]) % n
+        held = held_rows(n, self.training.validation, self.density.members)
         rows = np.stack([np.setdiff1d(np.arange(n), some) for some in held])
 
         def observe(rows: NDArray, *stream: int) -> Array32:

@@ -3,15 +3,17 @@
 Pareto smoothing and its diagnostic: Vehtari et al., arXiv 1507.02646; a trained posterior
 corrected by the exact likelihood: Dax et al., arXiv 2210.05686; draws that are picked by their
 weight and then moved: Gilks and Berzuini, J. R. Stat. Soc. B 63, 127 (2001), here by differential
-evolution (ter Braak, Stat. Comput. 16, 239 (2006)).
+evolution (ter Braak, Stat. Comput. 16, 239 (2006)); over densities between q and p where the weight
+is on few of them: Del Moral, Doucet and Jasra, J. R. Stat. Soc. B 68, 411 (2006).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 from tqdm import tqdm
 
 from raybayes.errors import InputError
@@ -23,6 +25,9 @@ LEAST = 100  # weights that make a tail
 MOVES = 30  # of each draw; some tenth of them is accepted
 APART = 4  # different draws for each parameter, or there is nowhere to move
 JITTER = 1e-5  # of the length of a move: no draw is bound to a lattice
+KEPT = 0.5  # of the draws, in effect, that one step from q towards p leaves
+BETWEEN = 5  # moves after each such step
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,6 @@ class Refined:
         return self.pareto_k <= TRUSTED
 
     @property
-    def movable(self) -> bool:
-        """Whether the weight is on enough draws for `moved`."""
-        return self.ess >= APART * self.theta.shape[1]
-
-    @property
     def sentence(self) -> str:
         """How far to trust it, in words."""
         n = len(self.theta)
@@ -71,8 +71,8 @@ class Refined:
             return f"Corrected by the exact likelihood: {worth} (Pareto k {self.pareto_k:.2f})."
         return (
             f"The network's posterior is too narrow here to be corrected by weights (Pareto k "
-            f"{self.pareto_k:.2f} > {TRUSTED}, {worth}): train longer or take more than {n} "
-            "draws, or sample the exact posterior with reference_posterior."
+            f"{self.pareto_k:.2f} > {TRUSTED}, {worth}): train longer, or have its draws led to "
+            "the exact posterior by moves (raybayes refine, or Posterior.moved)."
         )
 
     def quantile(self, levels: Sequence[float]) -> Array:
@@ -195,6 +195,69 @@ def moved(
             here[own[taken]], there[own[taken]] = tried[taken], found[taken]
             made += int((taken & way.any(axis=1)).sum())
     return Moved(here, there, made / max(1, moves * count))
+
+
+def bridged(
+    refined: Refined,
+    log_p: Callable[[Array], Array],
+    log_q: Callable[[Array], Array],
+    n: int,
+    moves: int = MOVES,
+    seed: int = 0,
+    quiet: bool = True,
+) -> Moved:
+    """n draws of equal weight from weighted ones, also where the weight is on few of them.
+
+    They are picked by a power of their weights that leaves half of them in effect, moved by the
+    density between, q^(1 - power) p^power, weighed anew, and so on; last they are moved by p.
+
+    Args:
+        refined: draws of q, weighed by p / q.
+        log_p, log_q: [m, d] -> [m]; log p but for a constant.
+        moves: of each draw by p, or 0: they are picked once, twins and all.
+        quiet: no progress bar.
+
+    Raises:
+        InputError: as `moved`.
+    """
+    rng, theta, log_w = np.random.default_rng(seed), refined.theta, refined.log_weight
+    left = 1.0  # of the power
+    with tqdm(total=1.0, desc="towards p", disable=quiet, bar_format=BAR) as bar:
+        while True:
+            least = KEPT * min(n, np.isfinite(log_w).sum())
+            step = _step(log_w, least, left) if moves else left
+            theta = theta[rng.choice(len(theta), n, p=softmax(step * log_w))]
+            left -= step
+            bar.update(step)
+            if left == 0:
+                break
+            between = partial(_between, power=1 - left, log_p=log_p, log_q=log_q)
+            theta = moved(theta, between, BETWEEN, int(rng.integers(1 << 31))).theta
+            log_w = log_p(theta) - log_q(theta)
+    return moved(theta, log_p, moves, seed, quiet)
+
+
+def _step(log_w: Array, least: float, left: float) -> float:
+    """The largest power, up to `left`, whose weights are worth `least` draws."""
+
+    def enough(power: float) -> bool:
+        scaled = power * log_w
+        return bool(2 * logsumexp(scaled) - logsumexp(2 * scaled) >= np.log(least))
+
+    if enough(left):
+        return left
+    low, high = 0.0, left
+    while high - low > 1e-3 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if enough(middle) else (low, middle)
+    return low
+
+
+def _between(
+    theta: Array, power: float, log_p: Callable[[Array], Array], log_q: Callable[[Array], Array]
+) -> Array:
+    """log of q^(1 - power) p^power."""
+    return power * log_p(theta) + (1 - power) * log_q(theta)
 
 
 def _without_nan(log_p: Callable[[Array], Array], theta: Array) -> Array:

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from raybayes.density import Density, DensityConfig, Ensemble, skeleton
 from raybayes.density.trees import arrays_of, part, tree_of
 from raybayes.errors import InputError
-from raybayes.importance import MOVES, Moved, Refined, importance, moved
+from raybayes.importance import MOVES, Moved, Refined, bridged, importance
 from raybayes.prior import Independent, Marginal, Prior
 from raybayes.store import read_arrays, write_arrays
 
@@ -179,8 +179,9 @@ class Posterior:
 
     def moved(
         self,
-        refined: Refined,
+        x: ArrayLike,
         log_likelihood: Callable[[Array], Array],
+        refined: Refined,
         n: int = 4000,
         moves: int = MOVES,
         seed: int = 0,
@@ -188,18 +189,18 @@ class Posterior:
     ) -> Moved:
         """n draws of equal weight, picked by their weights and moved until twins have parted.
 
-        As exact as the weights where these can be trusted, and nearer to the exact posterior
-        where not; see `raybayes.importance.moved`.
+        As exact as the weights where these can be trusted; where not, on a bridge of densities
+        from this posterior to the exact one; see `raybayes.importance.bridged`.
 
         Args:
-            refined: of the same likelihood; see `refine`.
+            x, log_likelihood: as for `refine`; refined: what it found.
             quiet: no progress bar.
 
         Raises:
-            InputError: all weight is on less than 4 d draws.
+            InputError: less than 4 d draws are left.
         """
         log_p = log_posterior(self.prior, log_likelihood)
-        return moved(refined.sample(n, seed), log_p, moves, seed, quiet)
+        return bridged(refined, log_p, lambda at: self.log_prob(at, x), n, moves, seed, quiet)
 
     @property
     def members(self) -> "tuple[Posterior, ...]":

@@ -34,6 +34,8 @@ from raybayes.workflow import judge_of, train_with_progress
 
 Array = NDArray[np.float64]
 
+LED = "The numbers by the exact likelihood are of draws that moves have led there."
+
 
 def train_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> dict[str, Any]:
     """Train on what the store holds; simulates nothing, and resumes what an earlier call left.
@@ -94,11 +96,11 @@ def refine_files(
 
     The file's posterior has DRAWS draws of equal weight, as ArviZ expects them: picked by their
     weights, then moved so that twins part. All n draws with their weights stand beside it, in the
-    group "weighted".
+    group "weighted". Where the weights cannot be trusted, all numbers are of the moved draws.
 
     Args:
         to: the folder of the results; default: OUT/refined, in one named after the first file.
-        moves: of each draw; 0 leaves the twins, as do weights that are all on a few draws.
+        moves: of each draw; 0 leaves the twins.
         quiet: no progress bar.
 
     Returns:
@@ -113,18 +115,20 @@ def refine_files(
     network = trained.infer(measure(run, paths, changes or {}), seed)
     refined = refine(run, network, n, seed)
     folder = Path(to) if to else run.folder / "refined" / Path(paths[0]).name
+    drawn = _drawn(run, network, refined, moves, seed, quiet)
+    led = moves > 0 and not refined.trusted
+    best = _of_equal_weight(refined, drawn) if led else refined
     found = {
         "study": run.study.name,
-        "parameters": _rows(network, refined),
+        "parameters": _rows(network, best),
         "draws": n,
         "ess": refined.ess,
         "pareto_k": refined.pareto_k,
         "trusted": refined.trusted,
         "log_evidence": refined.log_evidence,
         "standard_error": refined.standard_error,
-        "sentence": refined.sentence,
+        "sentence": f"{refined.sentence} {LED}" if led else refined.sentence,
     }
-    drawn = _drawn(run, network, refined, moves, seed, quiet)
     exact = trained.beside(network.observation, drawn.theta, seed)
     make_folder(folder)
     return {
@@ -133,7 +137,7 @@ def refine_files(
         "done": list(exact.observation.done),
         "moves": moves,
         "accepted": drawn.accepted,
-        "written": _written(run, network, exact, drawn.log_p, refined, found, folder),
+        "written": _written(run, network, exact, drawn.log_p, refined, best, found, folder),
     }
 
 
@@ -141,8 +145,15 @@ def _drawn(
     run: Run, network: Inference, refined: Refined, moves: int, seed: int, quiet: bool
 ) -> Moved:
     """DRAWS draws of equal weight, picked by their weights and moved."""
-    likelihood, made = exact_likelihood(run, network.observation.x), moves * refined.movable
-    return network.posterior.moved(refined, likelihood, DRAWS, made, seed, quiet)
+    x = network.observation.x
+    likelihood = exact_likelihood(run, x)
+    return network.posterior.moved(x, likelihood, refined, DRAWS, moves, seed, quiet)
+
+
+def _of_equal_weight(refined: Refined, drawn: Moved) -> Refined:
+    """The moved draws in the weighted ones' place."""
+    n = len(drawn.theta)
+    return replace(refined, theta=drawn.theta, log_weight=np.full(n, -np.log(n)))
 
 
 def _rows(network: Inference, refined: Refined) -> list[dict[str, Any]]:
@@ -168,6 +179,7 @@ def _written(
     exact: Inference,
     log_p: Array,
     refined: Refined,
+    best: Refined,
     found: dict[str, Any],
     folder: Path,
 ) -> dict[str, str]:
@@ -187,7 +199,7 @@ def _written(
         run,
         exact,
         folder,
-        lambda: {"exact": trusted.against_exact(network.draws, refined, parameters)},
+        lambda: {"exact": trusted.against_exact(network.draws, best, parameters)},
         found,
     )
     return {"report": str(page), "nexus": str(nexus)}
