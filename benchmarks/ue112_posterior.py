@@ -34,7 +34,7 @@ from raybayes.simulate.simulator import Simulator
 OBSERVATIONS = 20
 DRAWS = 2000
 ROUNDS = 4
-MOVES = 40
+MOVES = 100
 ONLINE = 20_000  # simulations in each of the online epochs
 KEPT = 100  # of them, 16 MB each
 EMBEDDING = {"widths": (256, 256, 256, 256)}
