@@ -9,6 +9,8 @@ from exact import Gaussian
 from scipy.stats import kstest, multivariate_normal, norm, poisson, truncexpon, uniform
 
 from raybayes.density import deep
+from raybayes.density.ensemble import Ensemble
+from raybayes.density.trees import stack
 from raybayes.diagnostics import c2st
 from raybayes.errors import InputError
 from raybayes.estimator import Estimator
@@ -97,6 +99,12 @@ def test_equal_weights_have_no_tail():
     assert refined.trusted and refined.standard_error < 1e-6
 
 
+def test_weights_all_the_same_but_a_few_are_not_trusted():
+    log_p = np.where(np.arange(2000) < 3, 500.0 + np.arange(2000), 0.0)
+    refined = importance(np.zeros((2000, 1)), log_p, np.zeros(2000))
+    assert not refined.trusted and refined.ess < 2
+
+
 def test_draws_that_cannot_be_weigh_nothing():
     rng = np.random.default_rng(0)
     theta = rng.uniform(-1, 1, (4000, 1))
@@ -151,6 +159,28 @@ def test_a_bridge_leads_to_the_exact_posterior():
     np.testing.assert_allclose(np.cov(whitened), np.eye(3), atol=0.08)
     twins = network.moved(X, log_likelihood, refined, 4000, moves=0)
     assert len(np.unique(twins.theta, axis=0)) < 200 and twins.accepted == 0
+
+
+def test_a_network_nowhere_near_is_said():
+    network = gaussian_posterior(0.3, 300.0)
+    refined = network.refine(X, log_likelihood, 1000)
+    with pytest.raises(InputError, match=r"after 100 steps the draws are .* train longer"):
+        network.moved(X, log_likelihood, refined, 200)
+
+
+def test_draws_cut_at_an_end_of_the_prior_weigh_nothing():
+    """Half of the network's mass lies where no number is left between z and the end of the box."""
+    prior = box(("a", "b"), (0, 0), (1, 1))
+    parts = [Gaussian(jnp.zeros(2), 0.5 * jnp.eye(2)), Gaussian(jnp.full(2, 40.0), jnp.eye(2))]
+    network = Posterior(prior, Ensemble(stack(parts), 2), deep(), 4, {})
+
+    def likelihood(theta):
+        return norm.logpdf(theta, 0.5, 0.1).sum(axis=1)
+
+    refined = network.refine(X, likelihood, 4000)
+    assert refined.trusted and refined.ess > 500
+    np.testing.assert_allclose(refined.mean(), 0.5, atol=0.02)
+    np.testing.assert_allclose(refined.sd(), 0.1, rtol=0.1)
 
 
 def test_moved_draws_stay_where_they_can_be():

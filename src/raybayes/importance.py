@@ -27,6 +27,7 @@ APART = 4  # different draws for each parameter, or there is nowhere to move
 JITTER = 1e-5  # of the length of a move: no draw is bound to a lattice
 KEPT = 0.5  # of the draws, in effect, that one step from q towards p leaves
 BETWEEN = 5  # moves after each such step
+STEPS = 100  # at most
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
 
 
@@ -218,23 +219,27 @@ def bridged(
         quiet: no progress bar.
 
     Raises:
-        InputError: as `moved`.
+        InputError: as `moved`; or q is so far from p that STEPS steps do not lead there.
     """
     rng, theta, log_w = np.random.default_rng(seed), refined.theta, refined.log_weight
     left = 1.0  # of the power
     with tqdm(total=1.0, desc="towards p", disable=quiet, bar_format=BAR) as bar:
-        while True:
+        for _ in range(STEPS):
             least = KEPT * min(n, np.isfinite(log_w).sum())
             step = _step(log_w, least, left) if moves else left
             theta = theta[rng.choice(len(theta), n, p=softmax(step * log_w))]
             left -= step
             bar.update(step)
             if left == 0:
-                break
+                return moved(theta, log_p, moves, seed, quiet)
             between = partial(_between, power=1 - left, log_p=log_p, log_q=log_q)
             theta = moved(theta, between, BETWEEN, int(rng.integers(1 << 31))).theta
             log_w = log_p(theta) - log_q(theta)
-    return moved(theta, log_p, moves, seed, quiet)
+    raise InputError(
+        f"after {STEPS} steps the draws are {1 - left:.0%} of the way from the network's posterior "
+        "to the exact one: it is wrong about this observation; train longer, or sample the exact "
+        "one with reference_posterior"
+    )
 
 
 def _step(log_w: Array, least: float, left: float) -> float:
@@ -274,7 +279,10 @@ def _smoothed(log_w: Array) -> tuple[Array, float]:
     plain = log_w - logsumexp(log_w)
     if np.ptp(log_w) < 1e-6:  # q is p: there is no tail
         return plain, -np.inf
-    with np.errstate(all="ignore"):  # where all of the tail but the largest underflows
-        smoothed, k = array_stats.psislw(-log_w)
+    try:
+        with np.errstate(all="ignore"):  # where all of the tail but the largest underflows
+            smoothed, k = array_stats.psislw(-log_w)
+    except ValueError:  # the tail's weights are all the same
+        return plain, np.inf
     usable = np.isfinite(k) and not np.isnan(smoothed).any()
     return (smoothed, float(k)) if usable else (plain, np.inf)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+CUT = 100.0  # nats
 AT_ONCE = 1 << 15  # draws in memory together, and what their networks hold
 
 
@@ -174,8 +175,11 @@ class Posterior:
         theta = self.sample(x, n, seed)
         if theta.ndim != 2:
             raise InputError("refine takes one observation at a time; give x of one axis")
-        log_p = np.asarray(log_likelihood(theta)) + self.prior.log_prob(theta)
-        return importance(theta, log_p, self.log_prob(theta, x))
+        log_prior, log_q = self.prior.log_prob(theta), self.log_prob(theta, x)
+        log_p = np.asarray(log_likelihood(theta)) + log_prior
+        # The probability that q < prior e^-t at a draw of q is below e^-t. Where it is far below,
+        # the draw was cut at an end of the prior, and log q there is not that of the draw.
+        return importance(theta, np.where(log_q > log_prior - CUT, log_p, -np.inf), log_q)
 
     def moved(
         self,
