@@ -26,12 +26,10 @@ TRAINED = {"finished", "mixtures", "two", "runs"}  # fixtures that take a minute
 UE112 = Path(str(resources.files("raybayes") / "data" / "ue112_pgm1.rml"))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_itemcollected(item):
     """What takes a minute to set up is set up once: its tests are run by one worker."""
-    for item in items:
-        for name in TRAINED.intersection(item.fixturenames):
-            item.add_marker(pytest.mark.xdist_group(name))
+    for name in TRAINED.intersection(item.fixturenames):
+        item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(scope="session")

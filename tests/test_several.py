@@ -341,7 +341,7 @@ def test_from_a_study_of_two_settings_to_its_files(two, tmp_path):
     page = (out / "report.html").read_text()
     assert "What the measurement tells" in page and "This page holds the trained network" in page
     assert "the same settings again" in page and (out / "image.png").exists()
-    few = ["-n", 1000, "--moves", 2]
+    few = ["-n", 1000, "--moves", 0]
     for word, folder, more in (("infer", "i", []), ("refine", "r", few)):
         result = command(word, out, *files, *more, "--to", tmp_path / folder, "--json")
         assert result.exit_code == 0, result.output

@@ -88,7 +88,7 @@ def test_refine(finished, tmp_path, monkeypatch):
     assert json.loads(twins.stdout)["accepted"] == 0
     page = (tmp_path / "r" / "report.html").read_text()
     assert f"{found['ess']:.0f} of 4000 draws" in page and page.count("base64,") == 3
-    table = command("refine", out, path, "-n", 1000, "--moves", 1)
+    table = command("refine", out, path, "-n", 1000, "--moves", 0)
     assert "by the exact likelihood" in table.stdout and "log evidence" in table.stdout
     assert (out / "refined" / path.name / "result.nxs").exists()
 
