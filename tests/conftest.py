@@ -22,14 +22,7 @@ FLAGS = [  # of Chromium
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-TRAINED = {"finished", "mixtures", "two", "runs"}  # fixtures that take a minute
 UE112 = Path(str(resources.files("raybayes") / "data" / "ue112_pgm1.rml"))
-
-
-def pytest_itemcollected(item):
-    """What takes a minute to set up is set up once: its tests are run by one worker."""
-    for name in TRAINED.intersection(item.fixturenames):
-        item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(scope="session")

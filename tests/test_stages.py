@@ -64,7 +64,7 @@ def test_refine(finished, tmp_path, monkeypatch):
     """The table's numbers, the file's equal draws and its weighted ones agree."""
     monkeypatch.setattr("raybayes.importance.TRUSTED", np.inf)
     out, path = finished
-    few = ["-n", 4000, "--moves", 10]
+    few = ["-n", 4000, "--moves", 8]
     result = command("refine", out, path, *few, "--to", tmp_path / "r", "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
@@ -83,7 +83,7 @@ def test_refine(finished, tmp_path, monkeypatch):
             assert abs(equal.mean() - row["mean"]) < 5 * row["sd"] / np.sqrt(found["ess"])
             assert len(np.unique(equal)) > 0.9 * len(equal)
             assert row["low"] < row["mean"] < row["high"] and row["sd"] < 1.2 * plain["sd"]
-    assert found["moves"] == 10 and 0.02 < found["accepted"] < 1
+    assert found["moves"] == 8 and 0.02 < found["accepted"] < 1
     twins = command("refine", out, path, "-n", 1000, "--moves", 0, "--to", tmp_path / "t", "--json")
     assert json.loads(twins.stdout)["accepted"] == 0
     page = (tmp_path / "r" / "report.html").read_text()
