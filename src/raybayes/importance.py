@@ -57,7 +57,7 @@ class Refined:
     @property
     def ess(self) -> float:
         """Effective sample size: as many independent exact draws tell as much of a mean."""
-        return float(np.exp(-logsumexp(2 * self.log_weight)))
+        return _ess(self.log_weight)
 
     @property
     def trusted(self) -> bool:
@@ -130,7 +130,7 @@ def importance(theta: ArrayLike, log_p: ArrayLike, log_q: ArrayLike) -> Refined:
             f"needs {LEAST}: give more draws, or sample with reference_posterior"
         )
     log_total = logsumexp(log_w)
-    ess = np.exp(2 * log_total - logsumexp(2 * log_w))
+    ess = _ess(log_w)
     smoothed = np.full(n, -np.inf)
     smoothed[allowed], pareto_k = _smoothed(log_w[allowed])
     error = np.sqrt(max(1 / ess - 1 / n, 0))  # of the mean weight over itself
@@ -244,18 +244,18 @@ def bridged(
 
 def _step(log_w: Array, least: float, left: float) -> float:
     """The largest power, up to `left`, whose weights are worth `least` draws."""
-
-    def enough(power: float) -> bool:
-        scaled = power * log_w
-        return bool(2 * logsumexp(scaled) - logsumexp(2 * scaled) >= np.log(least))
-
-    if enough(left):
+    if _ess(left * log_w) >= least:
         return left
     low, high = 0.0, left
     while high - low > 1e-3 * high:
         middle = (low + high) / 2
-        low, high = (middle, high) if enough(middle) else (low, middle)
+        low, high = (middle, high) if _ess(middle * log_w) >= least else (low, middle)
     return low
+
+
+def _ess(log_w: Array) -> float:
+    """Of weights that need not sum to 1."""
+    return float(np.exp(2 * logsumexp(log_w) - logsumexp(2 * log_w)))
 
 
 def _between(
