@@ -14,8 +14,8 @@ from raybayes.density.trees import stack
 from raybayes.diagnostics import c2st
 from raybayes.errors import InputError
 from raybayes.estimator import Estimator
-from raybayes.importance import importance, moved
-from raybayes.posterior import Posterior
+from raybayes.importance import importance, moved, refitted
+from raybayes.posterior import Posterior, log_posterior
 from raybayes.prior import Independent, Normal, box
 from raybayes.reference import reference_posterior
 from raybayes.simulate.detector import Detector
@@ -158,8 +158,24 @@ def test_a_bridge_leads_to_the_exact_posterior():
     whitened = np.linalg.solve(np.linalg.cholesky(COVARIANCE), (found.theta - MEAN).T)
     assert min(kstest(row, "norm").pvalue for row in whitened) > 1e-3
     np.testing.assert_allclose(np.cov(whitened), np.eye(3), atol=0.08)
+    assert abs(refined.log_evidence - EVIDENCE) > 3  # the weights alone do not know it
+    again = refitted(found.theta, log_posterior(PRIOR, log_likelihood), 2000)
+    assert again.trusted and again.ess > 1600 and again.standard_error < 0.02
+    assert again.log_evidence == pytest.approx(EVIDENCE, abs=4 * again.standard_error)
     twins = network.moved(X, log_likelihood, refined, 4000, moves=0)
     assert len(np.unique(twins.theta, axis=0)) < 200 and twins.accepted == 0
+
+
+def test_a_law_fitted_to_one_parameter_or_to_what_it_cannot_be():
+    rng = np.random.default_rng(0)
+    one = refitted(rng.normal(3e6, 2e-3, (500, 1)), lambda t: norm.logpdf(t[:, 0], 3e6, 2e-3))
+    assert one.trusted and one.log_evidence == pytest.approx(0, abs=4 * one.standard_error)
+    lines = np.concatenate([rng.normal(0, 1e-3, (500, 2)) + sign for sign in (-1, 1)])
+
+    def log_p(theta):
+        return np.logaddexp(*(norm.logpdf(theta, s, 1e-3).sum(axis=1) for s in (-1, 1)))
+
+    assert not refitted(lines, log_p).trusted
 
 
 def test_a_network_nowhere_near_is_said():
@@ -202,7 +218,7 @@ def test_moved_draws_stay_where_they_can_be():
 
 
 def test_bad_moves():
-    with pytest.raises(InputError, match=r"theta \(400, 2\): give .* 4 d different ones"):
+    with pytest.raises(InputError, match=r"theta \(400, 2\): give 4 d different draws"):
         moved(np.zeros((400, 2)), lambda theta: theta[:, 0])
     draws = np.random.default_rng(0).normal(size=(20, 2))
     with pytest.raises(InputError, match="is NaN"):

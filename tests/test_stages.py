@@ -115,16 +115,20 @@ def test_a_network_too_narrow_is_said(finished, monkeypatch, tmp_path):
     monkeypatch.setattr(Posterior, "sample", narrow)
     twins = command("refine", out, path, "-n", 1000, "--moves", 0)
     assert twins.exit_code == 0, twins.output
-    assert "too narrow here to be corrected" in twins.stdout and "have led" not in twins.stdout
+    assert "too narrow here to be corrected" in twins.stdout and "were led" not in twins.stdout
     few = ["-n", 1000, "--moves", 10, "--to", tmp_path, "--json"]
-    found = json.loads(command("refine", out, path, *few).stdout)
-    assert "moves have led there" in found["sentence"]
-    with h5py.File(found["written"]["nexus"]) as file:
-        for row, truth in zip(found["parameters"], TRUTH, strict=True):
-            draws = file["entry/inference/posterior"][row["parameter"]][0]
-            assert row["mean"] == pytest.approx(draws.mean())
-            assert abs(row["mean"] - truth) < 5 * row["sd"]
-            assert len(np.unique(draws)) > 0.8 * len(draws)
+    for confirmed in (True, False):
+        found = json.loads(command("refine", out, path, *few).stdout)
+        assert ("weighed: worth" in found["sentence"]) == found["trusted"] == confirmed
+        assert ("the evidence is a guess" in found["sentence"]) != confirmed
+        with h5py.File(found["written"]["nexus"]) as file:
+            for row, truth in zip(found["parameters"], TRUTH, strict=True):
+                draws = file["entry/inference/posterior"][row["parameter"]][0]
+                apart = 0.2 * row["sd"] if confirmed else 1e-9
+                assert row["mean"] == pytest.approx(draws.mean(), abs=apart)
+                assert abs(row["mean"] - truth) < 5 * row["sd"]
+                assert len(np.unique(draws)) > 0.8 * len(draws)
+        monkeypatch.setattr("raybayes.importance.TRUSTED", -10)
 
 
 def test_weighted_quantiles():

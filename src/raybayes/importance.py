@@ -9,11 +9,11 @@ is on few of them: Del Moral, Doucet and Jasra, J. R. Stat. Soc. B 68, 411 (2006
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, softmax
+from scipy.stats import multivariate_t
 from tqdm import tqdm
 
 from raybayes.errors import InputError
@@ -28,6 +28,7 @@ JITTER = 1e-5  # of the length of a move: no draw is bound to a lattice
 KEPT = 0.5  # of the draws, in effect, that one step from q towards p leaves
 BETWEEN = 5  # moves after each such step
 STEPS = 100  # at most
+FREEDOM = 5  # degrees, of a t law: tails heavier than those of a normal law
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
 
 
@@ -66,15 +67,24 @@ class Refined:
     @property
     def sentence(self) -> str:
         """How far to trust it, in words."""
-        n = len(self.theta)
-        worth = f"worth {self.ess:.0f} of {n} draws"
-        if self.trusted:
-            return f"Corrected by the exact likelihood: {worth} (Pareto k {self.pareto_k:.2f})."
+        if not self.trusted:
+            return (
+                f"{self.fault}: train longer, or have its draws led to the exact posterior by "
+                "moves (raybayes refine, or Posterior.moved)."
+            )
+        return f"Corrected by the exact likelihood: {self._worth} (Pareto k {self.pareto_k:.2f})."
+
+    @property
+    def fault(self) -> str:
+        """Why the weights cannot be trusted, where they cannot."""
         return (
-            f"The network's posterior is too narrow here to be corrected by weights (Pareto k "
-            f"{self.pareto_k:.2f} > {TRUSTED}, {worth}): train longer, or have its draws led to "
-            "the exact posterior by moves (raybayes refine, or Posterior.moved)."
+            "The network's posterior is too narrow here to be corrected by weights (Pareto k "
+            f"{self.pareto_k:.2f} > {TRUSTED}, {self._worth})"
         )
+
+    @property
+    def _worth(self) -> str:
+        return f"worth {self.ess:.0f} of {len(self.theta)} draws"
 
     def quantile(self, levels: Sequence[float]) -> Array:
         """[k, d] for k levels, each parameter by itself."""
@@ -173,29 +183,9 @@ def moved(
     Raises:
         InputError: too few draws, or a NaN in log p.
     """
-    here = np.array(theta, np.float64)
-    if here.ndim != 2 or (moves and len(np.unique(here, axis=0)) < APART * here.shape[1]):
-        raise InputError(
-            f"theta {here.shape}: give [n, d] draws, {APART} d different ones at least; more "
-            "weights (-n of raybayes refine) make more of them"
-        )
-    rng, count, made = np.random.default_rng(seed), len(here), 0
-    there = _without_nan(log_p, here)
-    gamma = 2.38 / np.sqrt(2 * here.shape[1])  # best for a normal law (ter Braak 2006, eq. 2)
-    for _ in tqdm(range(moves), desc="move draws", disable=quiet or not moves):
-        order = rng.permutation(count)
-        halves = order[: count // 2], order[count // 2 :]
-        for own, other in (halves, halves[::-1]):
-            first = rng.integers(len(other), size=len(own))
-            second = (first + rng.integers(1, len(other), size=len(own))) % len(other)
-            way = here[other[first]] - here[other[second]]
-            stretch = gamma * (1 + JITTER * rng.standard_normal((len(own), 1)))
-            tried = here[own] + stretch * way
-            found = _without_nan(log_p, tried)
-            taken = np.log(rng.random(len(own))) < found - there[own]
-            here[own[taken]], there[own[taken]] = tried[taken], found[taken]
-            made += int((taken & way.any(axis=1)).sum())
-    return Moved(here, there, made / max(1, moves * count))
+    chain = _Chain(theta, (log_p,), np.random.default_rng(seed))
+    accepted = chain.move(np.ones(1), moves, quiet)
+    return Moved(chain.theta, chain.logs[:, 0], accepted)
 
 
 def bridged(
@@ -221,25 +211,100 @@ def bridged(
     Raises:
         InputError: as `moved`; or q is so far from p that STEPS steps do not lead there.
     """
-    rng, theta, log_w = np.random.default_rng(seed), refined.theta, refined.log_weight
-    left = 1.0  # of the power
+    rng, left = np.random.default_rng(seed), 1.0  # of the power
+    theta, log_w, logs = refined.theta, refined.log_weight, None
     with tqdm(total=1.0, desc="towards p", disable=quiet, bar_format=BAR) as bar:
         for _ in range(STEPS):
             least = KEPT * min(n, np.isfinite(log_w).sum())
             step = _step(log_w, least, left) if moves else left
-            theta = theta[rng.choice(len(theta), n, p=softmax(step * log_w))]
+            rows = rng.choice(len(theta), n, p=softmax(step * log_w))
+            theta, logs = theta[rows], None if logs is None else logs[rows]
             left -= step
             bar.update(step)
             if left == 0:
                 return moved(theta, log_p, moves, seed, quiet)
-            between = partial(_between, power=1 - left, log_p=log_p, log_q=log_q)
-            theta = moved(theta, between, BETWEEN, int(rng.integers(1 << 31))).theta
-            log_w = log_p(theta) - log_q(theta)
+            chain = _Chain(theta, (log_p, log_q), rng, logs)
+            chain.move(np.array([1 - left, left]), BETWEEN)
+            theta, logs = chain.theta, chain.logs
+            log_w = logs[:, 0] - logs[:, 1]
     raise InputError(
         f"after {STEPS} steps the draws are {1 - left:.0%} of the way from the network's posterior "
         "to the exact one: it is wrong about this observation; train longer, or sample the exact "
         "one with reference_posterior"
     )
+
+
+def refitted(
+    theta: ArrayLike, log_p: Callable[[Array], Array], n: int = 10_000, seed: int = 0
+) -> Refined:
+    """Weigh n draws of a multivariate t law that was fitted to draws of p.
+
+    Draws that moves have led to p say neither how many independent ones they are worth nor what
+    the evidence is; these do, where a law with one peak and heavy tails is near enough to p.
+
+    Args:
+        theta: [m, d] draws of p.
+        log_p: [n, d] -> [n], log p(x | theta) p(theta).
+
+    Raises:
+        InputError: as `importance`.
+    """
+    known = np.asarray(theta, np.float64)
+    mean, sd = known.mean(axis=0), known.std(axis=0)
+    shape = np.atleast_2d(np.corrcoef(known.T))  # parameters may differ by many digits
+    law = multivariate_t(np.zeros(len(sd)), shape, FREEDOM)
+    u = law.rvs(n, random_state=np.random.default_rng(seed)).reshape(n, -1)
+    tried = mean + sd * u
+    return importance(tried, log_p(tried), law.logpdf(u) - np.log(sd).sum())
+
+
+class _Chain:
+    """Draws [n, d] with the logs [n, k] of densities there, moved in place."""
+
+    def __init__(
+        self,
+        theta: ArrayLike,
+        densities: Sequence[Callable[[Array], Array]],
+        rng: np.random.Generator,
+        logs: Array | None = None,
+    ) -> None:
+        self.theta = np.array(theta, np.float64)
+        if self.theta.ndim != 2:
+            raise InputError(f"theta {self.theta.shape}: give [n, d] draws")
+        self.densities, self.rng = densities, rng
+        self.logs = self._logs(self.theta) if logs is None else logs.copy()
+
+    def move(self, power: Array, moves: int, quiet: bool = True) -> float:
+        """By the product of the densities to their powers [k]; the share of moves made."""
+        count, d = self.theta.shape
+        if moves and len(np.unique(self.theta, axis=0)) < APART * d:
+            raise InputError(
+                f"theta {self.theta.shape}: give {APART} d different draws at least; more "
+                "weights (-n of raybayes refine) make more of them"
+            )
+        rng, made = self.rng, 0
+        gamma = 2.38 / np.sqrt(2 * d)  # best for a normal law (ter Braak 2006, eq. 2)
+        for _ in tqdm(range(moves), desc="move draws", disable=quiet or not moves):
+            order = rng.permutation(count)
+            halves = order[: count // 2], order[count // 2 :]
+            for own, other in (halves, halves[::-1]):
+                first = rng.integers(len(other), size=len(own))
+                second = (first + rng.integers(1, len(other), size=len(own))) % len(other)
+                way = self.theta[other[first]] - self.theta[other[second]]
+                stretch = gamma * (1 + JITTER * rng.standard_normal((len(own), 1)))
+                tried = self.theta[own] + stretch * way
+                found = self._logs(tried)
+                gained = found @ power - self.logs[own] @ power
+                taken = np.log(rng.random(len(own))) < gained
+                self.theta[own[taken]], self.logs[own[taken]] = tried[taken], found[taken]
+                made += int((taken & way.any(axis=1)).sum())
+        return made / max(1, moves * count)
+
+    def _logs(self, theta: Array) -> Array:
+        found = np.stack([np.asarray(log(theta), np.float64) for log in self.densities], axis=-1)
+        if np.isnan(found).any():
+            raise InputError("log p of a moved draw is NaN; look for it in the likelihood")
+        return found
 
 
 def _step(log_w: Array, least: float, left: float) -> float:
@@ -256,20 +321,6 @@ def _step(log_w: Array, least: float, left: float) -> float:
 def _ess(log_w: Array) -> float:
     """Of weights that need not sum to 1."""
     return float(np.exp(2 * logsumexp(log_w) - logsumexp(2 * log_w)))
-
-
-def _between(
-    theta: Array, power: float, log_p: Callable[[Array], Array], log_q: Callable[[Array], Array]
-) -> Array:
-    """log of q^(1 - power) p^power."""
-    return power * log_p(theta) + (1 - power) * log_q(theta)
-
-
-def _without_nan(log_p: Callable[[Array], Array], theta: Array) -> Array:
-    found = np.asarray(log_p(theta), np.float64)
-    if np.isnan(found).any():
-        raise InputError("log p of a moved draw is NaN; look for it in the likelihood")
-    return found
 
 
 def _smoothed(log_w: Array) -> tuple[Array, float]:

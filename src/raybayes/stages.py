@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from raybayes import trusted
 from raybayes.errors import InputError
-from raybayes.importance import MOVES, Moved, Refined
+from raybayes.importance import MOVES, Moved, Refined, refitted
 from raybayes.inference import (
     DRAWS,
     LEVELS,
@@ -26,6 +26,7 @@ from raybayes.inference import (
     refine,
     write_page,
 )
+from raybayes.posterior import log_posterior
 from raybayes.report import Parameter
 from raybayes.results import write_result
 from raybayes.store import make_folder
@@ -34,7 +35,14 @@ from raybayes.workflow import judge_of, train_with_progress
 
 Array = NDArray[np.float64]
 
-LED = "The numbers by the exact likelihood are of draws that moves have led there."
+LED = (
+    "so its draws were led to the exact posterior by moves, and those of a law fitted to them "
+    "weighed: worth {ess:.0f} of {n} (Pareto k {k:.2f})."
+)
+UNSURE = (
+    "so its draws were led to the exact posterior by moves, which gave the numbers; weighing a law "
+    "fitted to them does not confirm these (Pareto k {k:.2f}), and the evidence is a guess."
+)
 
 
 def train_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> dict[str, Any]:
@@ -96,7 +104,8 @@ def refine_files(
 
     The file's posterior has DRAWS draws of equal weight, as ArviZ expects them: picked by their
     weights, then moved so that twins part. All n draws with their weights stand beside it, in the
-    group "weighted". Where the weights cannot be trusted, all numbers are of the moved draws.
+    group "weighted". Where the weights cannot be trusted, those of a law that is fitted to the
+    moved draws take their place; where these neither, the numbers are of the moved draws.
 
     Args:
         to: the folder of the results; default: OUT/refined, in one named after the first file.
@@ -116,18 +125,20 @@ def refine_files(
     refined = refine(run, network, n, seed)
     folder = Path(to) if to else run.folder / "refined" / Path(paths[0]).name
     drawn = _drawn(run, network, refined, moves, seed, quiet)
-    led = moves > 0 and not refined.trusted
-    best = _of_equal_weight(refined, drawn) if led else refined
+    best, sentence = refined, refined.sentence
+    if moves and not refined.trusted:
+        best, how = _led(run, network, drawn, n, seed)
+        sentence = f"{refined.fault}: {how}"
     found = {
         "study": run.study.name,
         "parameters": _rows(network, best),
         "draws": n,
-        "ess": refined.ess,
-        "pareto_k": refined.pareto_k,
-        "trusted": refined.trusted,
-        "log_evidence": refined.log_evidence,
-        "standard_error": refined.standard_error,
-        "sentence": f"{refined.sentence} {LED}" if led else refined.sentence,
+        "ess": best.ess,
+        "pareto_k": best.pareto_k,
+        "trusted": best.trusted,
+        "log_evidence": best.log_evidence,
+        "standard_error": best.standard_error,
+        "sentence": sentence,
     }
     exact = trained.beside(network.observation, drawn.theta, seed)
     make_folder(folder)
@@ -137,7 +148,7 @@ def refine_files(
         "done": list(exact.observation.done),
         "moves": moves,
         "accepted": drawn.accepted,
-        "written": _written(run, network, exact, drawn.log_p, refined, best, found, folder),
+        "written": _written(run, network, exact, drawn.log_p, best, found, folder),
     }
 
 
@@ -150,10 +161,15 @@ def _drawn(
     return network.posterior.moved(x, likelihood, refined, DRAWS, moves, seed, quiet)
 
 
-def _of_equal_weight(refined: Refined, drawn: Moved) -> Refined:
-    """The moved draws in the weighted ones' place."""
-    n = len(drawn.theta)
-    return replace(refined, theta=drawn.theta, log_weight=np.full(n, -np.log(n)))
+def _led(run: Run, network: Inference, drawn: Moved, n: int, seed: int) -> tuple[Refined, str]:
+    """n draws of a law fitted to the moved ones, weighed, or else the moved ones; and how."""
+    log_p = log_posterior(run.study.prior, exact_likelihood(run, network.observation.x))
+    again = refitted(drawn.theta, log_p, n, seed)
+    if again.trusted:
+        return again, LED.format(ess=again.ess, n=n, k=again.pareto_k)
+    equal = np.full(len(drawn.theta), -np.log(len(drawn.theta)))
+    how = UNSURE.format(k=again.pareto_k)
+    return replace(again, theta=drawn.theta, log_weight=equal), how
 
 
 def _rows(network: Inference, refined: Refined) -> list[dict[str, Any]]:
@@ -178,7 +194,6 @@ def _written(
     network: Inference,
     exact: Inference,
     log_p: Array,
-    refined: Refined,
     best: Refined,
     found: dict[str, Any],
     folder: Path,
@@ -188,9 +203,9 @@ def _written(
     plain = as_result(run, exact)
     result = replace(
         plain,
-        log_prob=log_p - refined.log_evidence,
+        log_prob=log_p - best.log_evidence,
         made_by={**plain.made_by, **{f"refined_{key}": f"{found[key]:.6g}" for key in told}},
-        weighted=refined,
+        weighted=best,
     )
     nexus = folder / "result.nxs"
     write_result(nexus, result)
