@@ -1,6 +1,7 @@
 """train, check and refine: one stage of a study at a time, as a person types them."""
 
 import json
+from inspect import signature
 
 import h5py
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from conftest import TRUTH, UE112
 from test_run import TINY, command
 
+from raybayes.cli import infer
 from raybayes.importance import Refined, importance
 from raybayes.posterior import Posterior
+from raybayes.stages import refine_files
 
 
 def test_train_makes_no_simulations_and_equals_run(tmp_path):
@@ -91,6 +94,13 @@ def test_refine(finished, tmp_path, monkeypatch):
     table = command("refine", out, path, "-n", 1000, "--moves", 0)
     assert "by the exact likelihood" in table.stdout and "log evidence" in table.stdout
     assert (out / "refined" / path.name / "result.nxs").exists()
+
+
+def test_refine_has_the_same_defaults_on_the_command_line():
+    """Which does not import the function for its help."""
+    typed, called = (signature(each).parameters for each in (infer.refine, refine_files))
+    for name in ("n", "moves", "to", "seed"):
+        assert typed[name].default == called[name].default
 
 
 def test_refine_needs_the_exact_likelihood(finished, tmp_path):

@@ -96,7 +96,7 @@ def refine_files(
     to: str | os.PathLike[str] | None = None,
     changes: dict[str, Any] | None = None,
     seed: int = 0,
-    n: int = DRAWS,
+    n: int = 10_000,
     moves: int = MOVES,
     quiet: bool = True,
 ) -> dict[str, Any]:
