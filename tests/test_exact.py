@@ -176,6 +176,11 @@ def test_a_law_fitted_to_one_parameter_or_to_what_it_cannot_be():
         return np.logaddexp(*(norm.logpdf(theta, s, 1e-3).sum(axis=1) for s in (-1, 1)))
 
     assert not refitted(lines, log_p).trusted
+    plane, point = (rng.normal(size=(500, 2)) @ to for to in ([[1, 2], [2, 4]], [[1, 0], [0, 0]]))
+    with pytest.raises(InputError, match="tell the others"):
+        refitted(plane, log_p)
+    with pytest.raises(InputError, match="the same in all draws"):
+        refitted(point, log_p)
 
 
 def test_a_network_nowhere_near_is_said():

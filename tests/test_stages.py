@@ -10,6 +10,7 @@ from conftest import TRUTH, UE112
 from test_run import TINY, command
 
 from raybayes.cli import infer
+from raybayes.errors import InputError
 from raybayes.importance import Refined, importance
 from raybayes.posterior import Posterior
 from raybayes.stages import refine_files
@@ -127,7 +128,11 @@ def test_a_network_too_narrow_is_said(finished, monkeypatch, tmp_path):
     assert twins.exit_code == 0, twins.output
     assert "too narrow here to be corrected" in twins.stdout and "were led" not in twins.stdout
     few = ["-n", 1000, "--moves", 10, "--to", tmp_path, "--json"]
-    for confirmed in (True, False):
+
+    def no_law(*arguments):
+        raise InputError("no law")
+
+    for confirmed in (True, False, False):
         found = json.loads(command("refine", out, path, *few).stdout)
         assert ("weighed: worth" in found["sentence"]) == found["trusted"] == confirmed
         assert ("the evidence is a guess" in found["sentence"]) != confirmed
@@ -138,6 +143,9 @@ def test_a_network_too_narrow_is_said(finished, monkeypatch, tmp_path):
                 assert row["mean"] == pytest.approx(draws.mean(), abs=apart)
                 assert abs(row["mean"] - truth) < 5 * row["sd"]
                 assert len(np.unique(draws)) > 0.8 * len(draws)
+        if not confirmed:
+            assert found["ess"] < 200  # of the network's own draws
+            monkeypatch.setattr("raybayes.stages.refitted", no_law)
         monkeypatch.setattr("raybayes.importance.TRUSTED", -10)
 
 

@@ -247,12 +247,19 @@ def refitted(
         log_p: [n, d] -> [n], log p(x | theta) p(theta).
 
     Raises:
-        InputError: as `importance`.
+        InputError: as `importance`; or the draws lie in a plane, which has no such law.
     """
     known = np.asarray(theta, np.float64)
     mean, sd = known.mean(axis=0), known.std(axis=0)
+    if not sd.all():
+        raise InputError("a parameter is the same in all draws; fit no law to them")
     shape = np.atleast_2d(np.corrcoef(known.T))  # parameters may differ by many digits
-    law = multivariate_t(np.zeros(len(sd)), shape, FREEDOM)
+    try:
+        law = multivariate_t(np.zeros(len(sd)), shape, FREEDOM)
+    except np.linalg.LinAlgError as error:
+        raise InputError(
+            "some parameters tell the others in all draws; fit no law to them"
+        ) from error
     u = law.rvs(n, random_state=np.random.default_rng(seed)).reshape(n, -1)
     tried = mean + sd * u
     return importance(tried, log_p(tried), law.logpdf(u) - np.log(sd).sum())

@@ -127,15 +127,16 @@ def refine_files(
     drawn = _drawn(run, network, refined, moves, seed, quiet)
     best, sentence = refined, refined.sentence
     if moves and not refined.trusted:
-        best, how = _led(run, network, drawn, n, seed)
+        best, how = _led(run, network, drawn, refined, seed)
         sentence = f"{refined.fault}: {how}"
+    known = best if best.trusted else refined
     found = {
         "study": run.study.name,
         "parameters": _rows(network, best),
         "draws": n,
-        "ess": best.ess,
-        "pareto_k": best.pareto_k,
-        "trusted": best.trusted,
+        "ess": known.ess,
+        "pareto_k": known.pareto_k,
+        "trusted": known.trusted,
         "log_evidence": best.log_evidence,
         "standard_error": best.standard_error,
         "sentence": sentence,
@@ -161,10 +162,16 @@ def _drawn(
     return network.posterior.moved(x, likelihood, refined, DRAWS, moves, seed, quiet)
 
 
-def _led(run: Run, network: Inference, drawn: Moved, n: int, seed: int) -> tuple[Refined, str]:
-    """n draws of a law fitted to the moved ones, weighed, or else the moved ones; and how."""
+def _led(
+    run: Run, network: Inference, drawn: Moved, refined: Refined, seed: int
+) -> tuple[Refined, str]:
+    """Weighted draws of a law fitted to the moved ones, or else the moved ones; and how."""
     log_p = log_posterior(run.study.prior, exact_likelihood(run, network.observation.x))
-    again = refitted(drawn.theta, log_p, n, seed)
+    n = len(refined.theta)
+    try:
+        again = refitted(drawn.theta, log_p, n, seed)
+    except InputError:  # no such law, or almost none of its draws can be
+        again = refined
     if again.trusted:
         return again, LED.format(ess=again.ess, n=n, k=again.pareto_k)
     equal = np.full(len(drawn.theta), -np.log(len(drawn.theta)))
