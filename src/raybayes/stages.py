@@ -36,11 +36,11 @@ from raybayes.workflow import judge_of, train_with_progress
 Array = NDArray[np.float64]
 
 LED = (
-    "so its draws were led to the exact posterior by moves, and those of a law fitted to them "
+    "its draws were led to the exact posterior by moves, and those of a law fitted to them "
     "weighed: worth {ess:.0f} of {n} (Pareto k {k:.2f})."
 )
 UNSURE = (
-    "so its draws were led to the exact posterior by moves, which gave the numbers; weighing a law "
+    "its draws were led to the exact posterior by moves, which gave the numbers; weighing a law "
     "fitted to them does not confirm these (Pareto k {k:.2f}), and the evidence is a guess."
 )
 
