@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -124,10 +124,12 @@ def refine_files(
     network = trained.infer(measure(run, paths, changes or {}), seed)
     refined = refine(run, network, n, seed)
     folder = Path(to) if to else run.folder / "refined" / Path(paths[0]).name
-    drawn = _drawn(run, network, refined, moves, seed, quiet)
+    x = network.observation.x
+    likelihood = exact_likelihood(run, x)
+    drawn = network.posterior.moved(x, likelihood, refined, DRAWS, moves, seed, quiet)
     best, sentence = refined, refined.sentence
     if moves and not refined.trusted:
-        best, how = _led(run, network, drawn, refined, seed)
+        best, how = _led(drawn, log_posterior(run.study.prior, likelihood), refined, seed)
         sentence = f"{refined.fault}: {how}"
     known = best if best.trusted else refined
     found = {
@@ -153,20 +155,10 @@ def refine_files(
     }
 
 
-def _drawn(
-    run: Run, network: Inference, refined: Refined, moves: int, seed: int, quiet: bool
-) -> Moved:
-    """DRAWS draws of equal weight, picked by their weights and moved."""
-    x = network.observation.x
-    likelihood = exact_likelihood(run, x)
-    return network.posterior.moved(x, likelihood, refined, DRAWS, moves, seed, quiet)
-
-
 def _led(
-    run: Run, network: Inference, drawn: Moved, refined: Refined, seed: int
+    drawn: Moved, log_p: Callable[[Array], Array], refined: Refined, seed: int
 ) -> tuple[Refined, str]:
     """Weighted draws of a law fitted to the moved ones, or else the moved ones; and how."""
-    log_p = log_posterior(run.study.prior, exact_likelihood(run, network.observation.x))
     n = len(refined.theta)
     try:
         again = refitted(drawn.theta, log_p, n, seed)
