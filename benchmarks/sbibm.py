@@ -34,12 +34,11 @@ from raybayes.density import maf_nsf, rnade
 from raybayes.diagnostics import c2st
 from raybayes.estimator import best_of
 from raybayes.importance import moved
-from raybayes.posterior import log_posterior
+from raybayes.prior import log_posterior
 from raybayes.sequential import Sequential, inside, snpe_c
 from raybayes.tasks import TASKS
 
 DRAWS = 10_000
-MOVES = 40  # that part the twins among draws of nested sampling
 ROUND = {"epochs": 20, "patience": 20, "learning_rate": 5e-3, "validation": 0.05}  # of SNPE-C
 OWN = Path("out/sbibm")
 ADAMW = {"learning_rate": 1e-2}
@@ -129,7 +128,7 @@ def nested(task, x, rng):
     if not found.converged:
         print(f"reference: its two runs differ, R-hat {found.r_hat.max():.3f}", file=sys.stderr)
     log_p = log_posterior(task.prior, likelihood)
-    return rng.permutation(moved(rng.choice(found.draws, DRAWS), log_p, MOVES).theta)
+    return rng.permutation(moved(rng.choice(found.draws, DRAWS), log_p).theta)
 
 
 def refined(task, posterior, x):

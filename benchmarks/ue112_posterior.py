@@ -34,7 +34,6 @@ from raybayes.simulate.simulator import Simulator
 OBSERVATIONS = 20
 DRAWS = 2000
 ROUNDS = 4
-MOVES = 100
 ONLINE = 20_000  # simulations in each of the online epochs
 KEPT = 100  # of them, 16 MB each
 EMBEDDING = {"widths": (256, 256, 256, 256)}
@@ -131,7 +130,7 @@ def refine(problem, posterior, x):
     likelihood = problem.simulator.log_likelihood(x)
     try:
         found = posterior.refine(x, likelihood, 10 * DRAWS)
-        return posterior.moved(x, likelihood, found, problem.draws, MOVES).theta
+        return posterior.moved(x, likelihood, found, problem.draws).theta
     except InputError:
         return None
 

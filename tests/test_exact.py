@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from exact import Gaussian
+from scipy.special import logsumexp
 from scipy.stats import kstest, multivariate_normal, norm, poisson, truncexpon, uniform
 
 from raybayes.density import deep
@@ -15,8 +16,8 @@ from raybayes.diagnostics import c2st
 from raybayes.errors import InputError
 from raybayes.estimator import Estimator
 from raybayes.importance import importance, moved, refitted
-from raybayes.posterior import Posterior, log_posterior
-from raybayes.prior import Independent, Normal, box
+from raybayes.posterior import Posterior
+from raybayes.prior import Independent, Normal, box, log_posterior
 from raybayes.reference import reference_posterior
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.likelihoods import (
@@ -166,21 +167,34 @@ def test_a_bridge_leads_to_the_exact_posterior():
     assert len(np.unique(twins.theta, axis=0)) < 200 and twins.accepted == 0
 
 
+def peaks(theta, places, width=1e-3):
+    """Log of as many unit masses on the diagonal."""
+    return logsumexp([norm.logpdf(theta, at, width).sum(axis=1) for at in places], axis=0)
+
+
+def test_two_far_peaks_get_their_masses():
+    """Draws of the wrong shares leap between them; a law fitted to them knows the evidence."""
+    rng = np.random.default_rng(0)
+    draws = rng.normal(np.where(rng.random((2000, 1)) < 0.9, -1, 1), 1e-3, (2000, 2))
+    found = moved(draws, lambda theta: peaks(theta, (-1, 1)))
+    assert (found.theta[:, 0] > 0).mean() == pytest.approx(0.5, abs=0.05)
+    law = refitted(found.theta, lambda theta: peaks(theta, (-1, 1)))
+    assert law.trusted and law.ess > 5000
+    assert law.log_evidence == pytest.approx(np.log(2), abs=4 * law.standard_error)
+
+
 def test_a_law_fitted_to_one_parameter_or_to_what_it_cannot_be():
     rng = np.random.default_rng(0)
     one = refitted(rng.normal(3e6, 2e-3, (500, 1)), lambda t: norm.logpdf(t[:, 0], 3e6, 2e-3))
     assert one.trusted and one.log_evidence == pytest.approx(0, abs=4 * one.standard_error)
-    lines = np.concatenate([rng.normal(0, 1e-3, (500, 2)) + sign for sign in (-1, 1)])
-
-    def log_p(theta):
-        return np.logaddexp(*(norm.logpdf(theta, s, 1e-3).sum(axis=1) for s in (-1, 1)))
-
-    assert not refitted(lines, log_p).trusted
+    places = np.linspace(0, 1, 40)
+    many = rng.normal(np.repeat(places, 25)[:, None], 1e-5, (1000, 2))
+    assert not refitted(many, lambda theta: peaks(theta, places, 1e-5)).trusted
     plane, point = (rng.normal(size=(500, 2)) @ to for to in ([[1, 2], [2, 4]], [[1, 0], [0, 0]]))
     with pytest.raises(InputError, match="tell the others"):
-        refitted(plane, log_p)
+        refitted(plane, log_likelihood)
     with pytest.raises(InputError, match="the same in all draws"):
-        refitted(point, log_p)
+        refitted(point, log_likelihood)
 
 
 def test_a_network_nowhere_near_is_said():
@@ -237,7 +251,8 @@ def test_refine_takes_one_observation():
 
 def test_reference_posterior_is_exact():
     reference = reference_posterior(PRIOR, log_likelihood, 1000, live=300)
-    assert reference.converged and min(reference.ess) >= 500 and reference.evaluations > 2000
+    assert reference.converged and min(reference.ess) >= 500 and reference.evaluations > 12_000
+    assert len(np.unique(reference.draws, axis=0)) > 990
     np.testing.assert_allclose(reference.log_evidence, EVIDENCE, atol=0.15)
     np.testing.assert_allclose(reference.draws.mean(axis=0), MEAN, atol=0.06)
     np.testing.assert_allclose(np.cov(reference.draws.T), COVARIANCE, atol=0.02)
@@ -248,13 +263,15 @@ def test_reference_posterior_of_one_parameter_and_two_modes():
     both = reference_posterior(
         prior, lambda t: norm.logpdf(np.abs(t[:, 0]), 1.5, 0.4), 500, live=200
     )
+    few = reference_posterior(prior, lambda t: norm.logpdf(t[:, 0], 1, 0.4), 5, live=200)
+    assert few.draws.shape == (5, 1) and few.converged
     assert both.draws.shape == (500, 1) and (both.draws > 0).mean() == pytest.approx(0.5, abs=0.1)
     np.testing.assert_allclose(both.log_evidence, np.log(2 / 6), atol=0.15)
 
 
 def test_reference_says_when_it_did_not_finish():
     stopped = reference_posterior(PRIOR, log_likelihood, 500, live=200, limit=600)
-    assert not stopped.finished and not stopped.converged
+    assert not stopped.finished and not stopped.converged and stopped.evaluations < 2000
 
 
 BAD = {

@@ -3,20 +3,26 @@
 Pareto smoothing and its diagnostic: Vehtari et al., arXiv 1507.02646; a trained posterior
 corrected by the exact likelihood: Dax et al., arXiv 2210.05686; draws that are picked by their
 weight and then moved: Gilks and Berzuini, J. R. Stat. Soc. B 63, 127 (2001), here by differential
-evolution (ter Braak, Stat. Comput. 16, 239 (2006)); over densities between q and p where the weight
-is on few of them: Del Moral, Doucet and Jasra, J. R. Stat. Soc. B 68, 411 (2006).
+evolution (ter Braak, Stat. Comput. 16, 239 (2006)) and by a law fitted to the others; over
+densities between q and p where the weight is on few of them: Del Moral, Doucet and Jasra, J. R.
+Stat. Soc. B 68, 411 (2006).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, softmax
 from scipy.stats import multivariate_t
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from raybayes.errors import InputError
+
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
 
 Array = NDArray[np.float64]
 
@@ -28,7 +34,12 @@ JITTER = 1e-5  # of the length of a move: no draw is bound to a lattice
 KEPT = 0.5  # of the draws, in effect, that one step from q towards p leaves
 BETWEEN = 5  # moves after each such step
 STEPS = 100  # at most
+LEAP = 5  # every so many moves, one leaps
 FREEDOM = 5  # degrees, of a t law: tails heavier than those of a normal law
+PARTS = (1, 2, 4, 8)  # of a fitted law
+EACH = 10  # draws for each parameter, or it is no part
+FITTED = 1000  # draws at most: more tell a law little more
+THIN = 1e-12  # least to largest eigenvalue of a correlation; below, the draws lie in a plane
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
 
 
@@ -171,7 +182,8 @@ def moved(
 ) -> Moved:
     """Move draws of p in a way that leaves p as it is, so that twins part.
 
-    Each draw moves along the difference of two others, so correlations and scales cost nothing.
+    Each draw moves along the difference of two others, so correlations and scales cost nothing;
+    every fifth move leaps to where a law says that the others are, which crosses from peak to peak.
     Draws of another density come nearer to p, but not within a few moves to p itself.
 
     Args:
@@ -237,10 +249,10 @@ def bridged(
 def refitted(
     theta: ArrayLike, log_p: Callable[[Array], Array], n: int = 10_000, seed: int = 0
 ) -> Refined:
-    """Weigh n draws of a multivariate t law that was fitted to draws of p.
+    """Weigh n draws of a law that was fitted to draws of p: a mixture of multivariate t laws.
 
     Draws that moves have led to p say neither how many independent ones they are worth nor what
-    the evidence is; these do, where a law with one peak and heavy tails is near enough to p.
+    the evidence is; these do, where a law of few peaks with heavy tails is near enough to p.
 
     Args:
         theta: [m, d] draws of p.
@@ -249,20 +261,66 @@ def refitted(
     Raises:
         InputError: as `importance`; or the draws lie in a plane, which has no such law.
     """
-    known = np.asarray(theta, np.float64)
-    mean, sd = known.mean(axis=0), known.std(axis=0)
-    if not sd.all():
-        raise InputError("a parameter is the same in all draws; fit no law to them")
-    shape = np.atleast_2d(np.corrcoef(known.T))  # parameters may differ by many digits
-    try:
-        law = multivariate_t(np.zeros(len(sd)), shape, FREEDOM)
-    except np.linalg.LinAlgError as error:
-        raise InputError(
-            "some parameters tell the others in all draws; fit no law to them"
-        ) from error
-    u = law.rvs(n, random_state=np.random.default_rng(seed)).reshape(n, -1)
-    tried = mean + sd * u
-    return importance(tried, log_p(tried), law.logpdf(u) - np.log(sd).sum())
+    rng = np.random.default_rng(seed)
+    law = _Law(np.asarray(theta, np.float64), rng)
+    tried = law.sample(n, rng)
+    return importance(tried, log_p(tried), law.log_prob(tried))
+
+
+class _Law:
+    """A mixture of multivariate t laws near draws [n, d]."""
+
+    def __init__(self, draws: Array, rng: np.random.Generator) -> None:
+        some = np.unique(draws, axis=0)  # twins would be taken for a peak
+        some = some[:: -(-len(some) // FITTED)]
+        self.mean, sd = some.mean(axis=0), some.std(axis=0)
+        if not sd.all():
+            raise InputError("a parameter is the same in all draws; fit no law to them")
+        size, axes = np.linalg.eigh(np.atleast_2d(np.corrcoef(some.T)))
+        if size[0] < THIN * size[-1]:
+            raise InputError("some parameters tell the others in all draws; fit no law to them")
+        # Where the draws are white; parameters may differ by many digits.
+        self.to_theta = sd[:, None] * axes * np.sqrt(size)
+        self.to_white = (axes / np.sqrt(size)).T / sd
+        self.log_det = -np.log(sd).sum() - np.log(size).sum() / 2
+        fitted = _mixture((some - self.mean) @ self.to_white.T, int(rng.integers(1 << 31)))
+        # Peaks that hardly a draw has found yet are tried often enough to fill.
+        self.share = (fitted.weights_ + 1 / len(fitted.weights_)) / 2
+        self.parts = [
+            multivariate_t(mean, covariance, FREEDOM)
+            for mean, covariance in zip(fitted.means_, fitted.covariances_, strict=True)
+        ]
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """[n, d], in no order."""
+        counts = rng.multinomial(n, self.share)
+        white = [
+            part.rvs(count, random_state=rng).reshape(count, len(self.mean))
+            for part, count in zip(self.parts, counts, strict=True)
+        ]
+        return self.mean + rng.permutation(np.concatenate(white)) @ self.to_theta.T
+
+    def log_prob(self, theta: Array) -> Array:
+        """[n], in nats per unit of theta."""
+        white = (theta - self.mean) @ self.to_white.T
+        logs = np.stack([np.reshape(part.logpdf(white), len(white)) for part in self.parts])
+        return logsumexp(logs, axis=0, b=self.share[:, None]) + self.log_det
+
+
+def _mixture(white: Array, seed: int) -> "GaussianMixture":
+    """Of as many normal laws as the BIC asks for."""
+    from sklearn.mixture import GaussianMixture
+
+    n, d = white.shape
+    with threadpool_limits(1):  # matrices of d x d; their threads would wait for each other
+        laws = [
+            GaussianMixture(
+                parts, tol=0.01, max_iter=1000, n_init=2, init_params="k-means++", random_state=seed
+            ).fit(white)
+            for parts in PARTS
+            if parts == 1 or n >= EACH * d * parts
+        ]
+    return min(laws, key=lambda law: law.bic(white))
 
 
 class _Chain:
@@ -290,22 +348,37 @@ class _Chain:
                 "weights (-n of raybayes refine) make more of them"
             )
         rng, made = self.rng, 0
-        gamma = 2.38 / np.sqrt(2 * d)  # best for a normal law (ter Braak 2006, eq. 2)
-        for _ in tqdm(range(moves), desc="move draws", disable=quiet or not moves):
+        for i in tqdm(range(moves), desc="move draws", disable=quiet or not moves):
             order = rng.permutation(count)
             halves = order[: count // 2], order[count // 2 :]
             for own, other in (halves, halves[::-1]):
-                first = rng.integers(len(other), size=len(own))
-                second = (first + rng.integers(1, len(other), size=len(own))) % len(other)
-                way = self.theta[other[first]] - self.theta[other[second]]
-                stretch = gamma * (1 + JITTER * rng.standard_normal((len(own), 1)))
-                tried = self.theta[own] + stretch * way
+                propose = self._leap if (i + 1) % LEAP == 0 else self._along
+                tried, favoured = propose(self.theta[own], self.theta[other])
                 found = self._logs(tried)
-                gained = found @ power - self.logs[own] @ power
+                gained = found @ power - self.logs[own] @ power - favoured
                 taken = np.log(rng.random(len(own))) < gained
+                made += int((taken & (tried != self.theta[own]).any(axis=1)).sum())
                 self.theta[own[taken]], self.logs[own[taken]] = tried[taken], found[taken]
-                made += int((taken & way.any(axis=1)).sum())
         return made / max(1, moves * count)
+
+    def _along(self, theta: Array, others: Array) -> tuple[Array, Array | float]:
+        """Along the difference of two others; and 0, as likely there as back."""
+        n, d = theta.shape
+        rng = self.rng
+        gamma = 2.38 / np.sqrt(2 * d)  # best for a normal law (ter Braak 2006, eq. 2)
+        first = rng.integers(len(others), size=n)
+        second = (first + rng.integers(1, len(others), size=n)) % len(others)
+        stretch = gamma * (1 + JITTER * rng.standard_normal((n, 1)))
+        return theta + stretch * (others[first] - others[second]), 0.0
+
+    def _leap(self, theta: Array, others: Array) -> tuple[Array, Array | float]:
+        """To draws of a law fitted to the others; and by how many nats it favours them."""
+        try:
+            law = _Law(others, self.rng)
+        except InputError:  # they lie in a plane, which has none
+            return self._along(theta, others)
+        tried = law.sample(len(theta), self.rng)
+        return tried, law.log_prob(tried) - law.log_prob(theta)
 
     def _logs(self, theta: Array) -> Array:
         found = np.stack([np.asarray(log(theta), np.float64) for log in self.densities], axis=-1)

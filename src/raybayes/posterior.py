@@ -16,7 +16,7 @@ from raybayes.density import Density, DensityConfig, Ensemble, skeleton
 from raybayes.density.trees import arrays_of, part, tree_of
 from raybayes.errors import InputError
 from raybayes.importance import MOVES, Moved, Refined, bridged, importance
-from raybayes.prior import Independent, Marginal, Prior
+from raybayes.prior import Independent, Marginal, Prior, log_posterior
 from raybayes.store import read_arrays, write_arrays
 
 if TYPE_CHECKING:
@@ -26,21 +26,6 @@ Array = NDArray[np.float64]
 
 CUT = 100.0  # nats
 AT_ONCE = 1 << 15  # draws in memory together, and what their networks hold
-
-
-def log_posterior(
-    prior: Prior, log_likelihood: Callable[[Array], Array]
-) -> Callable[[Array], Array]:
-    """theta [n, d] -> log p(x | theta) p(theta) [n]; the likelihood is asked inside the prior."""
-
-    def log_p(theta: Array) -> Array:
-        found = np.array(prior.log_prob(theta))
-        inside = np.isfinite(found)
-        if inside.any():
-            found[inside] += np.asarray(log_likelihood(theta[inside]))
-        return found
-
-    return log_p
 
 
 @dataclass(frozen=True)

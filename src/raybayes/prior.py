@@ -1,6 +1,6 @@
 """The prior: independent, named parameters, and its bijection to R^d."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, Protocol
@@ -247,6 +247,21 @@ def box(names: Sequence[str], low: Sequence[float], high: Sequence[float]) -> In
 def log_prob_of_z(prior: Prior, theta: ArrayLike) -> Array:
     """[...]: the prior's log density in z, at theta [..., d] inside the support."""
     return prior.log_prob(theta) - prior.log_det_to_real(theta)
+
+
+def log_posterior(
+    prior: Prior, log_likelihood: Callable[[Array], Array]
+) -> Callable[[Array], Array]:
+    """theta [n, d] -> log p(x | theta) p(theta) [n]; the likelihood is asked inside the prior."""
+
+    def log_p(theta: Array) -> Array:
+        found = np.array(prior.log_prob(theta))
+        inside = np.isfinite(found)
+        if inside.any():
+            found[inside] += np.asarray(log_likelihood(theta[inside]))
+        return found
+
+    return log_p
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""The exact posterior by importance nested sampling: Lange, arXiv 2306.16923 (nautilus)."""
+"""The exact posterior by importance nested sampling: Lange, arXiv 2306.16923 (nautilus).
+
+Its draws are picked by their weights, so that some are twins; moves part them.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,11 +11,14 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from raybayes.errors import InputError
-from raybayes.prior import Prior
+from raybayes.importance import moved
+from raybayes.prior import Prior, log_posterior
 
 Array = NDArray[np.float64]
 
 RUNS = 2  # independent, to see whether they agree
+LEAST = 200  # draws of a run: enough to move
+MOVES = 10  # of each draw
 MIXED = 1.01  # split R-hat below which runs are of one law (Vehtari et al., arXiv 1903.08008)
 
 
@@ -21,7 +27,8 @@ class Reference:
     """Draws of the exact posterior, and whether the sampler converged.
 
     Attributes:
-        draws: [n, d], of equal weight; half from each of two independent runs.
+        draws: [n, d], of equal weight; half from each of two independent runs, and no twins unless
+            one of these stopped at its limit.
         log_evidence: log p(x) of each run, in nats; their difference is its error.
         ess: effective sample size of each run.
         r_hat: [d], between the runs; 1 where they agree.
@@ -52,14 +59,14 @@ def reference_posterior(
 ) -> Reference:
     """Sample p(theta | x) with the exact likelihood, in the unit cube of the prior.
 
-    Finds separate modes; needs some 1e4 evaluations in six dimensions.
+    Finds separate modes; needs some 1e4 evaluations in six dimensions, and 10 more per draw.
 
     Args:
         prior: must be N(0, I) in its z, as `Independent` is.
         log_likelihood: theta [m, d] -> log p(x | theta) [m]; see `Simulator.log_likelihood`.
         n: draws, and effective sample size.
         live: points that explore; more of them miss fewer small modes.
-        limit: evaluations of each run.
+        limit: evaluations of each run, before its draws are moved.
 
     Raises:
         InputError: the likelihood is NaN, or of a wrong shape.
@@ -69,10 +76,13 @@ def reference_posterior(
     from arviz_stats.base.array import array_stats
 
     share = -(-n // RUNS)
-    runs = [_run(prior, log_likelihood, share, seed * RUNS + i, live, limit) for i in range(RUNS)]
-    chains = np.stack([draws for draws, *_ in runs])
+    runs = [
+        _run(prior, log_likelihood, max(share, LEAST), seed * RUNS + i, live, limit)
+        for i in range(RUNS)
+    ]
+    chains = np.stack([run[0] for run in runs])
     return Reference(
-        np.concatenate(list(chains))[:n],
+        np.concatenate(list(chains[:, :share]))[:n],
         tuple(run[1] for run in runs),
         tuple(run[2] for run in runs),
         np.atleast_1d(array_stats.rhat(chains, chain_axis=0, draw_axis=1)),
@@ -90,7 +100,11 @@ def _run(
     def theta(cube: Array) -> Array:
         return prior.from_real(ndtri(cube[..., : prior.dim]))
 
+    asked = 0
+
     def checked(points: Array) -> Array:
+        nonlocal asked
+        asked += len(points)
         values = np.asarray(log_likelihood(points), np.float64)
         if values.shape != (len(points),) or np.isnan(values).any():
             raise InputError(
@@ -112,5 +126,7 @@ def _run(
     finished = sampler.run(n_eff=n, n_like_max=limit, discard_exploration=True)
     points, log_w, _ = sampler.posterior()
     rng = np.random.default_rng((seed, n))
-    picked = rng.choice(len(points), n, p=np.exp(log_w))
-    return points[picked], float(sampler.log_z), float(sampler.n_eff), sampler.n_like, finished
+    draws = points[rng.choice(len(points), n, p=np.exp(log_w))]
+    if finished:
+        draws = moved(draws, log_posterior(prior, checked), MOVES, seed).theta
+    return draws, float(sampler.log_z), float(sampler.n_eff), asked, finished

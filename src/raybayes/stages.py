@@ -26,7 +26,7 @@ from raybayes.inference import (
     refine,
     write_page,
 )
-from raybayes.posterior import log_posterior
+from raybayes.prior import log_posterior
 from raybayes.report import Parameter
 from raybayes.results import write_result
 from raybayes.store import make_folder
