@@ -12,16 +12,15 @@ from tempfile import TemporaryDirectory
 import jax
 import numpy as np
 
-from raybayes import Estimator, Posterior, Training, box
+from raybayes import Estimator, Posterior, Training, box, read_study
 from raybayes.density import deep, nsf, rnade
 
 PAIRS = 20_000
-MUON = {"optimiser": "muon", "batch": 512, "learning_rate": 8e-3}
 
 
-def row(prior, theta, x, density, settings):
+def row(prior, theta, x, density, training):
     """Milliseconds per step, held-out loss, and the largest and mean difference of log q."""
-    training, marks = Training(epochs=6, patience=6, **settings), []
+    training, marks = training.model_copy(update={"epochs": 6}), []
     estimator = Estimator(prior, density, training)
     posterior = estimator.fit(theta, x, progress=lambda state: marks.append(time.perf_counter()))
     steps = int(PAIRS * (1 - training.validation)) // training.batch
@@ -43,9 +42,10 @@ def main():
     slopes, noise = rng.standard_normal((6, 200)), rng.standard_normal((PAIRS, 200))
     x = theta @ slopes + 0.3 * noise
     print(f"{jax.devices()[0]}: ms per step, held-out loss, |log q - that on the CPU| max, mean")
+    muon = read_study("ue112")[0].training
     for recipe in (deep, nsf, rnade):
-        for name, settings in (("adamw, 128 pairs", {}), ("muon, 512 pairs", MUON)):
-            ms, loss, most, mean = row(prior, theta, x, recipe(), settings)
+        for name, training in (("adamw, 128 pairs", Training()), ("muon, 512 pairs", muon)):
+            ms, loss, most, mean = row(prior, theta, x, recipe(), training)
             print(f"{recipe.__name__:6} {name:17} {ms:7.2f} {loss:8.3f} {most:.1e} {mean:.1e}")
 
 

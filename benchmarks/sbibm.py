@@ -14,7 +14,7 @@ own. With --rounds, SNPE-C trains a network for every observation, in rounds of 
 
 References: FILE.npz with true_parameters, observations and reference_posterior_samples
 [10, 10000, d]; without one, our own observations and draws of their exact posteriors (closed forms,
-or nested sampling and then the moves of --refine), which are kept in out/sbibm.
+or nested sampling), which are kept in out/sbibm.
 """
 
 import argparse
@@ -33,8 +33,6 @@ from raybayes import Estimator, Training, reference_posterior
 from raybayes.density import maf_nsf, rnade
 from raybayes.diagnostics import c2st
 from raybayes.estimator import best_of
-from raybayes.importance import moved
-from raybayes.prior import log_posterior
 from raybayes.sequential import Sequential, inside, snpe_c
 from raybayes.tasks import TASKS
 
@@ -106,29 +104,17 @@ def references(name, file, count):
 
 
 def exact(name, task, i, x):
-    """DRAWS draws of the exact posterior: its closed form, or those of `nested`, kept in a file."""
-    rng = np.random.default_rng(i)
+    """DRAWS draws of the exact posterior: its closed form, or nested sampling's, kept in a file."""
     if task.exact is not None:
-        return task.exact(x, DRAWS, rng)
+        return task.exact(x, DRAWS, np.random.default_rng(i))
     cache = OWN / f"{name}-{i}.npy"
     if not cache.exists():
-        draws = nested(task, x, rng)
+        found = reference_posterior(task.prior, lambda theta: task.log_likelihood(theta, x), DRAWS)
+        if not found.converged:
+            print(f"reference: its two runs differ, R-hat {found.r_hat.max():.3f}", file=sys.stderr)
         OWN.mkdir(parents=True, exist_ok=True)
-        np.save(cache, draws)
+        np.save(cache, found.draws)
     return np.load(cache, allow_pickle=False)
-
-
-def nested(task, x, rng):
-    """DRAWS draws by nested sampling and then moves."""
-
-    def likelihood(theta):
-        return task.log_likelihood(theta, x)
-
-    found = reference_posterior(task.prior, likelihood, 2000, live=500)
-    if not found.converged:
-        print(f"reference: its two runs differ, R-hat {found.r_hat.max():.3f}", file=sys.stderr)
-    log_p = log_posterior(task.prior, likelihood)
-    return rng.permutation(moved(rng.choice(found.draws, DRAWS), log_p).theta)
 
 
 def refined(task, posterior, x):

@@ -35,6 +35,7 @@ Batch = tuple[Array32, Array32]
 LARGE = 100_000_000
 
 RMS = 0.2  # of Muon's updates, that of AdamW's, so that one learning rate does (arXiv 2502.16982)
+ORTHOGONAL = 4  # iterations that make an update so; scaled first by rows (arXiv 2512.04632)
 SMALLEST = 8  # side of a matrix that Muon takes; AdamW takes the rest
 
 
@@ -151,6 +152,8 @@ class Trainer(Generic[Q]):
                 weight_decay=decay,
                 adam_weight_decay=decay,
                 consistent_rms=RMS,
+                ns_steps=ORTHOGONAL,
+                preconditioning="aol",
                 muon_weight_dimension_numbers=_matrices,
             )
         else:
