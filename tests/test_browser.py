@@ -46,7 +46,7 @@ CONFIGS = {
     "mixtures": rnade(
         components=4, widths=(20, 20, 20), members=2, embedding={"widths": [24, 12]},
     ),
-    "one component": rnade(components=1, widths=(2,), activation="relu"),
+    "one component": rnade(components=1, widths=(2,), activation="relu", embedding={"widths": []}),
 }  # fmt: skip
 
 

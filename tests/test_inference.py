@@ -50,7 +50,7 @@ BOX = box(("a", "b"), (-1.0, 2.0), (1.0, 6.0))
 SMALL = {"layers": 4, "widths": (32,), "embedding": {"widths": (32, 16)}}
 DENSITIES = {
     "deep": deep(**SMALL),
-    "the talk's": cinn(**SMALL),
+    "the talk's": cinn(**{**SMALL, "embedding": {"widths": ()}}),
     "rotations, actnorm": FlowConfig(**SMALL, actnorm=True, activation="tanh"),
     "spline coupling": nsf(**SMALL),
     "affine and spline": nsf(**SMALL, transform="affine_spline", bins=5),

@@ -48,14 +48,15 @@ def _by_kind(default: str) -> Discriminator:
 
 
 class MLPConfig(_Config):
-    """A multilayer perceptron; the last width is the context's."""
+    """A multilayer perceptron; the last width is the context's. Without widths, c is x."""
 
     kind: Literal["mlp"] = "mlp"
-    widths: tuple[int, ...] = Field((256, 128), min_length=1)
+    widths: tuple[int, ...] = (256, 128)
     activation: Activation = "silu"
 
     def build(self, size: int, rng: np.random.Generator) -> tuple[Embedding, int]:
-        return MLP((size, *self.widths), self.activation, rng), self.widths[-1]
+        sizes = (size, *self.widths)
+        return MLP(sizes, self.activation, rng), sizes[-1]
 
 
 class ResidualConfig(_Config):

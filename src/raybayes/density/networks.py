@@ -32,7 +32,7 @@ class Dense(eqx.Module):
 
 
 class MLP(eqx.Module):
-    """Dense layers with an activation between them."""
+    """Dense layers with an activation between them; without layers, the identity."""
 
     layers: tuple[Dense, ...]
     activation: str = eqx.field(static=True)
@@ -44,6 +44,6 @@ class MLP(eqx.Module):
 
     def __call__(self, x: Float[Array, " in"]) -> Float[Array, " out"]:
         act = getattr(jax.nn, self.activation)
-        for layer in self.layers[:-1]:
-            x = act(layer(x))
-        return self.layers[-1](x)
+        for i, layer in enumerate(self.layers):
+            x = layer(act(x) if i else x)
+        return x
