@@ -44,7 +44,7 @@ MUON = {"optimiser": "muon", "learning_rate": 1.6e-2}
 NARROW = {"widths": (64, 64)}
 DEEP = {"widths": (48, 48, 48, 48)}
 CHOICES = {  # a network, its optimiser, and its weight decay by the number of simulations
-    "splines": (maf_nsf(bins=16, embedding=NARROW), MUON, lambda n: 300 / n),
+    "splines": (maf_nsf(bins=16, embedding={"widths": (64,) * 4}), MUON, lambda n: 300 / n),
     "coarse splines": (maf_nsf(bins=5, embedding=NARROW), ADAMW, lambda n: 1.0),
     "linear and splines": (
         maf_nsf(bins=5, embedding=NARROW, start="linear"),
