@@ -20,7 +20,9 @@ or nested sampling), which are kept in out/sbibm.
 import argparse
 import json
 import os
+import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -127,6 +129,24 @@ def refined(task, posterior, x):
     return posterior.moved(x, likelihood, found, DRAWS).theta
 
 
+def peer(python, prior, theta, x, observed):
+    """DRAWS draws of sbi's NSF for each observation, trained on the same pairs; those outside the
+    prior are left out, as sbi does."""
+    script = Path(__file__).with_name("training_peers.py")
+    with tempfile.TemporaryDirectory() as folder:
+        pairs, drawn = Path(folder) / "pairs.npz", Path(folder) / "draws.npy"
+        arrays = {"theta": theta, "x": x, "observed": observed}
+        single = {name: array.astype(np.float32) for name, array in arrays.items()}
+        np.savez(pairs, **single, count=8 * DRAWS)
+        command = [python, script, pairs, "draws", "inf", drawn]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        draws = np.load(drawn, allow_pickle=False).astype(np.float64)
+    kept = [one[np.isfinite(prior.log_prob(one))][:DRAWS] for one in draws]
+    if any(len(one) < DRAWS for one in kept):
+        sys.exit(f"of {8 * DRAWS} draws of sbi's NSF fewer than {DRAWS} are inside the prior")
+    return kept
+
+
 def scores(references, posteriors):
     """C2ST of each pair of samples."""
     return [c2st(*pair).accuracy for pair in zip(references, posteriors, strict=True)]
@@ -158,6 +178,8 @@ def run(name, simulations, a):
     if a.refine:
         likely = scores(known, [refined(task, posterior, one) for one in observed])
         row["c2st_with_likelihood"] = float(np.mean(likely))
+    if a.peer:
+        row["sbi"] = summary(scores(known, peer(a.peer, task.prior, theta, x, observed)))
     return row
 
 
@@ -187,11 +209,12 @@ def main():
     parser.add_argument("--rounds", type=int, help="SNPE-C, in so many rounds")
     parser.add_argument("--network", choices=[*CHOICES], default="splines", help="of SNPE-C")
     parser.add_argument("--refine", action="store_true", help="and the draws that it makes exact")
+    parser.add_argument("--peer", help="python of an environment with sbi, for its NSF's figures")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     a = parser.parse_args()
     if not a.json:
-        print(f"{'task':24} simulations  C2ST (s.e.)    likelihood    NPE   SNPE  training")
+        print(f"{'task':24} simulations  C2ST (s.e.)    likelihood    sbi    NPE   SNPE  training")
     for name in a.task or PUBLISHED:
         for simulations in a.simulations or (1000, 10_000):
             row = run(name, simulations, a)
@@ -200,7 +223,8 @@ def main():
 
 def line(row):
     """Of the table."""
-    keys = ("c2st_with_likelihood", "npe", "snpe")
+    row |= {"sbi": row["sbi"]["c2st"]} if "sbi" in row else {}
+    keys = ("c2st_with_likelihood", "sbi", "npe", "snpe")
     score = f"{row['c2st']:.3f} ({row['standard_error']:.3f})"
     numbers = "  ".join("    -" if row.get(k) is None else f"{row[k]:.3f}" for k in keys)
     how = f"{row['rounds']} rounds" if "rounds" in row else f"best epochs {row['best_epochs']}"

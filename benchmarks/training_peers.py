@@ -1,4 +1,4 @@
-"""The peers' side of training.py; runs in their own environment, which needs no raybayes."""
+"""The peers' side of training.py and sbibm.py, in their own environment without raybayes."""
 
 import json
 import sys
@@ -26,14 +26,10 @@ def timed(function, repeats=3):
     return best
 
 
-def sbi(data, limit, options, sampled):
-    """Train with sbi's own loop, until `limit` seconds or its own early stop."""
+def trained(data, limit, options):
+    """sbi's own loop, until `limit` seconds or its own early stop; the loop and its estimator."""
     from sbi.inference import NPE_C
     from sbi.neural_nets import posterior_nn
-    from sbi.utils import BoxUniform
-
-    d = data["theta"].shape[1]
-    prior = BoxUniform(-torch.ones(d), torch.ones(d))
 
     class Timed(NPE_C):
         def _converged(self, epoch, stop_after_epochs):
@@ -43,11 +39,27 @@ def sbi(data, limit, options, sampled):
                 return True
             return done
 
-    inference = Timed(prior, density_estimator=posterior_nn(**options), show_progress_bars=False)
+    inference = Timed(density_estimator=posterior_nn(**options), show_progress_bars=False)
     pairs = (torch.as_tensor(data["theta"]), torch.as_tensor(data["x"]))
     inference.append_simulations(*pairs)
     end = time.perf_counter() + limit
-    estimator = inference.train()
+    return inference, inference.train()
+
+
+def sbi_draws(data):
+    """[observations, count, d] draws of sbi's NSF; some of them may be outside the prior."""
+    _, estimator = trained(data, np.inf, {"model": "nsf"})
+    with torch.no_grad():
+        drawn = [
+            estimator.sample((int(data["count"]),), torch.as_tensor(x)[None])[:, 0]
+            for x in data["observed"]
+        ]
+    return torch.stack(drawn).numpy()
+
+
+def sbi(data, limit, options, sampled):
+    """Its validation losses, its loss on the test pairs and its times."""
+    inference, estimator = trained(data, limit, options)
     summary = inference._summary
     with torch.no_grad():
         test = estimator.log_prob(
@@ -122,6 +134,9 @@ def main():
     with np.load(path) as stored:
         data = {name: stored[name] for name in stored.files}
     torch.manual_seed(0)
+    if which == "draws":
+        np.save(sys.argv[4], sbi_draws(data))
+        return
     if which == "freia":
         result = freia(data, limit, 512)
     elif which == "sbi_nsf":

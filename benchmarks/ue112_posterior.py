@@ -96,7 +96,6 @@ class Problem:
     def estimator(self, name, epochs, simulations, **training):
         """One network; the fewer simulations it sees, the more its weights decay."""
         own = {"epochs": epochs, "patience": epochs}
-        own["averaging"] = 0.999 if name == "flow matching" else 0.0
         own["weight_decay"] = 1e-4 if simulations == "online" else min(1, 1e7 / simulations**2)
         training = self.study.training.model_copy(update=own | training)
         density = DENSITIES[name](embedding=EMBEDDING, **self.detector.features)

@@ -460,7 +460,7 @@ def test_datatree(trained):
 
 def test_resume_ends_in_the_same_weights(tmp_path):
     config, path = DENSITIES["deep"], tmp_path / "checkpoint.safetensors"
-    own = {"epochs": 6, "averaging": 0.999}
+    own = {"epochs": 6}
     whole = problem(500, config, **own).fit()
 
     class Killed(Exception):
@@ -623,6 +623,14 @@ def test_an_embedding_trained_before(target, frozen, tmp_path):
     posterior.save(tmp_path / "p.safetensors")
     again = Posterior.load(tmp_path / "p.safetensors")
     assert np.array_equal(again.sample(x[0], 5), posterior.sample(x[0], 5))
+
+
+def test_an_embedding_without_layers_has_nothing_to_learn_before():
+    rng = np.random.default_rng(0)
+    theta = BOX.sample(100, rng)
+    config = deep(**SMALL | {"embedding": {"widths": ()}})
+    with pytest.raises(InputError, match="pretraining: the embedding has no layers"):
+        Estimator(BOX, config, pretraining=Pretraining()).fit(theta, simulated(theta, rng))
 
 
 def test_the_best_of_two():

@@ -53,7 +53,7 @@ class Training(BaseModel):
     warmup: float = Field(0.02, ge=0, lt=1, description="fraction of all steps")
     weight_decay: float = Field(1e-4, ge=0)
     clip: float = Field(5.0, gt=0, description="largest norm of the gradient")
-    averaging: float = Field(0.0, ge=0, lt=1, description="decay of a running mean of weights")
+    averaging: float = Field(0.999, ge=0, lt=1, description="decay of a running mean of weights")
     validation: float = Field(0.05, gt=0, lt=0.5, description="fraction held out")
     patience: int = Field(10, gt=0, description="epochs without improvement before it stops")
 

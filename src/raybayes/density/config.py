@@ -295,7 +295,7 @@ def rnade(**changes: Any) -> RnadeConfig:
 
 
 def flow_matching(**changes: Any) -> MatchingConfig:
-    """Conditional flow matching: cheap to train, dear to sample; train with `averaging`."""
+    """Conditional flow matching: cheap to train, dear to sample."""
     return MatchingConfig(**changes)
 
 

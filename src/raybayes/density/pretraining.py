@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from raybayes.density.embeddings import Embedding, Features
 from raybayes.density.networks import Dense
 from raybayes.density.trees import Constants
+from raybayes.errors import InputError
 
 
 class Pretraining(BaseModel):
@@ -25,8 +26,16 @@ class Pretraining(BaseModel):
     frozen: bool = Field(True, description="or tuned further with the density")
 
     def head(self, network: Any, dim: int, rng: np.random.Generator) -> "Head":
-        """For the embedding of a `Standardised` density."""
+        """For the embedding of a `Standardised` density.
+
+        Raises:
+            InputError: it has no layer, so there is nothing to train.
+        """
         embedding = network.density.embedding
+        if not jax.tree.leaves(eqx.filter(embedding, eqx.is_array)):
+            raise InputError(
+                "pretraining: the embedding has no layers; give it widths, or leave pretraining out"
+            )
         context = jax.eval_shape(embedding, network.features.mean).shape[0]
         outputs = dim if self.target == "regression" else dim * self.bins
         return Head(network.features, embedding, Dense(context, outputs, rng), dim)
