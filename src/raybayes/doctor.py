@@ -27,7 +27,7 @@ RAYS = 20_000
 PITCH = 0.01  # mrad
 EXIT = 1200.0  # mm, from M4 to the image
 CLOSE_BEAM = 0.01  # of the closed form
-PAIRS, EPOCHS = 2000, 20
+PAIRS, EPOCHS = 6000, 15
 NOISE = 0.5  # sd, beside the prior's 1
 CLOSE_POSTERIOR = 0.1  # of the prior's sd
 
