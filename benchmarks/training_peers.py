@@ -135,6 +135,7 @@ def main():
         data = {name: stored[name] for name in stored.files}
     torch.manual_seed(0)
     if which == "draws":
+        torch.set_num_threads(1)  # products this small make a second thread wait, not work
         np.save(sys.argv[4], sbi_draws(data))
         return
     if which == "freia":
