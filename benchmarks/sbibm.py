@@ -20,7 +20,6 @@ or nested sampling), which are kept in out/sbibm.
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +29,7 @@ from pathlib import Path
 os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={os.cpu_count()}")
 
 import numpy as np
+from training import peer
 
 from raybayes import Estimator, Training, reference_posterior
 from raybayes.density import maf_nsf, rnade
@@ -129,18 +129,18 @@ def refined(task, posterior, x):
     return posterior.moved(x, likelihood, found, DRAWS).theta
 
 
-def peer(python, prior, theta, x, observed):
-    """DRAWS draws of sbi's NSF for each observation, trained on the same pairs; those outside the
-    prior are left out, as sbi does."""
-    script = Path(__file__).with_name("training_peers.py")
+def by_sbi(python, prior, theta, x, observed):
+    """DRAWS draws of sbi's NSF for each observation, trained on the same pairs.
+
+    Those outside the prior are left out, as sbi does.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        pairs, drawn = Path(folder) / "pairs.npz", Path(folder) / "draws.npy"
+        pairs = f"{folder}/pairs.npz"
         arrays = {"theta": theta, "x": x, "observed": observed}
         single = {name: array.astype(np.float32) for name, array in arrays.items()}
         np.savez(pairs, **single, count=8 * DRAWS)
-        command = [python, script, pairs, "draws", "inf", drawn]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        draws = np.load(drawn, allow_pickle=False).astype(np.float64)
+        file = peer(python, pairs, "sbi_draws", np.inf)["draws"]
+        draws = np.load(file, allow_pickle=False).astype(np.float64)
     kept = [one[np.isfinite(prior.log_prob(one))][:DRAWS] for one in draws]
     if any(len(one) < DRAWS for one in kept):
         sys.exit(f"of {8 * DRAWS} draws of sbi's NSF fewer than {DRAWS} are inside the prior")
@@ -179,7 +179,7 @@ def run(name, simulations, a):
         likely = scores(known, [refined(task, posterior, one) for one in observed])
         row["c2st_with_likelihood"] = float(np.mean(likely))
     if a.peer:
-        row["sbi"] = summary(scores(known, peer(a.peer, task.prior, theta, x, observed)))
+        row["sbi"] = summary(scores(known, by_sbi(a.peer, task.prior, theta, x, observed)))
     return row
 
 
@@ -223,10 +223,10 @@ def main():
 
 def line(row):
     """Of the table."""
-    row |= {"sbi": row["sbi"]["c2st"]} if "sbi" in row else {}
-    keys = ("c2st_with_likelihood", "sbi", "npe", "snpe")
+    sbi = row.get("sbi", {}).get("c2st")
+    others = (row.get("c2st_with_likelihood"), sbi, row["npe"], row["snpe"])
     score = f"{row['c2st']:.3f} ({row['standard_error']:.3f})"
-    numbers = "  ".join("    -" if row.get(k) is None else f"{row[k]:.3f}" for k in keys)
+    numbers = "  ".join("    -" if one is None else f"{one:.3f}" for one in others)
     how = f"{row['rounds']} rounds" if "rounds" in row else f"best epochs {row['best_epochs']}"
     return (
         f"{row['task']:24} {row['simulations']:11d}  {score}"

@@ -46,15 +46,17 @@ def trained(data, limit, options):
     return inference, inference.train()
 
 
-def sbi_draws(data):
-    """[observations, count, d] draws of sbi's NSF; some of them may be outside the prior."""
+def sbi_draws(data, path):
+    """A file with [observations, count, d] draws of sbi's NSF; some may be outside the prior."""
+    torch.set_num_threads(1)  # products this small make a second thread wait, not work
     _, estimator = trained(data, np.inf, {"model": "nsf"})
     with torch.no_grad():
         drawn = [
             estimator.sample((int(data["count"]),), torch.as_tensor(x)[None])[:, 0]
             for x in data["observed"]
         ]
-    return torch.stack(drawn).numpy()
+    np.save(path, torch.stack(drawn).numpy())
+    return {"draws": path}
 
 
 def sbi(data, limit, options, sampled):
@@ -134,11 +136,9 @@ def main():
     with np.load(path) as stored:
         data = {name: stored[name] for name in stored.files}
     torch.manual_seed(0)
-    if which == "draws":
-        torch.set_num_threads(1)  # products this small make a second thread wait, not work
-        np.save(sys.argv[4], sbi_draws(data))
-        return
-    if which == "freia":
+    if which == "sbi_draws":
+        result = sbi_draws(data, f"{path}.draws.npy")
+    elif which == "freia":
         result = freia(data, limit, 512)
     elif which == "sbi_nsf":
         options = {"model": "nsf", "hidden_features": 256, "num_transforms": 8}

@@ -267,11 +267,8 @@ class Trainer(Generic[Q]):
             loss, gradient = jax.value_and_grad(self._loss)(params, fixed, *batch)
             updates, moments = optimiser.update(gradient, moments, params)
             params = optax.apply_updates(params, updates)
-            if decay:
-                kept = jnp.minimum(decay, (1 + count) / (10 + count))  # a short run forgets, too
-                mean = jax.tree.map(lambda m, p: kept * m + (1 - kept) * p, mean, params)
-            else:
-                mean = params
+            kept = jnp.minimum(decay, (1 + count) / (10 + count))  # a short run forgets, too
+            mean = jax.tree.map(lambda m, p: kept * m + (1 - kept) * p, mean, params)
             return (params, moments, mean), loss
 
         @jax.jit
