@@ -43,17 +43,24 @@ ROUND = {"epochs": 20, "patience": 20, "learning_rate": 5e-3, "validation": 0.05
 OWN = Path("out/sbibm")
 ADAMW = {"learning_rate": 1e-2}
 MUON = {"optimiser": "muon", "learning_rate": 1.6e-2}
-NARROW = {"widths": (64, 64)}
-DEEP = {"widths": (48, 48, 48, 48)}
+TWO, FOUR = (64, 64), (48, 48, 48, 48)
 CHOICES = {  # a network, its optimiser, and its weight decay by the number of simulations
     "splines": (maf_nsf(bins=16, embedding={"widths": (64,) * 4}), MUON, lambda n: 300 / n),
-    "coarse splines": (maf_nsf(bins=5, embedding=NARROW), ADAMW, lambda n: 1.0),
     "linear and splines": (
-        maf_nsf(bins=5, embedding=NARROW, start="linear"),
+        maf_nsf(bins=5, embedding={"widths": TWO}, start="linear"),
         MUON,
         lambda n: 1.0,
     ),
-    "mixtures": (rnade(embedding=DEEP, **DEEP), MUON, lambda n: min(0.5, 1000 / n)),
+    "mixtures": (
+        rnade(embedding={"widths": FOUR}, widths=FOUR, start="linear"),
+        MUON,
+        lambda n: min(0.5, 1000 / n),
+    ),
+    "decayed mixtures": (
+        rnade(embedding={"widths": TWO}, widths=TWO, start="linear"),
+        ADAMW,
+        lambda n: 1.0,
+    ),
 }
 PUBLISHED = {  # mean C2ST of NPE and SNPE, arXiv 2101.04653, at 1e3 and 1e4 simulations
     "two_moons": {1000: (0.725, 0.643), 10_000: (0.606, 0.554)},

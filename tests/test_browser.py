@@ -46,6 +46,9 @@ CONFIGS = {
     "mixtures": rnade(
         components=4, widths=(20, 20, 20), members=2, embedding={"widths": [24, 12]},
     ),
+    "mixtures from the linear start": rnade(
+        components=3, widths=(16, 16), start="linear", embedding={"widths": [12]},
+    ),
     "one component": rnade(components=1, widths=(2,), activation="relu", embedding={"widths": []}),
 }  # fmt: skip
 

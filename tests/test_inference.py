@@ -65,6 +65,9 @@ DENSITIES = {
     ),
     "set": deep(**{**SMALL, "embedding": {"kind": "set", "items": 5, "widths": (16, 16)}}),
     "autoregressive mixtures": rnade(components=3, widths=(32, 32), embedding={"widths": (32, 16)}),
+    "mixtures, linear start": rnade(
+        components=3, widths=(32, 32), embedding={"widths": (32, 16)}, start="linear"
+    ),
     "mixture": mixture(components=3, widths=(16,), embedding={"widths": (32, 16)}),
     "flow matching": flow_matching(widths=(32, 32), embedding={"widths": (32, 16)}),
     "ensemble": deep(**SMALL, members=3),
@@ -260,15 +263,39 @@ def test_mixtures_take_last_what_others_tell():
     "mean, sd",
     [(0.3, 2e-3), (0, 3), (1.02, 0.01), (-1.14, 0.008), (1.5, 0.05), (-4, 0.02), (-2, 2e-3)],
 )
-def test_components_are_normals_cut_to_the_box(mean, sd):
+@pytest.mark.parametrize("box", [(-1.0, 1.0), (-0.2, 1.1), (-7.0, -1.3)])
+def test_components_are_normals_cut_to_the_box(mean, sd, box):
     """Also where a mean is far outside: the box is in a tail, and draws lie at its near end."""
-    exact = truncnorm((-1 - mean) / sd, (1 - mean) / sd, mean, sd)
-    component = Components(jnp.zeros(1), jnp.array([float(mean)]), jnp.array([np.log(sd)]))
+    mean, sd = mean * (box[1] - box[0]) / 2 + sum(box) / 2, sd * (box[1] - box[0]) / 2
+    exact = truncnorm((box[0] - mean) / sd, (box[1] - mean) / sd, mean, sd)
+    ends = map(jnp.float32, box)
+    component = Components(jnp.zeros(1), jnp.array([float(mean)]), jnp.array([np.log(sd)]), *ends)
     share = np.linspace(0.001, 0.999, 31).astype(np.float32)
     u = jax.jit(jax.vmap(lambda one: component.draw(jnp.float32(0.5), one)))(share)
-    assert np.abs(u - exact.ppf(share)).max() < 1e-3 * exact.std() + 1e-6
+    spread = np.ptp(exact.ppf([0.16, 0.84])) / 2
+    assert np.abs(u - exact.ppf(share)).max() < 1e-3 * spread + 1e-6 * np.abs(box).max()
     log_prob = jax.jit(jax.vmap(component.log_prob))(u)
     np.testing.assert_allclose(log_prob, exact.logpdf(np.asarray(u, float)), atol=0.02)
+
+
+def test_mixtures_start_at_the_linear_posterior_in_the_box():
+    """x = A theta + noise in a uniform box: few pairs do (from the prior: .4 to .5 nat)."""
+    rng, noise, pairs = np.random.default_rng(0), 0.2, 300
+    slope = np.array([[1.0, 0.4], [0.0, 1.0], [0.5, -0.5]])
+    prior = box(["a", "b"], [-1, -1], [1, 1])
+    theta = prior.sample(pairs + 500, rng)
+    x = theta @ slope.T + noise * rng.standard_normal((len(theta), 3))
+    config = rnade(start="linear", components=2, widths=(16,), embedding={"widths": ()})
+    training = Training(epochs=15, batch=50, learning_rate=1e-2)
+    found = Estimator(prior, config, training).fit(theta[:pairs], x[:pairs])
+    axis = np.linspace(-1, 1, 201)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    exact = []
+    for one, true in zip(x[pairs:], theta[pairs:], strict=True):
+        log_p = -(((np.vstack([grid, true]) @ slope.T - one) / noise) ** 2).sum(axis=1) / 2
+        exact.append(log_p[-1] - np.logaddexp.reduce(log_p[:-1]) - 2 * np.log(axis[1] - axis[0]))
+    log_q = found.log_prob(theta[pairs:, None], x[pairs:])[:, 0]
+    assert abs(np.mean(exact - log_q)) < 0.2
 
 
 @pytest.mark.parametrize("case", DENSITIES)

@@ -196,17 +196,22 @@ const raybayes = (() => {
     },
     Rnade(net, f) {
       const h = dense(net.conditioner.context, EMBEDDINGS[net.embedding.module](net.embedding, f));
-      const d = net.dim, { matrix, shift } = net.order;
+      const d = net.dim, { matrix, shift } = net.order, { factor } = net.regression;
+      const zero = middle(net.regression, f);
       return (v) => {
-        const u = ancestral(net.conditioner, h, d, (i, before, raw) =>
-          fromMixture(raw, row(net.slopes, i, before), Math.exp(logNormal(v[i])), Math.exp(logNormal(v[d + i]))));
+        const r = ancestral(net.conditioner, h, d, (i, before, raw) => {
+          const others = zero[i] + row(factor, i, before), scale = factor.values[i * d + i];
+          const box = [(-1 - others) / scale, (1 - others) / scale];
+          return fromMixture(raw, row(net.slopes, i, before), box, Math.exp(logNormal(v[i])), Math.exp(logNormal(v[d + i])));
+        });
+        const u = times(factor, r).map((a, i) => Math.min(Math.max(zero[i] + a, -LAST), LAST));
         return times(matrix, u.map((a, i) => a - shift.values[i])).map((a) => inverseNormal(Math.log((1 + a) / 2)));
       };
     },
   };
 
-  // A draw from a mixture of normals in [-1, 1]: the component first, then the place in it.
-  function fromMixture(raw, linear, pick, share) {
+  // A draw from a mixture of normals in a box: the component first, then the place in it.
+  function fromMixture(raw, linear, [least, most], pick, share) {
     const k = raw.length / 3, top = Math.max(...raw.subarray(0, k));
     const powers = Array.from(raw.subarray(0, k), (a) => Math.exp(a - top));
     let left = pick * powers.reduce((a, b) => a + b), j = 0;
@@ -214,11 +219,11 @@ const raybayes = (() => {
     const evenly = k === 1 ? 0 : (1 - 1 / k) * (2 * j / (k - 1) - 1);
     const mean = raw[k + j] + evenly + linear;
     const sd = Math.exp(Math.min(Math.max(raw[2 * k + j] + START, SHARPEST), WIDEST));
-    const side = mean < -1 ? -1 : 1; // small masses are exact in the lower tail only
-    const low = (-1 - side * mean) / sd, high = (1 - side * mean) / sd, most = logNormal(high);
-    const rest = Math.exp(logNormal(low) - most), up = side > 0 ? share : 1 - share;
-    const place = inverseNormal(most + Math.log(rest + up * (1 - rest)), low, high);
-    return Math.min(Math.max(mean + side * sd * place, -LAST), LAST);
+    const side = mean < least ? -1 : 1; // small masses are exact in the lower tail only
+    const [from, to] = side > 0 ? [least, most] : [-most, -least];
+    const low = (from - side * mean) / sd, high = (to - side * mean) / sd, whole = logNormal(high);
+    const rest = Math.exp(logNormal(low) - whole), up = side > 0 ? share : 1 - share;
+    return mean + side * sd * inverseNormal(whole + Math.log(rest + up * (1 - rest)), low, high);
   }
 
   // log of the normal distribution function; its error is 1.2e-7 (Numerical Recipes, erfcc).
@@ -237,12 +242,14 @@ const raybayes = (() => {
     return (low + high) / 2;
   }
 
+  // Where a regression's residual is 0.
+  const middle = ({ centre, gain }, f) => times(gain, f).map((v, i) => v + centre.values[i]);
+
   // z of base points at one x, by one member.
   function member(m, x, base) {
     const f = features(m.features, x), drawn = DENSITIES[m.density.module](m.density, f);
-    const { centre, gain, factor } = m.regression;
-    const middle = times(gain, f).map((v, i) => v + centre.values[i]);
-    return base.map((v) => times(factor, drawn(v)).map((a, i) => a + middle[i]));
+    const zero = middle(m.regression, f);
+    return base.map((v) => times(m.regression.factor, drawn(v)).map((a, i) => a + zero[i]));
   }
 
   // theta [n][d] from base points [n][model.base]; an ensemble's members take equal shares in turn.

@@ -233,7 +233,8 @@ class RnadeConfig(_DensityConfig):
         outputs = Rnade.outputs(dim, self.components)
         net = Conditioner(dim, context, self.widths, outputs, self.activation, rng)
         order, slopes = Orthogonal(np.eye(dim)), np.zeros((dim, dim), np.float32)
-        return Rnade(order, embedding, net, jnp.asarray(slopes), dim, self.components)
+        parts = (order, unit(dim, size), embedding, net, jnp.asarray(slopes))
+        return Rnade(*parts, dim, self.components)
 
 
 class MatchingConfig(_DensityConfig):
@@ -309,8 +310,9 @@ def members(
     one = Features(rows.shape[1], config.features, config.offset).fitted(rows)
     features = jax.tree.map(lambda a: jnp.asarray(np.tile(a, size // a.size)), one)
     f = np.asarray(_each(features, x))
+    boxed = isinstance(config, RnadeConfig)  # its start is linear inside the box, not in z
     linear = config.start == "linear"
-    regression = regressed(z, f, items) if linear else unit(dim, size)
+    regression = regressed(z, f, items) if linear and not boxed else unit(dim, size)
     residual = _each(regression.residual, z, f)
     built = []
     for each in np.random.SeedSequence(seed).generate_state(config.members):
@@ -318,8 +320,7 @@ def members(
         if isinstance(density, Flow):
             density = density.initialised(residual, jnp.asarray(f))
         elif isinstance(density, Rnade):
-            rest = regressed(np.asarray(residual), f, items)
-            density = density.ordered(rest.covariance)
+            density = density.fitted(np.asarray(residual), f, items, linear)
         built.append(Standardised(features, regression, density))
     return list(built)
 

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Key
 from raybayes.density.embeddings import Embedding
 from raybayes.density.layers import Conditioner, ancestral, made
 from raybayes.density.mixing import Orthogonal
+from raybayes.density.standardised import Regression, regressed
 
 SHARPEST, WIDEST = -9.0, 2.0  # log sd of a component; the box is two wide
 START = -1.0  # log sd of a new network's components
@@ -21,25 +22,31 @@ LAST = 1 - 2.0**-24  # the last float32 before the edge of the box
 
 
 class Components(NamedTuple):
-    """Of a coordinate, given those before it: log-weights, means and log sds, [k] each."""
+    """Of a coordinate, given those before it: log-weights, means and log sds, [k] each.
+
+    least, most: between which it lies.
+    """
 
     log_weights: Float[Array, " k"]
     means: Float[Array, " k"]
     log_sds: Float[Array, " k"]
+    least: Float[Array, ""]
+    most: Float[Array, ""]
 
     def ends(self) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
-        """The box [-1, 1] in units of each component."""
-        return (-1 - self.means) * jnp.exp(-self.log_sds), (1 - self.means) * jnp.exp(-self.log_sds)
+        """Least and most in units of each component."""
+        units = jnp.exp(-self.log_sds)
+        return (self.least - self.means) * units, (self.most - self.means) * units
 
-    def log_prob(self, u: Float[Array, ""]) -> Float[Array, ""]:
-        """log q(u), in nats."""
+    def log_prob(self, r: Float[Array, ""]) -> Float[Array, ""]:
+        """log q(r), in nats."""
         low, high = self.ends()
-        inner = -0.5 * ((u - self.means) * jnp.exp(-self.log_sds)) ** 2 - _log_mass(low, high)
+        inner = -0.5 * ((r - self.means) * jnp.exp(-self.log_sds)) ** 2 - _log_mass(low, high)
         # With the mean outside, two large numbers would be left nearly equal: from the near edge.
         above, low, high = _lower(low, high)
         inside = high > -1
         low, high = jnp.where(inside, -3.0, low), jnp.where(inside, -1.0, high)
-        away = jnp.where(above, 1 + u, 1 - u) * jnp.exp(-self.log_sds)
+        away = jnp.where(above, r - self.least, self.most - r) * jnp.exp(-self.log_sds)
         ratio = _log_mills(low) - _log_mills(high) - 0.5 * (low - high) * (low + high)
         outer = away * (high - 0.5 * away) - _log_mills(high) - jnp.log1p(-jnp.exp(ratio))
         each = jnp.where(inside, inner, outer) - self.log_sds - 0.5 * math.log(2 * math.pi)
@@ -50,20 +57,22 @@ class Components(NamedTuple):
         below = jnp.cumsum(jnp.exp(self.log_weights))
         chosen = (pick * below[-1] > below).sum()
         place = _quantile(share, *(end[chosen] for end in self.ends()))
-        return jnp.clip(self.means[chosen] + jnp.exp(self.log_sds[chosen]) * place, -LAST, LAST)
+        return self.means[chosen] + jnp.exp(self.log_sds[chosen]) * place
 
 
 class Rnade(eqx.Module):
-    """q(u | x) = prod_i sum_k w_ik N(u_i; m_ik, s_ik) / mass of it in [-1, 1], u = 2 Phi(z) - 1.
+    """q(u | x) = prod_i sum_k w_ik N(r_i; m_ik, s_ik) / mass of it in the box, u = 2 Phi(z) - 1.
 
-    w, m and s come from a network that sees x and the coordinates before i, as in MADE; m is
-    also linear in these. Where the prior is a box, u is theta scaled to [-1, 1]: an observation
-    that tells a combination of parameters far better than each of them, as a beam's position
-    does, leaves a thin sheet that is flat in u and a curved one in z, and what the last
-    coordinate follows is linear there. u is taken in `order`.
+    u = centre + gain x + factor r with a lower triangular factor: r_i lies where u_i is in
+    [-1, 1], given those before. w, m and s come from a network that sees x and the coordinates
+    before i, as in MADE; m is also linear in these. Where the prior is a box, u is theta scaled
+    to [-1, 1]: an observation that tells a combination of parameters far better than each of
+    them, as a beam's position does, leaves a thin sheet that is flat in u and a curved one in z,
+    and what the last coordinate follows is linear there. u is taken in `order`.
     """
 
     order: Orthogonal  # a permutation
+    regression: Regression
     embedding: Embedding
     conditioner: Conditioner
     slopes: Float[Array, "d d"]
@@ -80,48 +89,80 @@ class Rnade(eqx.Module):
         """What the conditioner must give."""
         return 3 * components * dim
 
-    def ordered(self, covariance: Float[np.ndarray, "d d"]) -> "Rnade":
-        """A copy that takes last what the other coordinates tell best, given this covariance.
+    def fitted(
+        self, z: Float[np.ndarray, "n d"], x: Float[np.ndarray, "n size"], items: int, linear: bool
+    ) -> "Rnade":
+        """A copy that takes last what the other coordinates tell best, given these pairs.
 
         So what is curved or of two modes is described before the sheet, not integrated over it.
-        """
-        return eqx.tree_at(lambda own: own.order, self, Orthogonal(tied_last(covariance)))
 
-    def _given(self, raw: Float[Array, " outputs"], linear: Float[Array, ""]) -> Components:
-        """What the conditioner's outputs for a coordinate mean."""
+        Args:
+            items: as for `regressed`.
+            linear: start at the posterior linear in x and cut by the box, not at the prior.
+        """
+        order = Orthogonal(tied_last(regressed(z, x, items).covariance))
+        new = eqx.tree_at(lambda own: own.order, self, order)
+        if not linear:
+            return new
+        found = regressed(np.asarray(jax.jit(jax.vmap(new._boxed))(z)), x, items)
+        # A coordinate that x does not tell has r of variance 1/3, as u has: uniform.
+        unit = Regression(np.asarray(found.gain), np.asarray(found.centre), 3 * found.covariance)
+        return eqx.tree_at(lambda own: own.regression, new, unit)
+
+    def _boxed(self, z: Float[Array, " d"]) -> Float[Array, " d"]:
+        """u in its order."""
+        return self.order.forward(erf(z / math.sqrt(2)))[0]
+
+    def _given(
+        self, raw: Float[Array, " outputs"], linear: Array, others: Array, scale: Array
+    ) -> Components:
+        """What the conditioner's outputs for a coordinate u = others + scale r mean."""
         weights, means, log_sds = raw.reshape(3, self.components)
         edge = 1 - 1 / self.components
         means = means + jnp.linspace(-edge, edge, self.components) + linear
         log_sds = jnp.clip(log_sds + START, SHARPEST, WIDEST)
-        return Components(jax.nn.log_softmax(weights), means, log_sds)
+        ends = (-1 - others) / scale, (1 - others) / scale
+        return Components(jax.nn.log_softmax(weights), means, log_sds, *ends)
 
-    def context(self, x: Float[Array, " size"]) -> Float[Array, " width"]:
-        """What it makes of x alone."""
-        return self.conditioner.context(self.embedding(x))
+    def context(
+        self, x: Float[Array, " size"]
+    ) -> tuple[Float[Array, " width"], Float[Array, " d"]]:
+        """What the conditioner and the regression make of x alone."""
+        return self.conditioner.context(self.embedding(x)), self.regression.middle(x)
 
     def log_prob(self, z: Float[Array, " d"], x: Float[Array, " size"]) -> Float[Array, ""]:
         """log q(z | x) in nats."""
-        u, _ = self.order.forward(erf(z / math.sqrt(2)))
-        h = self.context(x)
-        raw = self.conditioner(u, h, made(self.dim, h.shape[0], 3 * self.components))
-        linear = jnp.tril(self.slopes, -1) @ u
-        parts = jax.vmap(self._given)(raw.reshape(self.dim, -1), linear)
+        h, middle = self.context(x)
+        u, scales = self._boxed(z), jnp.diag(self.regression.factor)
+        r = self.regression.inverse @ (u - middle)
+        raw = self.conditioner(r, h, made(self.dim, h.shape[0], 3 * self.components))
+        linear = jnp.tril(self.slopes, -1) @ r
+        parts = jax.vmap(self._given)(raw.reshape(self.dim, -1), linear, u - scales * r, scales)
+        log_q = jax.vmap(Components.log_prob)(parts, r).sum() - self.regression.log_det
         log_slopes = 0.5 * math.log(2 / math.pi) - 0.5 * z**2  # log du/dz
-        return jax.vmap(Components.log_prob)(parts, u).sum() + log_slopes.sum()
+        return log_q + log_slopes.sum()
 
     def sample(self, x: Float[Array, " size"], key: Key[Array, ""], n: int) -> Float[Array, "n d"]:
         """n draws of z given one x, which is embedded once."""
-        h, base = self.context(x), jax.random.normal(key, (n, self.base))
-        return jax.vmap(lambda v: self.from_base(v, h))(base)
+        context, base = self.context(x), jax.random.normal(key, (n, self.base))
+        return jax.vmap(lambda v: self.from_base(v, context))(base)
 
-    def from_base(self, v: Float[Array, " base"], h: Float[Array, " width"]) -> Float[Array, " d"]:
+    def from_base(
+        self, v: Float[Array, " base"],
+        context: tuple[Float[Array, " width"], Float[Array, " d"]],
+    ) -> Float[Array, " d"]:  # fmt: skip
         """A draw, given numbers from N(0, I)."""
-        share = ndtr(v).reshape(2, self.dim)
+        h, middle = context
+        share, factor = ndtr(v).reshape(2, self.dim), self.regression.factor
 
         def draw(i: Array, before: Array, raw: Array) -> Float[Array, ""]:
-            return self._given(raw, self.slopes[i] @ before).draw(*share[:, i])
+            others = middle[i] + factor[i] @ before
+            return self._given(raw, self.slopes[i] @ before, others, factor[i, i]).draw(
+                *share[:, i]
+            )
 
-        u = ancestral(self.conditioner, h, self.dim, draw)
+        r = ancestral(self.conditioner, h, self.dim, draw)
+        u = jnp.clip(middle + factor @ r, -LAST, LAST)
         return math.sqrt(2) * erfinv(self.order.inverse(u))
 
     def loss(

@@ -48,11 +48,15 @@ class Regression(Constants):
         factor = np.asarray(self.factor, np.float64)
         return factor @ factor.T
 
+    def middle(self, f: Float[Array, " size"]) -> Float[Array, " d"]:
+        """z where the residual is 0."""
+        return self.centre + self.gain @ f
+
     def residual(self, z: Float[Array, " d"], f: Float[Array, " size"]) -> Float[Array, " d"]:
         return self.inverse @ (z - self.centre - self.gain @ f)
 
     def restored(self, r: Float[Array, " d"], f: Float[Array, " size"]) -> Float[Array, " d"]:
-        return self.centre + self.gain @ f + self.factor @ r
+        return self.middle(f) + self.factor @ r
 
 
 class Standardised(eqx.Module, Generic[Q]):
