@@ -43,7 +43,7 @@ from raybayes.prior import (
     Uniform,
     box,
 )
-from raybayes.store import read_arrays
+from raybayes.store import read_arrays, write_arrays
 from raybayes.train import Trainer, Training, _matrices
 
 BOX = box(("a", "b"), (-1.0, 2.0), (1.0, 6.0))
@@ -559,6 +559,20 @@ def test_bad_files(tmp_path):
     (tmp_path / "junk").write_bytes(b"junk")
     with pytest.raises(InputError, match="not a whole raybayes file"):
         Posterior.load(tmp_path / "junk")
+
+
+@pytest.mark.parametrize("change", ["fewer arrays", "other shapes"])
+def test_a_network_of_another_version(change, trained, tmp_path):
+    path = tmp_path / "p.safetensors"
+    trained[2].save(path)
+    arrays, header = read_arrays(path)
+    if change == "fewer arrays":
+        del arrays["0"]
+    else:
+        arrays["0"] = arrays["0"][:1]
+    write_arrays(path, arrays, header)
+    with pytest.raises(InputError, match="another version of raybayes wrote it"):
+        Posterior.load(path)
 
 
 # --- estimator ---------------------------------------------------------------------------------

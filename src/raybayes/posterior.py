@@ -233,7 +233,7 @@ class Posterior:
         if list(prior.names) != h["names"]:
             raise InputError(f"{path}: was made with the parameters {', '.join(h['names'])}")
         config: DensityConfig = TypeAdapter(DensityConfig).validate_python(h["density"])
-        density = tree_of(arrays, skeleton(config, prior.dim, h["size"]))
+        density = tree_of(arrays, skeleton(config, prior.dim, h["size"]), Path(path))
         return cls(prior, density, config, h["size"], h["made_by"])
 
     def _observations(self, x: ArrayLike) -> tuple[NDArray[np.float32], bool]:

@@ -349,7 +349,7 @@ class Trainer(Generic[Q]):
         arrays, header = read_arrays(checkpoint)
         if header["identity"] != identity:
             raise InputError(f"{checkpoint}: made by another study; choose another output folder")
-        *parts, least, best_epochs = tree_of(arrays, _tree(state))
+        *parts, least, best_epochs = tree_of(arrays, _tree(state), checkpoint)
         history = tuple((float(a), float(b)) for a, b in json.loads(str(header["history"])))
         params, optimiser, mean, best = map(self._spread, parts)
         marks = (np.asarray(least), np.asarray(best_epochs))

@@ -1,6 +1,7 @@
 """Networks as trees of arrays: what is trained, what is stacked, what goes into a file."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -8,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
+
+from raybayes.errors import InputError
 
 
 class Constants(eqx.Module):
@@ -40,9 +43,19 @@ def arrays_of(tree: Any) -> dict[str, NDArray]:
     return {str(i): np.asarray(leaf) for i, leaf in enumerate(leaves)}
 
 
-def tree_of(arrays: Mapping[str, NDArray], like: Any) -> Any:
-    """The inverse of `arrays_of`: a tree of the structure of `like`."""
+def tree_of(arrays: Mapping[str, NDArray], like: Any, path: Path) -> Any:
+    """The inverse of `arrays_of`: a tree of the structure of `like`.
+
+    Raises:
+        InputError: the arrays, which were read from `path`, are not those of such a tree.
+    """
     dynamic, static = eqx.partition(like, eqx.is_array)
     leaves, structure = jax.tree.flatten(dynamic)
-    stored = [jnp.asarray(arrays[str(i)]) for i in range(len(leaves))]
+    shapes = {str(i): leaf.shape for i, leaf in enumerate(leaves)}
+    if shapes != {name: array.shape for name, array in arrays.items()}:
+        raise InputError(
+            f"{path}: its arrays are not those of its network; another version of raybayes wrote "
+            "it: use that one, or train again"
+        )
+    stored = [jnp.asarray(arrays[name]) for name in shapes]
     return eqx.combine(jax.tree.unflatten(structure, stored), static)
