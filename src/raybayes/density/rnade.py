@@ -61,9 +61,9 @@ class Components(NamedTuple):
 
 
 class Rnade(eqx.Module):
-    """q(u | x) = prod_i sum_k w_ik N(r_i; m_ik, s_ik) / mass of it in the box, u = 2 Phi(z) - 1.
+    """q(r | x) = prod_i sum_k w_ik N(r_i; m_ik, s_ik) / mass of it in the box.
 
-    u = centre + gain x + factor r with a lower triangular factor: r_i lies where u_i is in
+    u = 2 Phi(z) - 1 = centre + gain x + factor r, factor lower triangular; r_i lies where u_i is in
     [-1, 1], given those before. w, m and s come from a network that sees x and the coordinates
     before i, as in MADE; m is also linear in these. Where the prior is a box, u is theta scaled
     to [-1, 1]: an observation that tells a combination of parameters far better than each of
