@@ -272,7 +272,7 @@ def test_components_are_normals_cut_to_the_box(mean, sd, box):
     component = Components(jnp.zeros(1), jnp.array([float(mean)]), jnp.array([np.log(sd)]), *ends)
     share = np.linspace(0.001, 0.999, 31).astype(np.float32)
     u = jax.jit(jax.vmap(lambda one: component.draw(jnp.float32(0.5), one)))(share)
-    spread = np.ptp(exact.ppf([0.16, 0.84])) / 2
+    spread = np.ptp(exact.ppf([0.25, 0.75])) / 2  # below the sd, which scipy lacks in a far tail
     assert np.abs(u - exact.ppf(share)).max() < 1e-3 * spread + 1e-6 * np.abs(box).max()
     log_prob = jax.jit(jax.vmap(component.log_prob))(u)
     np.testing.assert_allclose(log_prob, exact.logpdf(np.asarray(u, float)), atol=0.02)
