@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,8 +27,8 @@ from raybayes.density.matching import WAVES, Matching
 from raybayes.density.mixing import LU, ActNorm, Mixing, Orthogonal, permutation, rotation
 from raybayes.density.mixture import Mixture
 from raybayes.density.networks import MLP
-from raybayes.density.rnade import Rnade
-from raybayes.density.standardised import Standardised, regressed, unit
+from raybayes.density.rnade import Rnade, order_and_regression
+from raybayes.density.standardised import Regression, Standardised, regressed, unit
 from raybayes.density.transforms import Affine, AffineSpline, Spline, Transform
 from raybayes.density.trees import stack
 from raybayes.errors import InputError
@@ -129,6 +130,21 @@ class _DensityConfig(_Config):
         "prior", description="a network starts there, or at the posterior linear in x"
     )
 
+    def regression(
+        self, z: Float[np.ndarray, "n d"], f: Float[np.ndarray, "n size"], items: int
+    ) -> Regression:
+        """What is taken off z before a network sees it."""
+        if self.start == "linear":
+            return regressed(z, f, items)
+        return unit(z.shape[1], f.shape[1])
+
+    def prepared(
+        self, networks: list[Any], z: Float[np.ndarray, "n d"], f: Float[np.ndarray, "n size"],
+        items: int,
+    ) -> list[Any]:  # fmt: skip
+        """New networks, with what else of them is fitted to some pairs before training."""
+        return networks
+
 
 def _of_one_width(widths: tuple[int, ...]) -> tuple[int, ...]:
     """The masks of an autoregressive network are those of one width."""
@@ -171,6 +187,12 @@ class FlowConfig(_DensityConfig):
             for _ in range(self.layers)
         ]
         return Flow(embedding, stack(layers), dim)
+
+    def prepared(
+        self, networks: list[Flow], z: Float[np.ndarray, "n d"], f: Float[np.ndarray, "n size"],
+        items: int,
+    ) -> list[Flow]:  # fmt: skip
+        return [flow.initialised(jnp.asarray(z), jnp.asarray(f)) for flow in networks]
 
     def _step(self, dim: int, context: int, rng: np.random.Generator) -> Step:
         transform = self._transform()
@@ -235,6 +257,22 @@ class RnadeConfig(_DensityConfig):
         order, slopes = Orthogonal(np.eye(dim)), np.zeros((dim, dim), np.float32)
         parts = (order, unit(dim, size), embedding, net, jnp.asarray(slopes))
         return Rnade(*parts, dim, self.components)
+
+    def regression(
+        self, z: Float[np.ndarray, "n d"], f: Float[np.ndarray, "n size"], items: int
+    ) -> Regression:
+        """None: its start is linear inside the box, not in z."""
+        return unit(z.shape[1], f.shape[1])
+
+    def prepared(
+        self, networks: list[Rnade], z: Float[np.ndarray, "n d"], f: Float[np.ndarray, "n size"],
+        items: int,
+    ) -> list[Rnade]:  # fmt: skip
+        parts = order_and_regression(z, f, items, self.start == "linear")
+        return [
+            eqx.tree_at(lambda own: (own.order, own.regression), network, parts)
+            for network in networks
+        ]
 
 
 class MatchingConfig(_DensityConfig):
@@ -310,19 +348,14 @@ def members(
     one = Features(rows.shape[1], config.features, config.offset).fitted(rows)
     features = jax.tree.map(lambda a: jnp.asarray(np.tile(a, size // a.size)), one)
     f = np.asarray(_each(features, x))
-    boxed = isinstance(config, RnadeConfig)  # its start is linear inside the box, not in z
-    linear = config.start == "linear"
-    regression = regressed(z, f, items) if linear and not boxed else unit(dim, size)
-    residual = _each(regression.residual, z, f)
-    built = []
-    for each in np.random.SeedSequence(seed).generate_state(config.members):
-        density = config.build(dim, size, int(each))
-        if isinstance(density, Flow):
-            density = density.initialised(residual, jnp.asarray(f))
-        elif isinstance(density, Rnade):
-            density = density.fitted(np.asarray(residual), f, items, linear)
-        built.append(Standardised(features, regression, density))
-    return list(built)
+    regression = config.regression(z, f, items)
+    seeds = np.random.SeedSequence(seed).generate_state(config.members)
+    networks: list[Any] = [config.build(dim, size, int(each)) for each in seeds]
+    residual = np.asarray(_each(regression.residual, z, f))
+    return [
+        Standardised(features, regression, network)
+        for network in config.prepared(networks, residual, f, items)
+    ]
 
 
 def skeleton(config: DensityConfig, dim: int, size: int) -> Density:

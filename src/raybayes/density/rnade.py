@@ -7,13 +7,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.special
 from jax.scipy.special import erf, erfinv, log_ndtr, ndtr, ndtri
 from jaxtyping import Array, Float, Key
 
 from raybayes.density.embeddings import Embedding
 from raybayes.density.layers import Conditioner, ancestral, made
 from raybayes.density.mixing import Orthogonal
-from raybayes.density.standardised import Regression, regressed
+from raybayes.density.standardised import Regression, regressed, unit
 
 SHARPEST, WIDEST = -9.0, 2.0  # log sd of a component; the box is two wide
 START = -1.0  # log sd of a new network's components
@@ -89,26 +90,6 @@ class Rnade(eqx.Module):
         """What the conditioner must give."""
         return 3 * components * dim
 
-    def fitted(
-        self, z: Float[np.ndarray, "n d"], x: Float[np.ndarray, "n size"], items: int, linear: bool
-    ) -> "Rnade":
-        """A copy that takes last what the other coordinates tell best, given these pairs.
-
-        So what is curved or of two modes is described before the sheet, not integrated over it.
-
-        Args:
-            items: as for `regressed`.
-            linear: start at the posterior linear in x and cut by the box, not at the prior.
-        """
-        order = Orthogonal(tied_last(regressed(z, x, items).covariance))
-        new = eqx.tree_at(lambda own: own.order, self, order)
-        if not linear:
-            return new
-        found = regressed(np.asarray(jax.jit(jax.vmap(new._boxed))(z)), x, items)
-        # A coordinate that x does not tell has r of variance 1/3, as u has: uniform.
-        unit = Regression(np.asarray(found.gain), np.asarray(found.centre), 3 * found.covariance)
-        return eqx.tree_at(lambda own: own.regression, new, unit)
-
     def _boxed(self, z: Float[Array, " d"]) -> Float[Array, " d"]:
         """u in its order."""
         return self.order.forward(erf(z / math.sqrt(2)))[0]
@@ -170,6 +151,27 @@ class Rnade(eqx.Module):
     ) -> Float[Array, ""]:
         """-log q(z | x)."""
         return -self.log_prob(z, x)
+
+
+def order_and_regression(
+    z: Float[np.ndarray, "n d"], x: Float[np.ndarray, "n size"], items: int, linear: bool
+) -> tuple[Orthogonal, Regression]:
+    """Of a new `Rnade`, given some pairs.
+
+    What the other coordinates tell best is taken last: so what is curved or of two modes is
+    described before the sheet, not integrated over it.
+
+    Args:
+        items: as for `regressed`.
+        linear: start at the posterior linear in x and cut by the box, not at the prior.
+    """
+    order = tied_last(regressed(z, x, items).covariance)
+    if not linear:
+        return Orthogonal(order), unit(z.shape[1], x.shape[1])
+    found = regressed(scipy.special.erf(z / math.sqrt(2)) @ order.T, x, items)
+    # A coordinate that x does not tell has r of variance 1/3, as u has: uniform.
+    gain, centre = np.asarray(found.gain), np.asarray(found.centre)
+    return Orthogonal(order), Regression(gain, centre, 3 * found.covariance)
 
 
 def tied_last(covariance: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d d"]:
