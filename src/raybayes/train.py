@@ -175,7 +175,7 @@ class Trainer(Generic[Q]):
             carry, self._fixed[0], *data, order, keys, before
         )
         valid = self._validate(mean)
-        history = (*state.history, (float(np.mean(losses)), float(np.mean(valid))))
+        history = (*state.history, (float(np.asarray(losses).mean()), float(valid.mean())))
         if not np.isfinite(history[-1]).all():
             stopped = f"the loss was not finite in epoch {len(history)}; the best weights are kept"
             return replace(state, history=history, stopped=stopped)
@@ -338,7 +338,7 @@ class Trainer(Generic[Q]):
         return bool(state.stopped) or state.epoch >= self.config.epochs
 
     def _finished(self, state: State) -> tuple[Q, ...]:
-        best = jax.tree.map(lambda a: jnp.asarray(np.asarray(a)), state.best)  # on one device
+        best = jax.tree.map(lambda a: jax.device_put(np.asarray(a)), state.best)  # on one device
         stacked = eqx.combine(best, self._stacked)
         return tuple(cast(Q, part(stacked, i)) for i in range(len(self.members)))
 

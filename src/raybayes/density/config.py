@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, Self
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from pydantic import (
@@ -30,7 +29,7 @@ from raybayes.density.networks import MLP
 from raybayes.density.rnade import Rnade, order_and_regression
 from raybayes.density.standardised import Regression, Standardised, regressed, unit
 from raybayes.density.transforms import Affine, AffineSpline, Spline, Transform
-from raybayes.density.trees import stack
+from raybayes.density.trees import array32, stack
 from raybayes.errors import InputError
 
 DEEP = (256, 256, 256, 256)  # worth more to Muon than wide
@@ -192,7 +191,7 @@ class FlowConfig(_DensityConfig):
         self, networks: list[Flow], z: Float[np.ndarray, "n d"], f: Float[np.ndarray, "n size"],
         items: int,
     ) -> list[Flow]:  # fmt: skip
-        return [flow.initialised(jnp.asarray(z), jnp.asarray(f)) for flow in networks]
+        return [flow.initialised(array32(z), array32(f)) for flow in networks]
 
     def _step(self, dim: int, context: int, rng: np.random.Generator) -> Step:
         transform = self._transform()
@@ -254,8 +253,8 @@ class RnadeConfig(_DensityConfig):
         embedding, context = self.embedding.build(size, rng)
         outputs = Rnade.outputs(dim, self.components)
         net = Conditioner(dim, context, self.widths, outputs, self.activation, rng)
-        order, slopes = Orthogonal(np.eye(dim)), np.zeros((dim, dim), np.float32)
-        parts = (order, unit(dim, size), embedding, net, jnp.asarray(slopes))
+        order, slopes = Orthogonal(np.eye(dim)), array32(np.zeros((dim, dim)))
+        parts = (order, unit(dim, size), embedding, net, slopes)
         return Rnade(*parts, dim, self.components)
 
     def regression(
@@ -346,7 +345,7 @@ def members(
     items = getattr(config.embedding, "items", 1)  # those of a set share one scale
     rows = x.reshape(n * items, -1) if size % items == 0 else x
     one = Features(rows.shape[1], config.features, config.offset).fitted(rows)
-    features = jax.tree.map(lambda a: jnp.asarray(np.tile(a, size // a.size)), one)
+    features = jax.tree.map(lambda a: array32(np.tile(a, size // a.size)), one)
     f = np.asarray(_each(features, x))
     regression = config.regression(z, f, items)
     seeds = np.random.SeedSequence(seed).generate_state(config.members)

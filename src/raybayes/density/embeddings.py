@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from scipy.stats import skew
 
 from raybayes.density.networks import MLP, Dense
-from raybayes.density.trees import Constants
+from raybayes.density.trees import Constants, array32
 
 Kind = Literal["auto", "values", "counts"]
 
@@ -35,7 +35,7 @@ class Features(Constants):
     kind: Kind = eqx.field(static=True)
 
     def __init__(self, size: int, kind: Kind, offset: float = 0.0) -> None:
-        zeros, ones, shift = (jnp.asarray(np.full(size, a, np.float32)) for a in (0, 1, offset))
+        zeros, ones, shift = (array32(np.full(size, a)) for a in (0, 1, offset))
         self.mean, self.scale, self.shift = zeros, ones, shift
         self.root, self.log = zeros, zeros
         self.kind = kind
@@ -43,13 +43,12 @@ class Features(Constants):
     def fitted(self, x: Float[np.ndarray, "n size"]) -> "Features":
         """A copy that standardises these x; an entry that never varies keeps the scale 1."""
         chosen = self._least_skewed(np.asarray(x, np.float64)) if self.kind == "auto" else self
-        rows = jnp.asarray(np.asarray(x, np.float32))
-        raw = np.asarray(jax.jit(jax.vmap(chosen._raw))(rows), np.float64)
+        raw = np.asarray(jax.jit(jax.vmap(chosen._raw))(np.asarray(x, np.float32)), np.float64)
         mean, scale = raw.mean(axis=0), raw.std(axis=0)
         if self.kind == "counts":
             scale = np.full_like(scale, math.sqrt((scale**2).mean()))
         scale = np.where(scale > 1e-6 * (1e-30 + np.abs(mean)), scale, 1.0)
-        fields = (jnp.asarray(mean, jnp.float32), jnp.asarray(scale, jnp.float32))
+        fields = (array32(mean), array32(scale))
         return eqx.tree_at(lambda features: (features.mean, features.scale), chosen, fields)
 
     def _least_skewed(self, x: Float[np.ndarray, "n size"]) -> "Features":
@@ -67,7 +66,7 @@ class Features(Constants):
         return eqx.tree_at(
             lambda features: (features.shift, features.root, features.log),
             self,
-            tuple(jnp.asarray(field, jnp.float32) for field in fields),
+            tuple(map(array32, fields)),
         )
 
     def __call__(self, x: Float[Array, " size"]) -> Float[Array, " size"]:

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 from raybayes.density.mixing import ActNorm, Mixing
 from raybayes.density.networks import Dense
 from raybayes.density.transforms import Transform
+from raybayes.density.trees import array32
 
 START = 0.01  # scale of a conditioner's last weights: a new layer is nearly its mixing
 
@@ -37,8 +38,8 @@ class Conditioner(eqx.Module):
     ) -> None:  # fmt: skip
         whole = Dense(known + context, widths[0], rng)
         seen, rest = np.split(np.asarray(whole.weight), [known], axis=1)
-        self.known = jnp.asarray(seen)
-        self.context = eqx.tree_at(lambda dense: dense.weight, whole, jnp.asarray(rest))
+        self.known = array32(seen)
+        self.context = eqx.tree_at(lambda dense: dense.weight, whole, array32(rest))
         self.hidden = tuple(Dense(a, b, rng) for a, b in pairwise(widths))
         self.last = Dense(widths[-1], outputs, rng, START)
         self.activation = activation

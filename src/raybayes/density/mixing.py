@@ -9,7 +9,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Array, Float
 
-from raybayes.density.trees import Constants
+from raybayes.density.trees import Constants, array32
 
 
 class Mixing(Protocol):
@@ -28,7 +28,7 @@ class Orthogonal(Constants):
     matrix: Float[Array, "d d"]
 
     def __init__(self, matrix: Float[np.ndarray, "d d"]) -> None:
-        self.matrix = jnp.asarray(matrix, jnp.float32)
+        self.matrix = array32(matrix)
 
     def forward(self, z: Float[Array, " d"]) -> tuple[Float[Array, " d"], Float[Array, ""]]:
         return self.matrix @ z, jnp.zeros((), z.dtype)
@@ -53,12 +53,12 @@ class LU(eqx.Module):
     def __init__(self, start: Float[np.ndarray, "d d"]) -> None:
         p, lower, upper = scipy.linalg.lu(start)
         diagonal = np.diag(upper)
-        self.order = _Fixed(jnp.asarray(p, jnp.float32))
-        self.signs = _Fixed(jnp.asarray(np.sign(diagonal), jnp.float32))
+        self.order = _Fixed(array32(p))
+        self.signs = _Fixed(array32(np.sign(diagonal)))
         packed = np.tril(lower, -1) + np.triu(upper, 1)
-        self.packed = jnp.asarray(packed, jnp.float32)
-        self.log_diagonal = jnp.asarray(np.log(np.abs(diagonal)), jnp.float32)
-        self.shift = jnp.asarray(np.zeros(len(start), np.float32))
+        self.packed = array32(packed)
+        self.log_diagonal = array32(np.log(np.abs(diagonal)))
+        self.shift = array32(np.zeros(len(start)))
 
     def _factors(self) -> tuple[Float[Array, "d d"], Float[Array, "d d"]]:
         lower = jnp.tril(self.packed, -1) + jnp.eye(len(self.shift), dtype=self.packed.dtype)
@@ -83,7 +83,7 @@ class ActNorm(eqx.Module):
     shift: Float[Array, " d"]
 
     def __init__(self, dim: int) -> None:
-        self.log_scale, self.shift = jnp.zeros(dim), jnp.zeros(dim)
+        self.log_scale, self.shift = array32(np.zeros(dim)), array32(np.zeros(dim))
 
     def fitted(self, z: Float[Array, "n d"]) -> "ActNorm":
         """A copy that standardises these z."""

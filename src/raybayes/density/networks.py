@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+from raybayes.density.trees import array32
 
 
 class Dense(eqx.Module):
@@ -24,8 +25,8 @@ class Dense(eqx.Module):
         """Weights of variance 2 scale^2 / n_in, for layers that rectify."""
         spread = scale * math.sqrt(2.0 / max(n_in, 1))
         weight = spread * rng.standard_normal((n_out, n_in))
-        self.weight = jnp.asarray(weight, jnp.float32)
-        self.bias = jnp.asarray(np.zeros(n_out, np.float32))
+        self.weight = array32(weight)
+        self.bias = array32(np.zeros(n_out))
 
     def __call__(self, x: Float[Array, " in"]) -> Float[Array, " out"]:
         return self.weight @ x + self.bias

@@ -5,13 +5,12 @@ from typing import Any, Generic
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
 from raybayes.density.embeddings import Features
 from raybayes.density.ensemble import Q
-from raybayes.density.trees import Constants
+from raybayes.density.trees import Constants, array32
 
 RIDGES = np.logspace(-9, 4, 53)  # tried, in units of the features' largest variance
 MOST = 0.5  # degrees of freedom per pair
@@ -37,10 +36,10 @@ class Regression(Constants):
         covariance: Float[np.ndarray, "d d"],
     ) -> None:  # fmt: skip
         factor = np.linalg.cholesky(covariance + SMALLEST * np.eye(len(centre)))
-        self.gain, self.centre = jnp.asarray(gain, jnp.float32), jnp.asarray(centre, jnp.float32)
-        self.factor = jnp.asarray(factor, jnp.float32)
-        self.inverse = jnp.asarray(np.linalg.inv(factor), jnp.float32)
-        self.log_det = jnp.asarray(np.log(np.diag(factor)).sum(), jnp.float32)
+        self.gain, self.centre = array32(gain), array32(centre)
+        self.factor = array32(factor)
+        self.inverse = array32(np.linalg.inv(factor))
+        self.log_det = array32(np.log(np.diag(factor)).sum())
 
     @property
     def covariance(self) -> Float[np.ndarray, "d d"]:

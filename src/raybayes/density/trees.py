@@ -6,15 +6,19 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from raybayes.errors import InputError
 
 
 class Constants(eqx.Module):
     """What a density holds and training must not touch."""
+
+
+def array32(values: ArrayLike) -> jax.Array:
+    """Float32, for a network. Not by `jnp.asarray`: that compiles a program for every shape."""
+    return jax.device_put(np.asarray(values, np.float32))
 
 
 def trainable(density: Any) -> Any:
@@ -29,12 +33,14 @@ def trainable(density: Any) -> Any:
 def stack(modules: Sequence[Any]) -> Any:
     """One module whose arrays have a leading axis, from several of one structure."""
     arrays, static = zip(*(eqx.partition(m, eqx.is_array) for m in modules), strict=True)
-    return eqx.combine(jax.tree.map(lambda *a: jnp.asarray(np.stack(a)), *arrays), static[0])
+    return eqx.combine(jax.tree.map(lambda *a: jax.device_put(np.stack(a)), *arrays), static[0])
 
 
 def part(stacked: Any, i: int) -> Any:
     """Module i of a stack."""
-    return jax.tree.map(lambda a: jnp.asarray(np.asarray(a)[i]) if eqx.is_array(a) else a, stacked)
+    return jax.tree.map(
+        lambda a: jax.device_put(np.asarray(a)[i]) if eqx.is_array(a) else a, stacked
+    )
 
 
 def arrays_of(tree: Any) -> dict[str, NDArray]:
@@ -57,5 +63,5 @@ def tree_of(arrays: Mapping[str, NDArray], like: Any, path: Path) -> Any:
             f"{path}: its arrays are not those of its network; another version of raybayes wrote "
             "it: use that one, or train again"
         )
-    stored = [jnp.asarray(arrays[name]) for name in shapes]
+    stored = [jax.device_put(arrays[name]) for name in shapes]
     return eqx.combine(jax.tree.unflatten(structure, stored), static)
