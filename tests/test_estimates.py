@@ -129,6 +129,13 @@ def test_unequal_masses():
     np.testing.assert_allclose(share, [0.2, 0.8], atol=0.01)
 
 
+def test_a_handful_of_draws_has_its_modes_too():
+    """Fewer than a path would look around among."""
+    points = np.array([[0.1 * i, 0] for i in range(5)] + [[9, 0.1 * i] for i in range(3)])
+    assert set(basins(points, np.array([-3, -2, -1, -2, -3, -9, 0, -9]))) == {6}
+    assert set(basins(points[:5], np.array([-3, -2, -1, -2, -3]))) == {2}
+
+
 def test_geometric_median_is_robust():
     """A tenth of the draws far off moves the mean by their share, the geometric median hardly."""
     points = np.random.default_rng(2).standard_normal((2000, 3))

@@ -25,6 +25,7 @@ from raybayes.density import (
     rnade,
 )
 from raybayes.density.config import DensityConfig
+from raybayes.density.embeddings import Features
 from raybayes.density.ensemble import Ensemble
 from raybayes.density.mixing import ActNorm
 from raybayes.density.rnade import Components
@@ -142,6 +143,29 @@ def test_the_edge_is_as_far_as_the_last_number_before_it():
     inside = BOX.to_real([np.nextafter(1.0, 0), 4])
     np.testing.assert_allclose(BOX.to_real([1.0, 4]), inside, atol=0.3)
     assert np.isfinite(BOX.log_det_to_real([[1.0, 6.0], [-1.0, 2.0]])).all()
+
+
+@pytest.mark.parametrize("case", PRIORS)
+def test_no_z_leaves_the_support(case):
+    far = np.array([[-1e9, 1e9], [-40.0, 39.0], [0.0, -np.inf], [np.inf, 37.0]])
+    theta = PRIORS[case].from_real(far)
+    assert np.isfinite(theta).all() and np.isfinite(PRIORS[case].log_prob(theta)).all()
+
+
+def test_rounding_takes_no_draw_across_an_end():
+    """SciPy's ends are a sum, which may be the next number to that which was given."""
+    rng = np.random.default_rng(0)
+    lows, widths = rng.normal(size=300), rng.uniform(0.01, 10, 300)
+    pairs = zip(lows, lows + widths, strict=True)
+    cut = [
+        kind(low=low, high=high, **rest)
+        for low, high in pairs
+        for kind, rest in ((Uniform, {}), (TruncatedNormal, {"mean": 0.3, "sd": 0.7}))
+    ]
+    prior = Independent(tuple(f"t{i}" for i in range(len(cut))), tuple(cut))
+    theta = prior.from_real(np.array([[-50.0], [50.0]]) * np.ones(prior.dim))
+    assert (theta[0] >= [m.low for m in cut]).all() and (theta[1] <= [m.high for m in cut]).all()
+    assert np.isfinite(prior.log_prob(theta)).all()
 
 
 BOXES = {
@@ -325,6 +349,16 @@ def test_embeddings_refuse_a_wrong_size():
             members(DENSITIES[case], np.zeros((20, 2)), x, seed=0)
 
 
+def test_features_of_what_is_smaller_than_all_that_was_seen():
+    """A logarithm of 0, of counts that were never 0, would be far from everything."""
+    x = np.exp(np.random.default_rng(0).normal(size=(500, 1)))
+    features = Features(1, "auto").fitted(x)
+    assert features.log == 1
+    least = features(np.float32(x.min(axis=0)))
+    assert -5 < least < -2.5
+    np.testing.assert_array_equal([features(np.float32([a])) for a in (0.0, -3.0)], [least] * 2)
+
+
 def test_actnorm_standardises_its_first_batch():
     z = jnp.asarray(np.random.default_rng(0).normal([3, -1], [0.1, 20], (500, 2)), jnp.float32)
     norm = ActNorm(2).fitted(z)
@@ -395,16 +429,16 @@ def test_muon_reaches_the_exact_likelihood(case):
 
 
 def test_muon_takes_the_matrices_of_every_layer():
-    """Those of stacked layers too; small ones and biases are left to AdamW."""
-    params = problem(500, DENSITIES["deep"]).init().params
+    """Those of stacked layers too; small ones and biases are left to AdamW, however many."""
+    params = problem(500, deep(**SMALL | {"layers": 8})).init().params
     alone = jax.tree.map(lambda a: a[0], params)
     weights = jax.tree.leaves(alone, is_leaf=lambda a: a is None)
     marks = jax.tree.leaves(
         _matrices(alone), is_leaf=lambda m: m is None or isinstance(m, MuonDimensionNumbers)
     )
     taken = [a.shape for a, mark in zip(weights, marks, strict=True) if mark is not None]
-    # Of the embedding its second matrix, of the four layers what reads the context.
-    assert sorted(taken) == [(4, 32, 16), (16, 32)]
+    # Of the embedding its second matrix, of the eight layers what reads the context.
+    assert sorted(taken) == [(8, 32, 16), (16, 32)]
 
 
 def test_the_start_is_the_linear_gaussian_posterior():
@@ -464,6 +498,29 @@ def test_batches(trained):
     assert inside.mean() == pytest.approx(0.9, abs=0.06)
 
 
+def test_few_are_in_memory_at_once(trained, monkeypatch):
+    """Many draws of one observation come in blocks, as those of many observations do."""
+    _, _, posterior = trained
+    x = 20 + np.random.default_rng(0).standard_normal((3, 3))
+    whole = posterior.sample(x, 30, seed=1)
+    log_q = posterior.log_prob(whole, x)
+    monkeypatch.setattr("raybayes.posterior.AT_ONCE", 16)
+    np.testing.assert_allclose(posterior.log_prob(whole, x), log_q, atol=1e-4)
+    np.testing.assert_allclose(posterior.log_prob(whole[0], x[0]), log_q[0], atol=1e-4)
+    draws = posterior.sample(x, np.int64(1001), seed=1)
+    assert draws.shape == (3, 1001, 2) and len(np.unique(draws[0], axis=0)) == 1001
+    np.testing.assert_array_equal(posterior.sample(x[0], 1001, seed=1), draws[0])
+    spread = whole.std(axis=1)
+    assert (np.abs(draws.mean(axis=1) - whole.mean(axis=1)) < spread).all()
+
+
+def test_no_observations(trained):
+    none = np.empty((0, 3))
+    assert trained[2].sample(none, 5).shape == (0, 5, 2)
+    assert trained[2].log_prob(np.empty((0, 5, 2)), none).shape == (0, 5)
+    assert trained[2].log_prob(np.empty((0, 2)), np.full(3, 20.0)).shape == (0,)
+
+
 def test_save_and_load(trained, tmp_path):
     _, _, posterior = trained
     posterior.save(tmp_path / "p.safetensors")
@@ -483,6 +540,10 @@ def test_datatree(trained):
     np.testing.assert_allclose(tree["sample_stats"]["lp"].values[0].T, posterior.log_prob(draws, x))
     one = posterior.to_datatree(x[0], 5)
     assert one["posterior"]["a"].shape == (1, 5) and one["observed_data"]["x"].shape == (3,)
+    for name in ("draw", "M1/pitch"):
+        other = replace(posterior, prior=replace(BOX, names=("a", name)))
+        with pytest.raises(InputError, match=f"a parameter called {name} cannot stand"):
+            other.to_datatree(x, 5)
 
 
 def test_resume_ends_in_the_same_weights(tmp_path):
@@ -503,8 +564,34 @@ def test_resume_ends_in_the_same_weights(tmp_path):
     assert resumed.history == whole.history
     for a, b in zip(*(jax.tree.leaves(f.density) for f in (whole, resumed)), strict=True):
         assert np.array_equal(a, b)
-    with pytest.raises(InputError, match="another study"):
+    with pytest.raises(InputError, match="of another study, other data"):
         problem(500, config, **own).fit(path, "somebody else")
+
+
+@pytest.mark.parametrize("online", [False, True])
+def test_a_checkpoint_serves_its_own_fit_alone(online, tmp_path):
+    """Of the same data, architecture, training and seed; also where no study is named."""
+    path = str(tmp_path / "checkpoint.safetensors")
+    rng = np.random.default_rng(0)
+    theta = BOX.sample(100, rng)
+    x = simulated(theta, rng)
+
+    def fit(estimator, sign=1.0):
+        if online:
+            return estimator.fit_online(lambda t, r: sign * simulated(t, r), 100, checkpoint=path)
+        return estimator.fit(theta, sign * x, checkpoint=path)
+
+    estimator = Estimator(BOX, DENSITIES["deep"], Training(epochs=2))
+    first = fit(estimator)
+    np.testing.assert_array_equal(fit(estimator).sample(x[0], 5), first.sample(x[0], 5))
+    with pytest.raises(InputError, match="not the checkpoint of this fit"):
+        fit(estimator, sign=-1.0)
+    for change in ({"density": DENSITIES["mixture"]}, {"training": Training()}, {"seed": 1}):
+        with pytest.raises(InputError, match="not the checkpoint of this fit"):
+            fit(replace(estimator, **change))
+    first.save(path)
+    with pytest.raises(InputError, match="not the checkpoint of this fit"):
+        fit(estimator)
 
 
 def test_the_running_mean_of_a_short_run_forgets_its_start():
@@ -551,6 +638,18 @@ def test_bad_calls(case, trained):
     call, message = CALLS[case]
     with pytest.raises(InputError, match=message):
         call(trained[2])
+
+
+def test_bad_descriptions(trained, tmp_path):
+    path = tmp_path / "p.safetensors"
+    trained[2].save(path)
+    with pytest.raises(InputError, match="another prior of the same names"):
+        Posterior.load(path, box(BOX.names, [-9, -9], [9, 9]))
+    arrays, header = read_arrays(path)
+    for change in ({"density": {"kind": "flow", "depth": 3}}, {"prior": [{"kind": "magic"}]}):
+        write_arrays(path, arrays, header | change)
+        with pytest.raises(InputError, match="its description is not one of this version"):
+            Posterior.load(path)
 
 
 def test_bad_files(tmp_path):
@@ -637,6 +736,59 @@ def test_online_fit(tmp_path):
     assert loss == pytest.approx(exact_loss(theta, x), abs=0.05)
 
 
+def test_noise_of_ones_own():
+    """It cannot change the pairs, and what it makes is looked at."""
+    rng = np.random.default_rng(0)
+    theta = BOX.sample(60, rng)
+    x = simulated(theta, rng)
+    estimator = Estimator(BOX, DENSITIES["deep"], Training(epochs=2))
+
+    def in_place(rows, rng):
+        rows += rng.standard_normal(rows.shape)
+        return rows
+
+    with pytest.raises(ValueError, match="read-only"):
+        estimator.fit(theta, x, in_place)
+    bad = {
+        r"shape \(\d+,\) with its noise": lambda rows, rng: rows[:, 0],
+        "1 of 3 rows of x are not finite as float32": lambda rows, rng: rows / (rows != rows[0]),
+        r"(\d+) of \1 rows .* give x in a larger unit": lambda rows, rng: rows * 1e39,
+    }
+    for message, noise in bad.items():
+        with pytest.raises(InputError, match=message), np.errstate(all="ignore"):
+            estimator.fit(theta, x, noise)
+    with pytest.raises(InputError, match=message):
+        estimator.fit(theta, 1e39 * x)
+    with pytest.raises(InputError, match=message):
+        estimator.fit_online(lambda t, r: 1e39 * simulated(t, r), 60)
+    posterior = estimator.fit(theta, x, lambda rows, rng: rows[:, :2])
+    assert posterior.size == 2 and posterior.sample(x[0, :2], 4).shape == (4, 2)
+
+
+def test_a_start_is_of_the_same_kind():
+    rng = np.random.default_rng(0)
+    theta = BOX.sample(60, rng)
+    x = simulated(theta, rng)
+    estimator = Estimator(BOX, DENSITIES["deep"], Training(epochs=1))
+    start = estimator.fit(theta, x)
+    wider = box(BOX.names, [-2, -2], [9, 9])
+    others = [
+        (replace(estimator, density=DENSITIES["mixture"]), x),
+        (replace(estimator, density=DENSITIES["ensemble"]), x),
+        (replace(estimator, prior=wider), x),
+        (estimator, x[:, :2]),
+    ]
+    for other, seen in others:
+        with pytest.raises(InputError, match="start: this posterior has another prior"):
+            other.fit(theta, seen, start=start)
+
+
+def test_an_estimator_is_data():
+    assert Estimator(BOX) == Estimator(BOX) != Estimator(BOX, seed=1)
+    with pytest.raises(InputError, match="seed = -1"):
+        Estimator(BOX, seed=-1)
+
+
 @pytest.mark.parametrize("frozen", [True, False])
 @pytest.mark.parametrize("target", ["regression", "classification"])
 def test_an_embedding_trained_before(target, frozen, tmp_path):
@@ -693,6 +845,22 @@ def test_the_best_of_two():
     assert posterior.density.count == 2 and len(estimator.fit_.best_epochs) == 2
     with pytest.raises(InputError, match="at least one estimator"):
         best_of([], theta, x)
+
+
+def test_losses_of_several_kinds_are_not_compared():
+    """That of flow matching is a squared error; what is judged is log q."""
+    rng = np.random.default_rng(3)
+    prior = Independent(tuple("abcdefgh"), (Normal(mean=0, sd=1),) * 8)
+    theta = prior.sample(2000, rng)
+    x = theta + rng.standard_normal(theta.shape)
+    small = {"embedding": {"widths": (16,)}}
+    tried = [
+        Estimator(prior, mixture(components=2, widths=(16,), **small), Training(epochs=15)),
+        Estimator(prior, flow_matching(widths=(32, 32), **small), Training(epochs=15)),
+    ]
+    best, _ = best_of(tried, theta, x, lambda rows, rng: rows)
+    losses = [float(one.fit_.least[0]) for one in tried]
+    assert best is tried[1] and losses[0] < losses[1]
 
 
 class Shifted:

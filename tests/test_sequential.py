@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from raybayes.density import cinn, nsf
+from raybayes.density import Pretraining, cinn, nsf
 from raybayes.density.atomic import Atomic, with_atoms
+from raybayes.density.pretraining import Frozen
 from raybayes.errors import InputError
 from raybayes.estimator import Estimator, held_rows
 from raybayes.prior import Independent, Normal, Raw, box
@@ -99,8 +100,23 @@ def test_rounds_that_were_interrupted_go_on(tmp_path):
     assert posterior == (tmp_path / "halted" / "posterior-000.safetensors").read_bytes()
     np.testing.assert_array_equal(resumed.theta, whole.theta)
     np.testing.assert_array_equal(resumed.posterior.sample(X, 5), whole.posterior.sample(X, 5))
-    with pytest.raises(InputError, match="another observation, method, size or seed"):
-        run_rounds(replace(task, x_o=X + 1), 2, 100, tmp_path / "halted")
+    other = replace(PRIOR, marginals=(Normal(mean=0, sd=3), PRIOR.marginals[1]))
+    estimators = (replace(task.estimator, prior=other), replace(task.estimator, seed=1))
+    for change in ({"x_o": X + 1}, *({"estimator": e} for e in estimators)):
+        with pytest.raises(InputError, match="rounds of another observation, prior, estimator"):
+            run_rounds(replace(task, **change), 2, 100, tmp_path / "halted")
+
+
+def test_an_embedding_stays_frozen_where_rounds_go_on(tmp_path):
+    """A file of weights does not tell that they are."""
+    task = sequential(DENSITIES["cinn"], snpe_c(), training=Training(epochs=3))
+    plan = Pretraining(epochs=2)
+    task = replace(task, estimator=replace(task.estimator, pretraining=plan))
+    whole = run_rounds(task, 2, 100, tmp_path / "whole").posterior
+    run_rounds(task, 1, 100, tmp_path / "halted")
+    resumed = run_rounds(task, 2, 100, tmp_path / "halted").posterior
+    np.testing.assert_array_equal(resumed.sample(X, 5), whole.sample(X, 5))
+    assert isinstance(resumed.density.density.embedding, Frozen)
 
 
 @pytest.mark.parametrize("n", [62, 100, 333, 1250])
@@ -159,9 +175,23 @@ def test_noise_is_fresh_in_every_epoch():
 
 def test_atoms_hold_their_own_pair_first():
     z, log_p, drawn = np.arange(12.0).reshape(6, 2), np.arange(6.0), np.arange(6) < 2
-    atoms = with_atoms(z, log_p, drawn, 4, np.random.default_rng(0))
-    np.testing.assert_array_equal(atoms[:, 0], np.column_stack([z, log_p, drawn]))
-    assert not (atoms[:, 1:, 0] == z[:, None, 0]).any() and set(atoms[..., 2].flat) == set(range(6))
+    every = np.arange(6)
+    for rows in (every, np.array([4])):  # all that are compared may be few
+        atoms = with_atoms(z, log_p, drawn, rows, 4, np.random.default_rng(0))
+        np.testing.assert_array_equal(atoms[:, 0], np.column_stack([z, log_p, drawn])[rows])
+        assert atoms.shape == (len(rows), 4, 4)
+        assert not (atoms[:, 1:, 0] == z[rows, None, 0]).any()
+    atoms = with_atoms(z, log_p, drawn, every, 4, np.random.default_rng(0))
+    assert set(atoms[..., 2].flat) == set(range(6))
+
+
+def test_few_held_out_pairs_are_compared_with_all():
+    """One pair held out has ten atoms, too, or nothing would be compared."""
+    theta = PRIOR.sample(60, np.random.default_rng(0))
+    x = simulate(theta, np.random.default_rng(1))
+    estimator = Estimator(PRIOR, DENSITIES["cinn"], Training(epochs=1, validation=0.01))
+    estimator.fit(theta, x, atoms=10)
+    assert all(0.2 < loss < 2.5 * np.log(10) for loss in estimator.fit_.history[0])
 
 
 @pytest.mark.parametrize("drawn", [0, 600])
@@ -189,14 +219,25 @@ def test_atomic_loss_is_least_for_the_posterior(drawn):
     keys = jax.random.split(jax.random.key(0), len(theta))
 
     def losses(scale, drawn):
-        first = np.arange(len(theta)) < drawn
-        atoms = with_atoms(theta, PRIOR.log_prob(theta), first, 10, np.random.default_rng(1))
+        rows = np.arange(len(theta))
+        first = rows < drawn
+        atoms = with_atoms(theta, PRIOR.log_prob(theta), first, rows, 10, np.random.default_rng(1))
         return jax.vmap(Atomic(Exact(scale)).loss)(atoms, x, keys)
 
     loss = {scale: losses(scale, drawn).mean() for scale in (0.6, 1.0, 1.6)}
     assert loss[1.0] < loss[0.6] and loss[1.0] < loss[1.6]
     plain = -jax.vmap(Exact(1.0).log_prob)(theta, x) * (np.arange(len(theta)) < drawn)
     np.testing.assert_allclose(losses(1.0, drawn) - losses(1.0, 0), plain, atol=1e-3)
+
+
+@pytest.mark.parametrize("x_o", [X[None], X[:0, None], np.array([1.0, np.nan, 0.0])])
+def test_bad_observations(x_o):
+    task = sequential(DENSITIES["cinn"], tsnpe())
+    with pytest.raises(InputError, match="must be one observation"):
+        replace(task, x_o=x_o).init()
+    with pytest.raises(InputError, match=r"gave x of shape \(30, 3\); it must be \[30, 2\]"):
+        short = replace(task, x_o=X[:2])
+        short.step(short.init(), 30)
 
 
 def test_bad_input():

@@ -1,6 +1,8 @@
 """From pairs (theta, x) to a posterior: the estimator, which knows no simulator."""
 
+import hashlib
 import math
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,13 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 from raybayes.density import DensityConfig, Pretraining, deep, members
 from raybayes.density.atomic import Atomic, with_atoms
 from raybayes.density.pretraining import with_embedding
+from raybayes.density.trees import arrays_of
 from raybayes.errors import InputError
-from raybayes.posterior import Posterior
+from raybayes.posterior import Posterior, described
 from raybayes.prior import Prior, log_prob_of_z
 from raybayes.train import Fit, State, Trainer, Training
 
 Array32 = NDArray[np.float32]
 Draw = Callable[[int], tuple[Array32, Array32]]
+Noise = Callable[[NDArray, np.random.Generator], NDArray]
 
 SCALE = 10_000  # pairs that tell the scale of z and x
 FEWEST = 20  # pairs
@@ -53,15 +57,19 @@ class Estimator:
     training: Training = field(default_factory=Training)
     pretraining: Pretraining | None = None
     seed: int = 0
-    fit_: Fit = field(init=False, repr=False)
+    fit_: Fit = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise InputError(f"seed = {self.seed}: it must not be negative")
 
     def fit(
         self,
         theta: ArrayLike,
         x: ArrayLike,
-        noise: Callable[[NDArray, np.random.Generator], NDArray] | None = None,
+        noise: Noise | None = None,
         progress: Callable[[State], object] = lambda state: None,
-        checkpoint: Path | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         made_by: dict[str, str] | None = None,
         start: Posterior | None = None,
         atoms: int = 1,
@@ -74,14 +82,16 @@ class Estimator:
             x: [n, size], observations; or, with `noise`, what they are without noise.
             noise: (noise-free x, generator) -> x. Drawn afresh in every epoch, which is worth
                 more than many times the simulations.
-            checkpoint: a file to save to now and then, and to go on from.
+            checkpoint: a file to save to now and then, and to go on from; of the same data,
+                architecture, training and seed.
             start: whose weights to begin with; of the same prior and architecture.
             atoms: more than 1: theta may come from any proposal, by the loss of SNPE-C; see
                 `raybayes.sequential`.
             drawn: how many of theta, the first ones, the prior drew nevertheless.
 
         Raises:
-            InputError: shapes that do not fit together, or values that are not finite.
+            InputError: shapes that do not fit together, values that are not finite, or a start or
+                checkpoint of another fit.
         """
         values, clean = self._pairs(theta, x)
         z = self.prior.to_real(values).astype(np.float32)
@@ -91,28 +101,30 @@ class Estimator:
 
         def observe(rows: NDArray, *stream: int) -> Array32:
             rng = np.random.default_rng((self.seed, *stream))
-            return np.asarray(noise(rows, rng) if noise else rows, np.float32)
+            return _observed(noise(_read_only(rows), rng) if noise else rows, len(rows))
 
         held_out = (z[held], np.stack([observe(clean[some], epochs, 0) for some in held]))
+        size = held_out[1].shape[-1]
         networks = self._networks(z, observe(clean[:SCALE], epochs, 1), start)
 
         draw: Draw = lambda epoch: (z, observe(clean, epoch))  # noqa: E731
         if atoms > 1:
             networks = [Atomic(network) for network in networks]
-            draw, held_out = self._atomic(draw, held_out, atoms, values, drawn, held)
-        common = (progress, checkpoint, made_by)
+            draw, held_out = self._atomic(draw, held_out, min(atoms, n), values, drawn, held)
+        before = arrays_of(start.density).values() if start else ()
+        saved = self._saved(checkpoint, made_by, (atoms, drawn, bool(noise)), (z, clean, *before))
         fresh = start is None and atoms == 1  # else its embedding has learned already
-        fit = self._train(networks, draw, rows, held_out, *common, pretrain=fresh)
+        fit = self._train(networks, draw, rows, held_out, progress, saved, pretrain=fresh)
         if atoms > 1:
             fit = replace(fit, members=tuple(member.density for member in fit.members))
-        return self._posterior(fit, clean.shape[1], made_by)
+        return self._posterior(fit, size, made_by)
 
     def fit_online(
         self,
         simulate: Callable[[NDArray, np.random.Generator], NDArray],
         simulations: int,
         progress: Callable[[State], object] = lambda state: None,
-        checkpoint: Path | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         made_by: dict[str, str] | None = None,
     ) -> Posterior:
         """Fit to simulations that no epoch sees twice; the next are made while one trains.
@@ -132,7 +144,7 @@ class Estimator:
             rng = np.random.default_rng((self.seed, epoch))
             theta = self.prior.sample(n, rng)
             values, x = self._pairs(theta, simulate(theta, rng))
-            return self.prior.to_real(values).astype(np.float32), x.astype(np.float32)
+            return self.prior.to_real(values).astype(np.float32), _observed(x, n)
 
         h, count = round(self.training.validation * simulations), self.density.members
         z, x = draw(self.training.epochs, max(FEWEST, h))
@@ -144,35 +156,56 @@ class Estimator:
         def again(epoch: int) -> tuple[Array32, Array32]:
             return draw(epoch) if epoch else first
 
-        fit = self._train(networks, again, rows, held_out, progress, checkpoint, made_by)
+        saved = self._saved(checkpoint, made_by, (simulations,), first)
+        fit = self._train(networks, again, rows, held_out, progress, saved)
         return self._posterior(fit, x.shape[1], made_by)
 
     def _networks(self, z: Array32, x: Array32, start: Posterior | None) -> list[Any]:
         """New ones, or copies of another posterior's."""
         if start is None:
             return list(members(self.density, z[:SCALE], x[:SCALE], self.seed))
-        return [each.density for each in start.members]
+        theirs = (start.config, start.size, [*start.prior.names], described(start.prior))
+        if theirs != (self.density, x.shape[1], [*self.prior.names], described(self.prior)):
+            raise InputError(
+                "start: this posterior has another prior, another architecture or another length "
+                "of x; its weights serve the same ones alone"
+            )
+        networks: list[Any] = [each.density for each in start.members]
+        if self.pretraining and self.pretraining.frozen:  # which no file of weights tells
+            return [with_embedding(one, one.density.embedding, True) for one in networks]
+        return networks
+
+    def _saved(
+        self, checkpoint: str | os.PathLike[str] | None, made_by: dict[str, str] | None,
+        parts: tuple[object, ...], arrays: Iterable[NDArray],
+    ) -> tuple[Path | None, str]:  # fmt: skip
+        """Where training is saved, and the hash of what determines it, but for functions."""
+        if checkpoint is None:
+            return None, ""
+        study = (made_by or {}).get("study_hash", "")
+        own = (study, self.density, self.training, self.pretraining, self.seed, *parts)
+        digest = hashlib.sha256(repr(own).encode())
+        for array in arrays:
+            digest.update(np.ascontiguousarray(array).data)
+        return Path(checkpoint), digest.hexdigest()[:16]
 
     def _atomic(
         self, draw: Draw, held_out: tuple[Array32, Array32], atoms: int, theta: NDArray,
         drawn: int, held: NDArray[np.int64],
     ) -> tuple[Draw, tuple[Array32, Array32]]:  # fmt: skip
         """Data whose every z comes with `atoms - 1` others, fresh in every epoch."""
-        log_p, rows = log_prob_of_z(self.prior, theta), np.arange(len(theta))
-        atoms = min(atoms, held.shape[1])
+        log_p, every = log_prob_of_z(self.prior, theta), np.arange(len(theta))
+        z = self.prior.to_real(theta).astype(np.float32)
 
-        def among(z: Array32, rows: NDArray, *stream: int) -> Array32:
-            rng = np.random.default_rng((self.seed, *stream))
-            return with_atoms(z, log_p[rows], rows < drawn, atoms, rng)
+        def among(rows: NDArray, epoch: int) -> Array32:
+            rng = np.random.default_rng((self.seed, epoch, 1))
+            return with_atoms(z, log_p, every < drawn, rows, atoms, rng)
 
         def compare(epoch: int) -> tuple[Array32, Array32]:
-            z, x = draw(epoch)
-            return among(z, rows, epoch, 1), x
+            return among(every, epoch), draw(epoch)[1]
 
-        z, x = held_out
-        last = (self.training.epochs, 1)
-        compared = [among(a, some, *last) for a, some in zip(z, held, strict=True)]
-        return compare, (np.stack(compared), x)
+        compared = np.stack([among(some, self.training.epochs) for some in held])
+        return compare, (compared, held_out[1])
 
     def _posterior(self, fit: Fit, size: int, made_by: dict[str, str] | None) -> Posterior:
         self.fit_ = fit
@@ -185,11 +218,10 @@ class Estimator:
         rows: NDArray[np.int64],
         held_out: tuple[Array32, Array32],
         progress: Callable[[State], object],
-        checkpoint: Path | None,
-        made_by: dict[str, str] | None,
+        saved: tuple[Path | None, str],
         pretrain: bool = True,
     ) -> Fit:
-        identity = (made_by or {}).get("study_hash", "")
+        checkpoint, identity = saved
 
         def trainer(networks: list[Any], training: Training) -> Trainer:
             return Trainer(networks, training, draw, rows, held_out, self.seed)
@@ -240,17 +272,60 @@ class Estimator:
 
 
 def best_of(
-    estimators: Iterable[Estimator], theta: ArrayLike, x: ArrayLike
+    estimators: Iterable[Estimator], theta: ArrayLike, x: ArrayLike, noise: Noise | None = None
 ) -> tuple[Estimator, Posterior]:
-    """The estimator whose networks have the lowest loss on held-out pairs, and its posterior.
+    """The estimator whose networks expect held-out pairs most, and its posterior.
 
     Which architecture overfits which problem is not known before. Give estimators of one seed,
     number of members and share of held-out pairs: then all are judged on the same pairs.
 
     Args:
-        theta, x: as for `Estimator.fit`.
+        theta, x, noise: as for `Estimator.fit`.
     """
-    fitted = [(estimator, estimator.fit(theta, x)) for estimator in estimators]
+    fitted = [(estimator, estimator.fit(theta, x, noise)) for estimator in estimators]
     if not fitted:
         raise InputError("best_of needs at least one estimator")
-    return min(fitted, key=lambda pair: float(np.mean(pair[0].fit_.least)))
+    values, seen = np.asarray(theta, np.float64), np.asarray(x)
+    return min(fitted, key=lambda pair: _held_out_loss(pair[0], pair[1], values, seen, noise))
+
+
+def _held_out_loss(
+    estimator: Estimator, posterior: Posterior, theta: NDArray, x: NDArray, noise: Noise | None
+) -> float:
+    """Mean -log q (nats) of the pairs that each network has held out; the loss may be another."""
+    held = held_rows(len(theta), estimator.training.validation, estimator.density.members)
+    losses = []
+    for member, rows in zip(posterior.members, held, strict=True):
+        rng = np.random.default_rng(estimator.seed)
+        seen = noise(_read_only(x[rows]), rng) if noise else x[rows]
+        losses.append(-member.log_prob(theta[rows, None], seen).mean())
+    return float(np.nan_to_num(np.mean(losses), nan=np.inf))
+
+
+def _read_only(rows: NDArray) -> NDArray:
+    """For functions of the user's: what they changed would be seen in every epoch to come."""
+    view = rows.view()
+    view.flags.writeable = False
+    return view
+
+
+def _observed(x: ArrayLike, n: int) -> Array32:
+    """[n, size] as networks see it.
+
+    Raises:
+        InputError: another shape, or numbers that are not finite as float32.
+    """
+    values = np.asarray(x)
+    if values.ndim != 2 or len(values) != n:
+        raise InputError(
+            f"x has shape {values.shape} with its noise; it must be [{n}, size], one row per theta"
+        )
+    with np.errstate(over="ignore"):
+        seen = values.astype(np.float32)
+    bad = ~np.isfinite(seen).all(axis=1)
+    if bad.any():
+        raise InputError(
+            f"{bad.sum()} of {n} rows of x are not finite as float32, with their noise; the first "
+            f"is row {int(np.argmax(bad))}: mend the noise, or give x in a larger unit"
+        )
+    return seen

@@ -1,8 +1,10 @@
 """The posterior p(theta | x): a density behind the prior's bijection, usable alone."""
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,7 @@ import equinox as eqx
 import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from raybayes.density import Density, DensityConfig, Ensemble, skeleton
 from raybayes.density.trees import arrays_of, part, tree_of
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 CUT = 100.0  # nats
-AT_ONCE = 1 << 15  # draws in memory together, and what their networks hold
+TAKEN = frozenset({"chain", "draw", "observation"})  # dimensions of a DataTree
+AT_ONCE = 1 << 15  # draws or thetas in memory together, and what their networks hold
 
 
 @dataclass(frozen=True)
@@ -58,16 +61,21 @@ class Posterior:
         Raises:
             InputError: x has the wrong length or is not finite.
         """
+        n = int(n)  # an integer of NumPy's would be traced
         if n < 1:
             raise InputError(f"n = {n}: ask for at least one draw")
         values, single = self._observations(x)
         keys = jax.random.split(jax.random.key(seed), len(values))
-        step = max(1, AT_ONCE // n)
-        parts = [
-            np.asarray(_sample(self.density, values[i : i + step], keys[i : i + step], n))
-            for i in range(0, len(values), step)
-        ]
-        theta = self.prior.from_real(np.concatenate(parts).astype(np.float64))
+        count = -(-n // AT_ONCE)
+        each = -(-n // count)  # blocks of one size: one compilation
+        step = max(1, AT_ONCE // each)
+        z = np.empty((len(values), count * each, self.prior.dim), np.float32)
+        for i, j in product(range(0, len(values), step), range(count)):
+            some = keys[i : i + step]
+            some = jax.vmap(lambda key, j=j: jax.random.fold_in(key, j))(some) if j else some
+            block = _sample(self.density, values[i : i + step], some, each)
+            z[i : i + step, j * each : (j + 1) * each] = block
+        theta = self.prior.from_real(z[:, :n].astype(np.float64))
         return theta[0] if single else theta
 
     def log_prob(self, theta: ArrayLike, x: ArrayLike) -> Array:
@@ -83,11 +91,16 @@ class Posterior:
         values, single = self._observations(x)
         points = self._thetas(theta, None if single else len(values))
         shape = points.shape[:-1]
-        points = points.reshape(len(values), -1, self.prior.dim)
+        k = math.prod(shape if single else shape[1:])
+        points = points.reshape(len(values), k, self.prior.dim)
         inside = np.isfinite(self.prior.log_prob(points))
         safe = np.where(inside[..., None], points, self.prior.from_real(np.zeros(self.prior.dim)))
         z = self.prior.to_real(safe).astype(np.float32)
-        log_q = np.asarray(_log_prob(self.density, z, values), np.float64)
+        log_q = np.empty((len(z), k))
+        step, each = max(1, AT_ONCE // max(1, k)), max(1, min(k, AT_ONCE))
+        for i, j in product(range(0, len(z), step), range(0, k, each)):
+            here = slice(i, i + step), slice(j, j + each)
+            log_q[here] = _log_prob(self.density, z[here], values[here[0]])
         total = np.where(inside, log_q + self.prior.log_det_to_real(safe), -np.inf)
         return total.reshape(shape)
 
@@ -119,7 +132,7 @@ class Posterior:
             x: [size], or [m, size] for a further dimension "observation".
 
         Raises:
-            InputError: xarray is not installed.
+            InputError: xarray is not installed, or it cannot hold a parameter's name.
         """
         try:
             from xarray import Dataset, DataTree
@@ -127,6 +140,12 @@ class Posterior:
             raise InputError(
                 "this export needs xarray; install it with: pip install 'raybayes[arviz]'"
             ) from error
+        taken = TAKEN.intersection(self.prior.names) | {n for n in self.prior.names if "/" in n}
+        if taken:
+            raise InputError(
+                f"a parameter called {', '.join(sorted(taken))} cannot stand in a DataTree, which "
+                "takes the names of its dimensions and / for itself; rename it"
+            )
         values = np.asarray(x, np.float64)
         draws = self.sample(values, n, seed)
         lp = np.moveaxis(self.log_prob(draws, values), -1, 0)[None]
@@ -209,7 +228,7 @@ class Posterior:
             "density": self.config.model_dump(mode="json"),
             "size": self.size,
             "names": list(self.prior.names),
-            "prior": _described(self.prior),
+            "prior": described(self.prior),
             "made_by": self.made_by,
         }
         write_arrays(Path(path), arrays_of(self.density), header)
@@ -223,16 +242,24 @@ class Posterior:
 
         Raises:
             InputError: the file is missing, damaged, or holds something else; or the prior is
-                missing.
+                missing, or not the one of the file.
         """
         arrays, header = read_arrays(Path(path))
         if header.get("kind") != "posterior":
             raise InputError(f"{path}: this is not a saved posterior")
         h: dict = header
-        prior = prior or _prior(Path(path), h)
+        try:
+            config: DensityConfig = TypeAdapter(DensityConfig).validate_python(h["density"])
+            prior = prior or _prior(Path(path), h)
+        except (KeyError, ValidationError) as error:
+            raise InputError(
+                f"{path}: its description is not one of this version of raybayes; use the one "
+                "that wrote it, or train again"
+            ) from error
         if list(prior.names) != h["names"]:
             raise InputError(f"{path}: was made with the parameters {', '.join(h['names'])}")
-        config: DensityConfig = TypeAdapter(DensityConfig).validate_python(h["density"])
+        if described(prior) != h["prior"]:
+            raise InputError(f"{path}: was made with another prior of the same names; leave it out")
         density = tree_of(arrays, skeleton(config, prior.dim, h["size"]), Path(path))
         return cls(prior, density, config, h["size"], h["made_by"])
 
@@ -269,7 +296,8 @@ class Posterior:
         return points
 
 
-def _described(prior: Prior) -> list[dict] | None:
+def described(prior: Prior) -> list[dict] | None:
+    """For a file; None: a prior of one's own."""
     if isinstance(prior, Independent):
         return [marginal.model_dump() for marginal in prior.marginals]
     return None

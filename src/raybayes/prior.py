@@ -16,7 +16,8 @@ from raybayes.errors import InputError
 Array = NDArray[np.float64]
 
 EDGE = 8.2  # z of the last float64 below 1: nearer to a bounded prior's edge is the edge itself
-FAR = 38.0  # z of the smallest float64
+FAR = 37.5  # z of the smallest float64 that has all its digits
+ROUNDED = 4  # numbers at an end of a support that SciPy may take for outside
 TAIL = 1e-4  # share of an unbounded prior beyond each end of its shown range
 
 
@@ -210,20 +211,44 @@ class Independent:
 
     def from_real(self, z: ArrayLike) -> Array:
         """z [..., d] -> theta, inside the support whatever z is."""
-        values = np.asarray(z, np.float64)
+        values = np.clip(np.asarray(z, np.float64), -FAR, FAR)
         lower = self._quantile(ndtr(np.minimum(values, 0)), "ppf")
         upper = self._quantile(ndtr(-np.maximum(values, 0)), "isf")
         return np.where(values < 0, lower, upper)
 
     def _quantile(self, shares: Array, method: str) -> Array:
-        low, high = np.transpose([each.support() for each in self._distributions])
-        return np.clip(self._each(method, shares), low, high)
+        return np.clip(self._each(method, shares), *self._inside)
+
+    @cached_property
+    def _inside(self) -> tuple[Array, Array]:
+        """[d] each: the first and the last number of each support.
+
+        SciPy holds a place and a width, whose sum may be the next number to the end.
+        """
+        ends = []
+        for distribution, marginal in zip(self._distributions, self.marginals, strict=True):
+            low, high = distribution.support()
+            low = max(low, getattr(marginal, "low", low))
+            high = min(high, getattr(marginal, "high", high))
+            for _ in range(ROUNDED):
+                out_low, out_high = np.isneginf(distribution.logpdf([low, high]))
+                low = _next(low, np.inf) if out_low else low
+                high = _next(high, -np.inf) if out_high else high
+            ends.append((low, high))
+        low, high = np.transpose(ends)
+        return low, high
 
     def log_det_to_real(self, theta: ArrayLike) -> Array:
         """[...]: log |dz / dtheta|."""
         z = self.to_real(theta)
         log_normal = (-0.5 * z**2 - 0.5 * np.log(2 * np.pi)).sum(axis=-1)
         return self.log_prob(theta) - log_normal
+
+
+def _next(end: float, inward: float) -> float:
+    """The next number to a finite end, but for those that have lost digits next to 0."""
+    tiny = np.copysign(np.finfo(float).tiny, inward)
+    return end if np.isinf(end) else float(np.nextafter(end, inward)) if end else float(tiny)
 
 
 def box(names: Sequence[str], low: Sequence[float], high: Sequence[float]) -> Independent:

@@ -29,7 +29,8 @@ def run_rounds(
         folder: gets the pairs, the posterior and the training state of every round.
 
     Raises:
-        InputError: the folder holds the rounds of another observation, method, size or seed.
+        InputError: the folder holds the rounds of another observation, prior, estimator, method,
+            size or seed.
     """
     make_folder(folder)
     state = task.init()
@@ -56,8 +57,8 @@ def _pairs(task: Sequential, state: State, n: int, path: Path) -> tuple[Array, A
     arrays, header = read_arrays(path)
     if header != mark:
         raise InputError(
-            f"{path}: belongs to rounds of another observation, method, size or seed; choose "
-            "another folder"
+            f"{path}: belongs to rounds of another observation, prior, estimator, method, size or "
+            "seed; choose another folder"
         )
     return arrays["theta"], arrays["x"]
 
@@ -65,6 +66,9 @@ def _pairs(task: Sequential, state: State, n: int, path: Path) -> tuple[Array, A
 def _identity(task: Sequential, n: int) -> str:
     """Hash of what determines the rounds, but for the simulator's own code."""
     e = task.estimator
-    parts = (task.method.name, task.method.atoms, n, e.seed, e.density, e.training, e.prior.names)
+    drawn = e.prior.sample(8, np.random.default_rng(0))  # of any prior, also one of the user's own
+    known = [f"{v:.8g}" for v in (*drawn.ravel(), *e.prior.log_prob(drawn))]
+    fitted = (e.density, e.training, e.pretraining, e.seed)
+    parts = (task.method.name, task.method.atoms, n, *fitted, e.prior.names, known)
     content = repr(parts).encode() + np.asarray(task.x_o, np.float64).tobytes()
     return hashlib.sha256(content).hexdigest()[:16]

@@ -82,7 +82,17 @@ class Sequential:
     noise: Draw | None = None
 
     def init(self) -> State:
-        return State(np.empty((0, self.estimator.prior.dim)), np.empty((0, len(self.x_o))))
+        """Nothing yet.
+
+        Raises:
+            InputError: x_o is not one observation, or not finite.
+        """
+        x_o = np.asarray(self.x_o)
+        if x_o.ndim != 1 or not np.isfinite(x_o).all():
+            raise InputError(
+                f"x_o of shape {x_o.shape} must be one observation, [size], of finite numbers"
+            )
+        return State(np.empty((0, self.estimator.prior.dim)), np.empty((0, len(x_o))))
 
     def pairs(self, state: State, n: int) -> tuple[Array, Array]:
         """The n pairs of the next round; of the seed, the round and the last posterior alone."""
@@ -91,7 +101,13 @@ class Sequential:
             theta = self.estimator.prior.sample(n, rng)
         else:
             theta = self.method.propose(state.posterior, self.x_o, n, rng)
-        return theta, self.simulate(theta, rng)
+        x = np.asarray(self.simulate(theta, rng))
+        if x.shape != (n, len(self.x_o)):
+            raise InputError(
+                f"the simulator gave x of shape {x.shape}; it must be [{n}, {len(self.x_o)}], as "
+                "long as x_o"
+            )
+        return theta, x
 
     def fit(self, state: State, theta: Array, x: Array, checkpoint: Path | None = None) -> State:
         """The state with one round more, its network fitted to all rounds' pairs."""
@@ -194,7 +210,7 @@ def _gathered(more: Callable[[], Array], found: Array, n: int) -> Array:
         if len(found) < LEAST * PROPOSED * tries:
             raise InputError(
                 f"of {PROPOSED * tries} proposals {len(found)} lie inside the prior: the network "
-                "leaks; take tsnpe() or a network behind the prior's bijection, not raw"
+                "leaks; take tsnpe(), or more simulations in each round"
             )
         found, tries = np.concatenate([found, more()]), tries + 1
     return found[:n]

@@ -36,6 +36,7 @@ LARGE = 100_000_000
 
 RMS = 0.2  # of Muon's updates, that of AdamW's, so that one learning rate does (arXiv 2502.16982)
 ORTHOGONAL = 4  # iterations that make an update so; scaled first by rows (arXiv 2512.04632)
+MATRICES = ("weight", "known")  # of `Dense` and `Conditioner`
 SMALLEST = 8  # side of a matrix that Muon takes; AdamW takes the rest
 
 
@@ -347,8 +348,11 @@ class Trainer(Generic[Q]):
         if checkpoint is None or not checkpoint.exists():
             return state
         arrays, header = read_arrays(checkpoint)
-        if header["identity"] != identity:
-            raise InputError(f"{checkpoint}: made by another study; choose another output folder")
+        if header.get("identity") != identity:
+            raise InputError(
+                f"{checkpoint}: not the checkpoint of this fit, but of another study, other data, "
+                "another architecture or seed; choose another file or folder"
+            )
         *parts, least, best_epochs = tree_of(arrays, _tree(state), checkpoint)
         history = tuple((float(a), float(b)) for a, b in json.loads(str(header["history"])))
         params, optimiser, mean, best = map(self._spread, parts)
@@ -359,12 +363,14 @@ class Trainer(Generic[Q]):
 def _matrices(params: Any) -> Any:
     """Which weights Muon makes orthogonal: matrices, also those of layers stacked on an axis."""
 
-    def one(leaf: jax.Array) -> MuonDimensionNumbers | None:
-        if leaf.ndim < 2 or min(leaf.shape[-2:]) < SMALLEST:
+    def one(path: tuple[Any, ...], leaf: jax.Array) -> MuonDimensionNumbers | None:
+        # By name: the biases of layers that are stacked have two axes, too.
+        matrix = getattr(path[-1], "name", "") in MATRICES
+        if not matrix or min(leaf.shape[-2:]) < SMALLEST:
             return None
         return MuonDimensionNumbers(leaf.ndim - 1, leaf.ndim - 2)
 
-    return jax.tree.map(one, params)
+    return jax.tree_util.tree_map_with_path(one, params)
 
 
 @jax.jit

@@ -99,10 +99,10 @@ const raybayes = (() => {
   }
 
   function features(f, x) {
-    const [mean, scale, shift, root, log] = [f.mean, f.scale, f.shift, f.root, f.log].map((a) => a.values);
+    const [mean, scale, shift, root, log, least] = [f.mean, f.scale, f.shift, f.root, f.log, f.least].map((a) => a.values);
     const raw = (v, i) => {
       if (f.kind === "values") return v;
-      const lifted = Math.max(v + shift[i], 1e-30);
+      const lifted = Math.max(v + shift[i], least[i]);
       if (f.kind === "counts" || root[i] > 0) return 2 * Math.sqrt(lifted);
       return log[i] > 0 ? Math.log(lifted) : v;
     };

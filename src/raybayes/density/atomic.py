@@ -5,7 +5,7 @@ from typing import Generic
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from raybayes.density.ensemble import Q
 
@@ -37,16 +37,17 @@ def with_atoms(
     z: Float[np.ndarray, "n d"],
     log_p: Float[np.ndarray, " n"],
     drawn: Bool[np.ndarray, " n"],
+    rows: Int[np.ndarray, " k"],
     atoms: int,
     rng: np.random.Generator,
-) -> Float[np.ndarray, "n atoms d+2"]:
-    """Each z first, then `atoms - 1` others, drawn evenly.
+) -> Float[np.ndarray, "k atoms d+2"]:
+    """The z of each row first, then `atoms - 1` of the others, drawn evenly.
 
     Args:
         log_p: of z under the prior.
         drawn: which of z the prior drew.
     """
     n = len(z)
-    others = (np.arange(n)[:, None] + rng.integers(1, n, (n, atoms - 1))) % n
-    rows = np.concatenate([np.arange(n)[:, None], others], axis=1)
-    return np.column_stack([z, log_p, drawn])[rows].astype(np.float32)
+    others = (rows[:, None] + rng.integers(1, n, (len(rows), atoms - 1))) % n
+    compared = np.concatenate([rows[:, None], others], axis=1)
+    return np.column_stack([z, log_p, drawn])[compared].astype(np.float32)

@@ -16,6 +16,7 @@ from raybayes.density.networks import MLP, Dense
 from raybayes.density.trees import Constants, array32
 
 Kind = Literal["auto", "values", "counts"]
+SMALLEST = 1e-30  # argument of a square root: not 0, where its slope is infinite
 
 
 class Features(Constants):
@@ -24,7 +25,8 @@ class Features(Constants):
     "counts" takes 2 sqrt(max(x + offset, 0)) (Anscombe: unit noise at every level), minus the
     mean of each bin, over one scale for all. "values" takes x as it is and scales every entry.
     "auto" does so too, but takes the square root or the logarithm of an entry that is never
-    negative where that makes it the least skewed.
+    negative where that makes it the least skewed; a logarithm ends at the smallest value that it
+    was fitted to.
     """
 
     mean: Float[Array, " size"]
@@ -32,12 +34,14 @@ class Features(Constants):
     shift: Float[Array, " size"]
     root: Float[Array, " size"]  # weights, 0 or 1, of the square root and of the logarithm
     log: Float[Array, " size"]
+    least: Float[Array, " size"]  # their smallest argument
     kind: Kind = eqx.field(static=True)
 
     def __init__(self, size: int, kind: Kind, offset: float = 0.0) -> None:
         zeros, ones, shift = (array32(np.full(size, a)) for a in (0, 1, offset))
         self.mean, self.scale, self.shift = zeros, ones, shift
         self.root, self.log = zeros, zeros
+        self.least = array32(np.full(size, SMALLEST))
         self.kind = kind
 
     def fitted(self, x: Float[np.ndarray, "n size"]) -> "Features":
@@ -62,9 +66,10 @@ class Features(Constants):
             choices = np.stack([x, np.sqrt(lifted), np.log(lifted)])
             skews = np.abs(np.nan_to_num(skew(choices, axis=1)))
         best = np.where(positive, np.argmin(skews, axis=0), 0)
-        fields = (shift * positive, best == 1, best == 2)
+        least = np.where(best == 2, np.maximum(lifted.min(axis=0), SMALLEST), SMALLEST)
+        fields = (shift * positive, best == 1, best == 2, least)
         return eqx.tree_at(
-            lambda features: (features.shift, features.root, features.log),
+            lambda features: (features.shift, features.root, features.log, features.least),
             self,
             tuple(map(array32, fields)),
         )
@@ -75,7 +80,7 @@ class Features(Constants):
     def _raw(self, x: Float[Array, " size"]) -> Float[Array, " size"]:
         if self.kind == "values":
             return x
-        lifted = jnp.maximum(x + self.shift, 1e-30)  # not 0, where the slope is infinite
+        lifted = jnp.maximum(x + self.shift, self.least)
         rooted = 2 * jnp.sqrt(lifted)
         if self.kind == "counts":
             return rooted

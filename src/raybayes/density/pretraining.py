@@ -74,5 +74,5 @@ class Frozen(Constants):
 
 def with_embedding(network: Any, embedding: Embedding, frozen: bool) -> Any:
     """A `Standardised` density with another embedding."""
-    new = Frozen(embedding) if frozen else embedding
+    new = Frozen(embedding) if frozen and not isinstance(embedding, Frozen) else embedding
     return eqx.tree_at(lambda one: one.density.embedding, network, new)
