@@ -133,6 +133,7 @@ def test_a_handful_of_draws_has_its_modes_too():
     """Fewer than a path would look around among."""
     points = np.array([[0.1 * i, 0] for i in range(5)] + [[9, 0.1 * i] for i in range(3)])
     assert set(basins(points, np.array([-3, -2, -1, -2, -3, -9, 0, -9]))) == {6}
+    assert set(basins(points[:1], np.zeros(1))) == {0}
     assert set(basins(points[:5], np.array([-3, -2, -1, -2, -3]))) == {2}
 
 

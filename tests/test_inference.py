@@ -40,6 +40,7 @@ from raybayes.prior import (
     LogUniform,
     Marginal,
     Normal,
+    Raw,
     TruncatedNormal,
     Uniform,
     box,
@@ -643,11 +644,16 @@ def test_bad_calls(case, trained):
 def test_bad_descriptions(trained, tmp_path):
     path = tmp_path / "p.safetensors"
     trained[2].save(path)
-    with pytest.raises(InputError, match="another prior of the same names"):
-        Posterior.load(path, box(BOX.names, [-9, -9], [9, 9]))
+    for prior in (box(BOX.names, [-9, -9], [9, 9]), Raw(BOX)):
+        with pytest.raises(InputError, match="another prior of the same names"):
+            Posterior.load(path, prior)
     arrays, header = read_arrays(path)
     for change in ({"density": {"kind": "flow", "depth": 3}}, {"prior": [{"kind": "magic"}]}):
         write_arrays(path, arrays, header | change)
+        with pytest.raises(InputError, match="its description is not one of this version"):
+            Posterior.load(path)
+    for missing in ("density", "names", "size", "prior", "made_by"):
+        write_arrays(path, arrays, {k: v for k, v in header.items() if k != missing})
         with pytest.raises(InputError, match="its description is not one of this version"):
             Posterior.load(path)
 
@@ -691,6 +697,20 @@ def test_fit_of_plain_pairs():
     np.testing.assert_allclose(draws.mean(axis=0), mean, atol=0.15)
     np.testing.assert_allclose(np.cov(draws.T), covariance, atol=0.05)
     assert estimator.fit_.density.count == 3 and posterior.size == 3
+
+
+def test_a_simulator_cannot_change_its_theta():
+    """Nor what the network learns that they were."""
+
+    def in_place(theta, rng):
+        x = simulated(theta, rng)
+        theta *= 0
+        return x
+
+    estimator = Estimator(BOX, DENSITIES["deep"], Training(epochs=2))
+    x = np.zeros(3)
+    one, two = (estimator.fit_online(s, 60).sample(x, 5) for s in (simulated, in_place))
+    np.testing.assert_array_equal(one, two)
 
 
 def simulated(theta, rng):
@@ -750,9 +770,13 @@ def test_noise_of_ones_own():
     with pytest.raises(ValueError, match="read-only"):
         estimator.fit(theta, x, in_place)
     bad = {
-        r"shape \(\d+,\) with its noise": lambda rows, rng: rows[:, 0],
-        "1 of 3 rows of x are not finite as float32": lambda rows, rng: rows / (rows != rows[0]),
-        r"(\d+) of \1 rows .* give x in a larger unit": lambda rows, rng: rows * 1e39,
+        r"x with its noise has shape \(\d+,\)": lambda rows, rng: rows[:, 0],
+        "x with its noise is not finite as float32 in 1 of 3 rows": lambda rows, rng: (
+            rows / (rows != rows[0])
+        ),
+        r"(\d+) of \1 rows, the first is row 0 .* give x in a larger unit": lambda rows, rng: (
+            rows * 1e39
+        ),
     }
     for message, noise in bad.items():
         with pytest.raises(InputError, match=message), np.errstate(all="ignore"):
@@ -761,6 +785,10 @@ def test_noise_of_ones_own():
         estimator.fit(theta, 1e39 * x)
     with pytest.raises(InputError, match=message):
         estimator.fit_online(lambda t, r: 1e39 * simulated(t, r), 60)
+    with pytest.raises(
+        InputError, match=r"x is not finite as float32 in 1 of 60 .* row 40 of them"
+    ):
+        estimator.fit(theta, np.where(np.arange(60)[:, None] == 40, 1e39, x))
     posterior = estimator.fit(theta, x, lambda rows, rng: rows[:, :2])
     assert posterior.size == 2 and posterior.sample(x[0, :2], 4).shape == (4, 2)
 
@@ -773,6 +801,7 @@ def test_a_start_is_of_the_same_kind():
     start = estimator.fit(theta, x)
     wider = box(BOX.names, [-2, -2], [9, 9])
     others = [
+        (replace(estimator, prior=Raw(BOX)), x),
         (replace(estimator, density=DENSITIES["mixture"]), x),
         (replace(estimator, density=DENSITIES["ensemble"]), x),
         (replace(estimator, prior=wider), x),
@@ -809,6 +838,9 @@ def test_an_embedding_trained_before(target, frozen, tmp_path):
         more = replace(estimator, training=Training(epochs=1))
         warm = more.fit(theta[:500], x[:500], start=posterior).density.members.density.embedding
         assert np.array_equal(jax.tree.leaves(warm)[0], jax.tree.leaves(learned)[0])
+        more = replace(more, pretraining=None)
+        warm = more.fit(theta[:500], x[:500], start=posterior).density.members.density.embedding
+        assert not np.array_equal(jax.tree.leaves(warm)[0], jax.tree.leaves(learned)[0])
     fresh = BOX.sample(500, rng)
     x = simulated(fresh, rng)
     log_q = posterior.log_prob(fresh[:, None], x)[:, 0] - BOX.log_det_to_real(fresh)

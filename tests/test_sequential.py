@@ -102,7 +102,8 @@ def test_rounds_that_were_interrupted_go_on(tmp_path):
     np.testing.assert_array_equal(resumed.posterior.sample(X, 5), whole.posterior.sample(X, 5))
     other = replace(PRIOR, marginals=(Normal(mean=0, sd=3), PRIOR.marginals[1]))
     estimators = (replace(task.estimator, prior=other), replace(task.estimator, seed=1))
-    for change in ({"x_o": X + 1}, *({"estimator": e} for e in estimators)):
+    changes = ({"x_o": X + 1}, {"noise": simulate}, *({"estimator": e} for e in estimators))
+    for change in changes:
         with pytest.raises(InputError, match="rounds of another observation, prior, estimator"):
             run_rounds(replace(task, **change), 2, 100, tmp_path / "halted")
 

@@ -166,7 +166,7 @@ def basins(points: Array, height: Array) -> Ints:
         points: [n, d] in comparable units; height: [n], their log density.
     """
     tree = cKDTree(points)
-    near = tree.query(points, min(NEIGHBOURS + 1, len(points)))[1][:, 1:]
+    near = tree.query(points, np.arange(min(NEIGHBOURS + 1, len(points))) + 1)[1][:, 1:]
     parent = np.arange(len(points))
 
     def top(i: int) -> int:

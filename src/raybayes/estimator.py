@@ -16,8 +16,8 @@ from raybayes.density.atomic import Atomic, with_atoms
 from raybayes.density.pretraining import with_embedding
 from raybayes.density.trees import arrays_of
 from raybayes.errors import InputError
-from raybayes.posterior import Posterior, described
-from raybayes.prior import Prior, log_prob_of_z
+from raybayes.posterior import Posterior
+from raybayes.prior import Prior, log_prob_of_z, sampled
 from raybayes.train import Fit, State, Trainer, Training
 
 Array32 = NDArray[np.float32]
@@ -81,7 +81,7 @@ class Estimator:
             theta: [n, d] drawn from the prior.
             x: [n, size], observations; or, with `noise`, what they are without noise.
             noise: (noise-free x, generator) -> x. Drawn afresh in every epoch, which is worth
-                more than many times the simulations.
+                more than many times the simulations. It must not change its argument.
             checkpoint: a file to save to now and then, and to go on from; of the same data,
                 architecture, training and seed.
             start: whose weights to begin with; of the same prior and architecture.
@@ -94,6 +94,7 @@ class Estimator:
                 checkpoint of another fit.
         """
         values, clean = self._pairs(theta, x)
+        clean = clean if noise else _observed(clean, len(clean))
         z = self.prior.to_real(values).astype(np.float32)
         n, epochs = len(z), self.training.epochs
         held = held_rows(n, self.training.validation, self.density.members)
@@ -101,7 +102,7 @@ class Estimator:
 
         def observe(rows: NDArray, *stream: int) -> Array32:
             rng = np.random.default_rng((self.seed, *stream))
-            return _observed(noise(_read_only(rows), rng) if noise else rows, len(rows))
+            return _noisy(noise, rows, rng) if noise else rows
 
         held_out = (z[held], np.stack([observe(clean[some], epochs, 0) for some in held]))
         size = held_out[1].shape[-1]
@@ -110,7 +111,8 @@ class Estimator:
         draw: Draw = lambda epoch: (z, observe(clean, epoch))  # noqa: E731
         if atoms > 1:
             networks = [Atomic(network) for network in networks]
-            draw, held_out = self._atomic(draw, held_out, min(atoms, n), values, drawn, held)
+            compared = (min(atoms, n), z, log_prob_of_z(self.prior, values), drawn)
+            draw, held_out = self._atomic(draw, held_out, held, *compared)
         before = arrays_of(start.density).values() if start else ()
         saved = self._saved(checkpoint, made_by, (atoms, drawn, bool(noise)), (z, clean, *before))
         fresh = start is None and atoms == 1  # else its embedding has learned already
@@ -143,7 +145,7 @@ class Estimator:
         def draw(epoch: int, n: int = simulations) -> tuple[Array32, Array32]:
             rng = np.random.default_rng((self.seed, epoch))
             theta = self.prior.sample(n, rng)
-            values, x = self._pairs(theta, simulate(theta, rng))
+            values, x = self._pairs(theta, simulate(theta.copy(), rng))
             return self.prior.to_real(values).astype(np.float32), _observed(x, n)
 
         h, count = round(self.training.validation * simulations), self.density.members
@@ -164,16 +166,16 @@ class Estimator:
         """New ones, or copies of another posterior's."""
         if start is None:
             return list(members(self.density, z[:SCALE], x[:SCALE], self.seed))
-        theirs = (start.config, start.size, [*start.prior.names], described(start.prior))
-        if theirs != (self.density, x.shape[1], [*self.prior.names], described(self.prior)):
+        theirs = (start.config, start.size, [*start.prior.names])
+        same = theirs == (self.density, x.shape[1], [*self.prior.names])
+        if not same or not np.allclose(sampled(start.prior), sampled(self.prior), rtol=1e-6):
             raise InputError(
                 "start: this posterior has another prior, another architecture or another length "
                 "of x; its weights serve the same ones alone"
             )
         networks: list[Any] = [each.density for each in start.members]
-        if self.pretraining and self.pretraining.frozen:  # which no file of weights tells
-            return [with_embedding(one, one.density.embedding, True) for one in networks]
-        return networks
+        frozen = bool(self.pretraining and self.pretraining.frozen)  # no file of weights tells
+        return [with_embedding(one, one.density.embedding, frozen) for one in networks]
 
     def _saved(
         self, checkpoint: str | os.PathLike[str] | None, made_by: dict[str, str] | None,
@@ -186,16 +188,15 @@ class Estimator:
         own = (study, self.density, self.training, self.pretraining, self.seed, *parts)
         digest = hashlib.sha256(repr(own).encode())
         for array in arrays:
-            digest.update(np.ascontiguousarray(array).data)
+            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
         return Path(checkpoint), digest.hexdigest()[:16]
 
     def _atomic(
-        self, draw: Draw, held_out: tuple[Array32, Array32], atoms: int, theta: NDArray,
-        drawn: int, held: NDArray[np.int64],
+        self, draw: Draw, held_out: tuple[Array32, Array32], held: NDArray[np.int64],
+        atoms: int, z: Array32, log_p: NDArray, drawn: int,
     ) -> tuple[Draw, tuple[Array32, Array32]]:  # fmt: skip
         """Data whose every z comes with `atoms - 1` others, fresh in every epoch."""
-        log_p, every = log_prob_of_z(self.prior, theta), np.arange(len(theta))
-        z = self.prior.to_real(theta).astype(np.float32)
+        every = np.arange(len(z))
 
         def among(rows: NDArray, epoch: int) -> Array32:
             rng = np.random.default_rng((self.seed, epoch, 1))
@@ -297,19 +298,19 @@ def _held_out_loss(
     losses = []
     for member, rows in zip(posterior.members, held, strict=True):
         rng = np.random.default_rng(estimator.seed)
-        seen = noise(_read_only(x[rows]), rng) if noise else x[rows]
+        seen = _noisy(noise, x[rows], rng) if noise else x[rows]
         losses.append(-member.log_prob(theta[rows, None], seen).mean())
     return float(np.nan_to_num(np.mean(losses), nan=np.inf))
 
 
-def _read_only(rows: NDArray) -> NDArray:
-    """For functions of the user's: what they changed would be seen in every epoch to come."""
+def _noisy(noise: Noise, rows: NDArray, rng: np.random.Generator) -> Array32:
+    """What a function of the user's makes of rows that it cannot change for the next epoch."""
     view = rows.view()
     view.flags.writeable = False
-    return view
+    return _observed(noise(view, rng), len(rows), "x with its noise")
 
 
-def _observed(x: ArrayLike, n: int) -> Array32:
+def _observed(x: ArrayLike, n: int, name: str = "x") -> Array32:
     """[n, size] as networks see it.
 
     Raises:
@@ -318,14 +319,14 @@ def _observed(x: ArrayLike, n: int) -> Array32:
     values = np.asarray(x)
     if values.ndim != 2 or len(values) != n:
         raise InputError(
-            f"x has shape {values.shape} with its noise; it must be [{n}, size], one row per theta"
+            f"{name} has shape {values.shape}; it must be [{n}, size], one row per theta"
         )
     with np.errstate(over="ignore"):
-        seen = values.astype(np.float32)
+        seen = values.astype(np.float32, copy=False)
     bad = ~np.isfinite(seen).all(axis=1)
     if bad.any():
         raise InputError(
-            f"{bad.sum()} of {n} rows of x are not finite as float32, with their noise; the first "
-            f"is row {int(np.argmax(bad))}: mend the noise, or give x in a larger unit"
+            f"{name} is not finite as float32 in {bad.sum()} of {n} rows, the first is row "
+            f"{int(np.argmax(bad))} of them; mend it, or give x in a larger unit"
         )
     return seen

@@ -18,7 +18,7 @@ from raybayes.density import Density, DensityConfig, Ensemble, skeleton
 from raybayes.density.trees import arrays_of, part, tree_of
 from raybayes.errors import InputError
 from raybayes.importance import MOVES, Moved, Refined, bridged, importance
-from raybayes.prior import Independent, Marginal, Prior, log_posterior
+from raybayes.prior import Independent, Marginal, Prior, log_posterior, sampled
 from raybayes.store import read_arrays, write_arrays
 
 if TYPE_CHECKING:
@@ -67,14 +67,14 @@ class Posterior:
         values, single = self._observations(x)
         keys = jax.random.split(jax.random.key(seed), len(values))
         count = -(-n // AT_ONCE)
-        each = -(-n // count)  # blocks of one size: one compilation
+        each = -(-n // count)
         step = max(1, AT_ONCE // each)
         z = np.empty((len(values), count * each, self.prior.dim), np.float32)
-        for i, j in product(range(0, len(values), step), range(count)):
-            some = keys[i : i + step]
-            some = jax.vmap(lambda key, j=j: jax.random.fold_in(key, j))(some) if j else some
-            block = _sample(self.density, values[i : i + step], some, each)
-            z[i : i + step, j * each : (j + 1) * each] = block
+        for rows, j in product(_blocks(len(values), step), range(count)):
+            own = keys[rows]
+            own = jax.vmap(lambda key, j=j: jax.random.fold_in(key, j))(own) if j else own
+            block = _sample(self.density, values[rows], own, each)
+            z[rows, j * each : (j + 1) * each] = block
         theta = self.prior.from_real(z[:, :n].astype(np.float64))
         return theta[0] if single else theta
 
@@ -97,9 +97,8 @@ class Posterior:
         safe = np.where(inside[..., None], points, self.prior.from_real(np.zeros(self.prior.dim)))
         z = self.prior.to_real(safe).astype(np.float32)
         log_q = np.empty((len(z), k))
-        step, each = max(1, AT_ONCE // max(1, k)), max(1, min(k, AT_ONCE))
-        for i, j in product(range(0, len(z), step), range(0, k, each)):
-            here = slice(i, i + step), slice(j, j + each)
+        step = max(1, AT_ONCE // max(1, k))
+        for here in product(_blocks(len(z), step), _blocks(k, AT_ONCE)):
             log_q[here] = _log_prob(self.density, z[here], values[here[0]])
         total = np.where(inside, log_q + self.prior.log_det_to_real(safe), -np.inf)
         return total.reshape(shape)
@@ -228,7 +227,8 @@ class Posterior:
             "density": self.config.model_dump(mode="json"),
             "size": self.size,
             "names": list(self.prior.names),
-            "prior": described(self.prior),
+            "prior": _described(self.prior),
+            "prior_sampled": sampled(self.prior).tolist(),
             "made_by": self.made_by,
         }
         write_arrays(Path(path), arrays_of(self.density), header)
@@ -250,18 +250,23 @@ class Posterior:
         h: dict = header
         try:
             config: DensityConfig = TypeAdapter(DensityConfig).validate_python(h["density"])
+            names, size, drawn, made_by = (
+                h[k] for k in ("names", "size", "prior_sampled", "made_by")
+            )
             prior = prior or _prior(Path(path), h)
         except (KeyError, ValidationError) as error:
             raise InputError(
                 f"{path}: its description is not one of this version of raybayes; use the one "
                 "that wrote it, or train again"
             ) from error
-        if list(prior.names) != h["names"]:
-            raise InputError(f"{path}: was made with the parameters {', '.join(h['names'])}")
-        if described(prior) != h["prior"]:
-            raise InputError(f"{path}: was made with another prior of the same names; leave it out")
-        density = tree_of(arrays, skeleton(config, prior.dim, h["size"]), Path(path))
-        return cls(prior, density, config, h["size"], h["made_by"])
+        if list(prior.names) != names:
+            raise InputError(f"{path}: was made with the parameters {', '.join(names)}")
+        if not np.allclose(sampled(prior), drawn, rtol=1e-6, atol=1e-12):
+            raise InputError(
+                f"{path}: was made with another prior of the same names; give that one"
+            )
+        density = tree_of(arrays, skeleton(config, prior.dim, size), Path(path))
+        return cls(prior, density, config, size, made_by)
 
     def _observations(self, x: ArrayLike) -> tuple[NDArray[np.float32], bool]:
         values = np.asarray(x, np.float64)
@@ -296,8 +301,14 @@ class Posterior:
         return points
 
 
-def described(prior: Prior) -> list[dict] | None:
-    """For a file; None: a prior of one's own."""
+def _blocks(n: int, most: int) -> list[slice]:
+    """Of n rows, `most` at a time; all of one size, so that one compilation serves them."""
+    size = min(n, most)
+    starts = (min(i, n - size) for i in range(0, n, most))
+    return [slice(i, i + size) for i in starts]
+
+
+def _described(prior: Prior) -> list[dict] | None:
     if isinstance(prior, Independent):
         return [marginal.model_dump() for marginal in prior.marginals]
     return None

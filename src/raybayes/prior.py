@@ -247,8 +247,9 @@ class Independent:
 
 def _next(end: float, inward: float) -> float:
     """The next number to a finite end, but for those that have lost digits next to 0."""
-    tiny = np.copysign(np.finfo(float).tiny, inward)
-    return end if np.isinf(end) else float(np.nextafter(end, inward)) if end else float(tiny)
+    if end == 0:
+        return float(np.copysign(np.finfo(float).tiny, inward))
+    return float(np.nextafter(end, inward)) if np.isfinite(end) else end
 
 
 def box(names: Sequence[str], low: Sequence[float], high: Sequence[float]) -> Independent:
@@ -272,6 +273,12 @@ def box(names: Sequence[str], low: Sequence[float], high: Sequence[float]) -> In
 def log_prob_of_z(prior: Prior, theta: ArrayLike) -> Array:
     """[...]: the prior's log density in z, at theta [..., d] inside the support."""
     return prior.log_prob(theta) - prior.log_det_to_real(theta)
+
+
+def sampled(prior: Prior) -> Array:
+    """[8, 2 d + 1]: some theta, their z and log density; two priors that agree in them are one."""
+    theta = prior.sample(8, np.random.default_rng(0))
+    return np.column_stack([theta, prior.to_real(theta), prior.log_prob(theta)])
 
 
 def log_posterior(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from raybayes.errors import InputError
 from raybayes.posterior import Posterior
+from raybayes.prior import sampled
 from raybayes.sequential import Sequential, State
 from raybayes.store import make_folder, read_arrays, write_arrays
 
@@ -64,11 +65,10 @@ def _pairs(task: Sequential, state: State, n: int, path: Path) -> tuple[Array, A
 
 
 def _identity(task: Sequential, n: int) -> str:
-    """Hash of what determines the rounds, but for the simulator's own code."""
+    """Hash of what determines the rounds, but for the code of simulator and noise."""
     e = task.estimator
-    drawn = e.prior.sample(8, np.random.default_rng(0))  # of any prior, also one of the user's own
-    known = [f"{v:.8g}" for v in (*drawn.ravel(), *e.prior.log_prob(drawn))]
+    prior = (*e.prior.names, *(f"{v:.8g}" for v in sampled(e.prior).flat))
     fitted = (e.density, e.training, e.pretraining, e.seed)
-    parts = (task.method.name, task.method.atoms, n, *fitted, e.prior.names, known)
+    parts = (task.method.name, task.method.atoms, n, task.noise is not None, *fitted, *prior)
     content = repr(parts).encode() + np.asarray(task.x_o, np.float64).tobytes()
     return hashlib.sha256(content).hexdigest()[:16]

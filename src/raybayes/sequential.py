@@ -72,7 +72,8 @@ class Sequential:
             the weights of the last.
         x_o: [size], the observation.
         simulate: (theta [n, d], generator) -> x [n, size].
-        noise: (x, generator) -> noisy x, drawn afresh in every epoch; None: x has its noise.
+        noise: (x, generator) -> noisy x, as long, drawn afresh in every epoch; None: x has its
+            noise.
     """
 
     estimator: Estimator
@@ -101,7 +102,7 @@ class Sequential:
             theta = self.estimator.prior.sample(n, rng)
         else:
             theta = self.method.propose(state.posterior, self.x_o, n, rng)
-        x = np.asarray(self.simulate(theta, rng))
+        x = np.asarray(self.simulate(theta.copy(), rng))
         if x.shape != (n, len(self.x_o)):
             raise InputError(
                 f"the simulator gave x of shape {x.shape}; it must be [{n}, {len(self.x_o)}], as "
@@ -159,7 +160,7 @@ def tsnpe(quantile: float = LEAST) -> Method:
             return _resampled(posterior, x_o, level, n, rng)
         return _gathered(kept, found, n)
 
-    return Method("tsnpe", propose)
+    return Method(f"tsnpe, {quantile:g}", propose)
 
 
 def leakage(posterior: Posterior, x: ArrayLike, n: int = 10_000, seed: int = 0) -> float:

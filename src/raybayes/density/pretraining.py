@@ -74,5 +74,6 @@ class Frozen(Constants):
 
 def with_embedding(network: Any, embedding: Embedding, frozen: bool) -> Any:
     """A `Standardised` density with another embedding."""
-    new = Frozen(embedding) if frozen and not isinstance(embedding, Frozen) else embedding
+    bare = embedding.embedding if isinstance(embedding, Frozen) else embedding
+    new = Frozen(bare) if frozen else bare
     return eqx.tree_at(lambda one: one.density.embedding, network, new)
