@@ -1,6 +1,5 @@
 """From pairs (theta, x) to a posterior: the estimator, which knows no simulator."""
 
-import hashlib
 import math
 import os
 from collections.abc import Callable, Iterable
@@ -17,7 +16,8 @@ from raybayes.density.pretraining import with_embedding
 from raybayes.density.trees import arrays_of
 from raybayes.errors import InputError
 from raybayes.posterior import Posterior
-from raybayes.prior import Prior, log_prob_of_z, sampled
+from raybayes.prior import Prior, log_prob_of_z, same, sampled
+from raybayes.store import digest
 from raybayes.train import Fit, State, Trainer, Training
 
 Array32 = NDArray[np.float32]
@@ -167,8 +167,8 @@ class Estimator:
         if start is None:
             return list(members(self.density, z[:SCALE], x[:SCALE], self.seed))
         theirs = (start.config, start.size, [*start.prior.names])
-        same = theirs == (self.density, x.shape[1], [*self.prior.names])
-        if not same or not np.allclose(sampled(start.prior), sampled(self.prior), rtol=1e-6):
+        alike = theirs == (self.density, x.shape[1], [*self.prior.names])
+        if not alike or not same(sampled(start.prior), sampled(self.prior)):
             raise InputError(
                 "start: this posterior has another prior, another architecture or another length "
                 "of x; its weights serve the same ones alone"
@@ -186,10 +186,7 @@ class Estimator:
             return None, ""
         study = (made_by or {}).get("study_hash", "")
         own = (study, self.density, self.training, self.pretraining, self.seed, *parts)
-        digest = hashlib.sha256(repr(own).encode())
-        for array in arrays:
-            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-        return Path(checkpoint), digest.hexdigest()[:16]
+        return Path(checkpoint), digest(own, *arrays)
 
     def _atomic(
         self, draw: Draw, held_out: tuple[Array32, Array32], held: NDArray[np.int64],

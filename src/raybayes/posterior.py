@@ -18,7 +18,7 @@ from raybayes.density import Density, DensityConfig, Ensemble, skeleton
 from raybayes.density.trees import arrays_of, part, tree_of
 from raybayes.errors import InputError
 from raybayes.importance import MOVES, Moved, Refined, bridged, importance
-from raybayes.prior import Independent, Marginal, Prior, log_posterior, sampled
+from raybayes.prior import Independent, Marginal, Prior, log_posterior, same, sampled
 from raybayes.store import read_arrays, write_arrays
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ class Posterior:
             ) from error
         if list(prior.names) != names:
             raise InputError(f"{path}: was made with the parameters {', '.join(names)}")
-        if not np.allclose(sampled(prior), drawn, rtol=1e-6, atol=1e-12):
+        if not same(sampled(prior), drawn):
             raise InputError(
                 f"{path}: was made with another prior of the same names; give that one"
             )

@@ -276,9 +276,14 @@ def log_prob_of_z(prior: Prior, theta: ArrayLike) -> Array:
 
 
 def sampled(prior: Prior) -> Array:
-    """[8, 2 d + 1]: some theta, their z and log density; two priors that agree in them are one."""
+    """[8, 2 d + 1]: some theta, their z and log density, by which a prior is known; see `same`."""
     theta = prior.sample(8, np.random.default_rng(0))
     return np.column_stack([theta, prior.to_real(theta), prior.log_prob(theta)])
+
+
+def same(one: ArrayLike, other: ArrayLike) -> bool:
+    """Whether two priors of the same names are one, by what `sampled` says of them."""
+    return np.allclose(one, other, rtol=1e-6, atol=1e-12)
 
 
 def log_posterior(

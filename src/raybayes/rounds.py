@@ -1,6 +1,5 @@
 """Sequential rounds kept in a folder: what is there is not done again."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from raybayes.errors import InputError
 from raybayes.posterior import Posterior
 from raybayes.prior import sampled
 from raybayes.sequential import Sequential, State
-from raybayes.store import make_folder, read_arrays, write_arrays
+from raybayes.store import digest, make_folder, read_arrays, write_arrays
 
 Array = NDArray[np.float64]
 
@@ -70,5 +69,4 @@ def _identity(task: Sequential, n: int) -> str:
     prior = (*e.prior.names, *(f"{v:.8g}" for v in sampled(e.prior).flat))
     fitted = (e.density, e.training, e.pretraining, e.seed)
     parts = (task.method.name, task.method.atoms, n, task.noise is not None, *fitted, *prior)
-    content = repr(parts).encode() + np.asarray(task.x_o, np.float64).tobytes()
-    return hashlib.sha256(content).hexdigest()[:16]
+    return digest(parts, np.asarray(task.x_o, np.float64))
