@@ -1,6 +1,7 @@
 """The workbench: what its server refuses and answers, and its page in a real browser."""
 
 import csv
+import errno
 import http.client
 import io
 import json
@@ -21,10 +22,14 @@ import numpy as np
 import pytest
 from test_run import TINY, command
 
+from raybayes.errors import InputError
 from raybayes.inference import Trained, infer, measure, open_run
+from raybayes.observations import Observation
 from raybayes.study import Run, read_study
 from raybayes.web import desk as desk_module
 from raybayes.web import uploads
+from raybayes.web.exports import exported
+from raybayes.web.gate import Keys
 from raybayes.web.server import listen, serve
 
 TINY = TINY.replace("simulations = 600", "simulations = 2000").replace("epochs = 4", "epochs = 12")
@@ -328,6 +333,31 @@ def test_wrong_wishes_get_a_sentence(case, client, x):
     assert found[0] == status and message in found[1]["error"], found
 
 
+def test_a_result_of_another_study_is_not_compared(client, x):
+    result = client.wish("infer", study="1", files=[client.upload(counts(x))])[1]
+    found = client.wish("simulate", study="2", theta=[0, 0], result=result["id"])
+    assert found[0] == 422 and "another study's" in found[1]["error"]
+
+
+def test_browsers_leave_out_the_port_of_http():
+    assert "127.0.0.1" in Keys(80).hosts and "127.0.0.1" not in Keys(8080).hosts
+
+
+def test_no_export_is_half_a_file(runs, tmp_path, monkeypatch):
+    run = open_run(runs / "a")
+    x = run.observe(np.zeros((1, 2)), np.random.default_rng(2))[0]
+    found = infer(run, Observation(x, (), ("x",)))
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(InputError, match="No space left"):
+            exported(run, found, "draws.csv", tmp_path / "r")
+    assert len(exported(run, found, "draws.csv", tmp_path / "r").splitlines()) == 4001
+
+
 def test_what_is_no_wish(client):
     for body, message in ((b"{", "not JSON"), (b"[" * 10**5, "not JSON"), (b'{"study": NaN}', "")):
         status, _, text = client.ask("POST", "/api/open", body)
@@ -601,6 +631,20 @@ def test_several_settings_in_the_page(page, runs, tmp_path):
     assert page.get_attribute("#profiles", "aria-label") != before
     page.set_input_files("#file", [*paths, *paths, *paths])
     until(page, "document.getElementById('error').textContent.includes('give 4 at most')")
+
+
+def test_the_file_that_was_dropped_last_is_shown(page, x):
+    """Also where the one before takes longer to come."""
+    held = []
+    page.route("**/api/upload", lambda route: route.continue_() if held else held.append(route))
+    dropped(page, counts(x).decode(), "first.csv")
+    until(page, "true")
+    dropped(page, counts(x).decode(), "second.csv")
+    until(page, "workbench.result?.files[0] === 'second.csv'")
+    held[0].continue_()
+    page.wait_for_timeout(1000)
+    assert page.evaluate("workbench.result.files[0]") == "second.csv"
+    assert "second.csv" in page.inner_text("#files")
 
 
 def test_everything_has_a_name(page):

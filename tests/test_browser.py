@@ -203,6 +203,19 @@ def test_the_report_infers_from_a_file(mixtures, page, tmp_path):
     page.set_input_files("#flow-file", halves)
     page.wait_for_function("raybayes.last !== null")
     np.testing.assert_allclose(page.evaluate("raybayes.last"), draws, rtol=1e-4)
+    for path, part, edges in zip(
+        halves, (x[:100], x[100:]), run.study.targets[0].edges, strict=True
+    ):
+        middles = (edges[1:] + edges[:-1]) / 2
+        np.savetxt(path, np.stack([middles, part], 1)[::-1])  # from the far end
+    page.evaluate("raybayes.last = null")
+    page.set_input_files("#flow-file", halves)
+    page.wait_for_function("raybayes.last !== null")
+    np.testing.assert_allclose(page.evaluate("raybayes.last"), draws, rtol=1e-4)
+    np.savetxt(halves[0], np.stack([middles + 0.1, part], 1))
+    page.set_input_files("#flow-file", halves)
+    page.wait_for_selector("#flow-results[hidden]", state="attached")
+    assert "are not those of the study's bins" in page.inner_text("#flow-message")
     page.click("#flow-example")
     assert "The observation above" in page.inner_text("#flow-message")
     assert all(url.startswith("file://") for url in asked) and not failed

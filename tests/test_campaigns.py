@@ -1,9 +1,11 @@
 """Campaigns: the same bytes whoever makes them, whatever is killed; failures are counted."""
 
+import json
 import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from raybayes.campaigns import Job, Request, array_script, dask_script
 from raybayes.errors import InputError
 from raybayes.plan import Plan
 from raybayes.simulate.engines.protocol import needs
+from raybayes.simulate.failures import Failures
 from raybayes.store import PARTIAL, Store
 from raybayes.study import Run, read_study
 
@@ -163,7 +166,7 @@ def test_failures_are_recorded(slow, tmp_path):
     said = result.stdout
     made = campaign(study, out)
     made.store.open()
-    headers = list(made.store.headers(200))
+    headers = list(made.store.headers(made.store.shards(200)))
     failed = [each for header in headers for each in header["failed"]]
     theta = np.array([each["theta"] for each in failed])
     reasons = {each["reason"] for each in failed}
@@ -180,6 +183,7 @@ def test_failures_are_recorded(slow, tmp_path):
 
 
 RULES = {
+    "none": ("at_most = 0.0\nretries = 0", r"1 of 50 simulations failed"),
     "stop": ('then = "stop"\nretries = 0', r"1 of 50 simulations failed"),
     "too many": ("at_most = 0.05", r"3 of 50 simulations failed"),
     "unknown": ("at_mots = 0.05", r"key 'failures.at_mots'"),
@@ -192,6 +196,62 @@ def test_rules_of_failure(case, slow, tmp_path):
     result = command("simulate", flaky(tmp_path, rule), "--out", tmp_path / "out")
     assert result.exit_code == 2 and message in result.stderr
     assert "raybayes: " in result.stderr and "Traceback" not in result.stderr
+
+
+def test_how_many_may_fail():
+    """One of a small shard, never all of one."""
+    rule = Failures(at_most=0.1)
+    assert [rule.allowed(n) for n in (1, 2, 9, 10, 25, 1000)] == [0, 1, 1, 1, 2, 100]
+    assert Failures(at_most=0.0).allowed(1000) == Failures(then="stop").allowed(1000) == 0
+
+
+NEGATIVE = """
+import numpy as np
+
+def slow(theta):
+    profiles = np.repeat(np.abs(theta[:, :1]), 200, axis=1)
+    theta *= 1e-3
+    profiles[:, 3] = np.where(theta[:, 1] > 0, -1e-3, -1e-15)
+    return profiles
+"""
+
+
+def test_functions_that_change_theta_or_go_below_zero(slow, tmp_path):
+    (tmp_path / "engine_of_test.py").write_text(NEGATIVE)
+    slow.write_text(slow.read_text() + "[failures]\nat_most = 0.9\nretries = 0\n")
+    result = command("simulate", slow, "-n", 50, "--out", tmp_path / "out", "--json")
+    failed = json.loads(result.stdout)["failed"]
+    assert list(failed) == ["the profile is negative in a bin"]
+    made = campaign(slow, tmp_path / "out").store.read(50)
+    assert (made["theta"][:, 1] <= 0).all() and np.abs(made["theta"][:, 0]).max() > 0.01
+    np.testing.assert_array_equal(made["profile"][:, 0], np.abs(made["theta"][:, 0]))
+
+
+def test_shards_that_are_not_what_their_names_say(slow, tmp_path):
+    out = tmp_path / "out"
+    command("simulate", slow, "-n", 100, "--out", out)
+    first, second = (campaign(slow, out).store.path(i) for i in (0, 1))
+    whole = second.read_bytes()
+    second.write_bytes(first.read_bytes())
+    result = command("simulate", slow, "-n", 100, "--out", out)
+    assert result.exit_code == 2 and "is shard 0 by its header; delete it" in result.stderr
+    second.write_bytes(whole[:1000])
+    result = command("simulate", slow, "-n", 100, "--shards", "1", "--out", out)
+    assert result.exit_code == 2 and "delete it" in result.stderr
+    second.write_bytes(whole)
+    result = command("simulate", slow, "-n", 100, "--shards", "1", "--out", out, "--json")
+    found = json.loads(result.stdout)
+    assert found["simulations"] == 50 and found["made_now"] == 0
+
+
+def test_what_decides_the_geometry_is_part_of_the_hash(slow):
+    plan, beamline = Plan.read(slow)
+    radius = beamline["M4"].params["longRadius"]
+    both = [
+        beamline.with_params("M4", {"longRadius": replace(radius, attributes={"auto": flag})})
+        for flag in "TF"
+    ]
+    assert len({plan.identity(each) for each in (beamline, *both)}) == 3
 
 
 def test_a_dark_detector_is_an_observation(slow, tmp_path):

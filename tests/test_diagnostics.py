@@ -211,6 +211,17 @@ def test_alarms(alarm, observed):
         assert result.p_value.min() < 1e-3 and result.raised().mean() > 0.4
 
 
+def test_units_of_summaries_change_no_distance():
+    """Counts beside micrometres: the largest number must not drown the others."""
+    rng = np.random.default_rng(6)
+    known, seen = rng.standard_normal((400, 5)), rng.standard_normal((10, 5))
+    known[:, 4] += known[:, 3]
+    units = np.array([1e4, 1.0, 1e-3, 1e-6, 10.0])
+    plain, other = mahalanobis(known, seen), mahalanobis(known * units, seen * units)
+    np.testing.assert_allclose(other.statistic, plain.statistic, rtol=1e-9)
+    np.testing.assert_array_equal(other.p_value, plain.p_value)
+
+
 def test_what_one_observation_hardly_shows_many_do():
     """log N(x | 0.4, 1) - log N(x | 0, 1): a step of 0.4 sd, seen by 100 at 4 sd of their sum."""
     rng = np.random.default_rng(5)

@@ -459,6 +459,8 @@ def test_energies_from_a_file(tmp_path):
             at_source("Point Source", **{**changes, "photonEnergyDistributionFile": str(bad)})
     with pytest.raises(InputError, match="the file is not there"):
         at_source("Point Source", energyDistributionType=0)
+    path.write_text("title\n1 50 50 10\n50 1\n")  # another one of the same name
+    assert set(at_source("Point Source", energySpreadType=2, **changes)[4]) == {50.0}
 
 
 BAD = {

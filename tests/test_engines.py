@@ -81,18 +81,19 @@ def test_function_of_another_shape(functions):
 PROGRAM = """
 import json, sys
 values = json.load(open(sys.argv[1]))
+assert values["costs"] == "$$5 $"
 if values["pitch"] > 0.05:
     sys.exit("mirror broken")
-print("1.5e-3, " * 199 + str(values["pitch"]), file=open(sys.argv[2], "w"))
+print("1.5e-3, " * 199 + str(abs(values["pitch"])), file=open(sys.argv[2], "w"))
 """
-TEMPLATE = '{"pitch": ${M4.rotationXerror}, "roll": ${M4.rotationZerror}, "costs": "5 $"}'
+TEMPLATE = '{"pitch": ${M4.rotationXerror}, "roll": ${M4.rotationZerror}, "costs": "$$5 $"}'
 
 
 def test_command_from_a_study(tmp_path):
     """Template and study stand side by side; what fails is recorded with its last words."""
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "setting.json").write_text(TEMPLATE)
-    words = json.dumps([sys.executable, str(tmp_path / "program.py"), "{input}", "{output}"])
+    words = json.dumps([sys.executable, "program.py", "{input}", "{output}"])
     engine = f'[engine]\nkind = "command"\ncommand = {words}\ntemplate = "setting.json"\n'
     (tmp_path / "s.toml").write_text(STUDY + engine + "[failures]\nretries = 0\nat_most = 0.9\n")
     result = command("simulate", tmp_path / "s.toml", "-n", 24, "--out", tmp_path / "out", "--json")
@@ -100,7 +101,7 @@ def test_command_from_a_study(tmp_path):
     found = json.loads(result.stdout)
     assert list(found["failed"]) == [f"{sys.executable}: ended with code 1: mirror broken"]
     arrays, header = read_arrays(next((tmp_path / "out" / "simulations").glob("shard-*")))
-    assert (arrays["profile"][:, -1] == arrays["theta"][:, 0]).all()
+    assert (arrays["profile"][:, -1] == np.abs(arrays["theta"][:, 0])).all()
     assert (arrays["profile"][:, 0] == 1.5e-3).all() and header["names"][0] == "M4.rotationXerror"
 
 
@@ -114,6 +115,14 @@ def program(*words, template="", **keys):
 
 PROGRAMS = {
     "nothing": ((sys.executable, "-c", ""), "wrote no output"),
+    "complex": (
+        (
+            sys.executable,
+            "-c",
+            "import numpy; numpy.save(open('output', 'wb'), [1j] * 200)",
+        ),
+        "an array of complex128",
+    ),
     "words": (("cp", "{input}", "{output}"), "output is not numbers"),
     "few": (("sh", "-c", "echo 1 2 3 > {output}"), "wrote 3 numbers; the detector reads 200"),
     "slow": (("sh", "-c", "sleep 6000 & sleep 6000"), "took more than 0.5 s and was killed"),

@@ -89,13 +89,15 @@ def test_far_off_is_said_too():
 
 def test_one_draw_above_all_others():
     """The others' weights are no numbers any more beside it; that is said, and nothing is NaN."""
-    refined = importance(np.zeros((4000, 1)), -np.linspace(0, 1e5, 4000), np.zeros(4000))
+    theta = np.arange(4000.0)[:, None]
+    refined = importance(theta, -np.linspace(0, 1e5, 4000), np.zeros(4000))
     assert not refined.trusted and refined.ess == pytest.approx(1)
     assert np.isfinite(refined.mean()).all()
 
 
 def test_equal_weights_have_no_tail():
-    refined = importance(np.zeros((200, 1)), np.full(200, -3.0), np.full(200, -1.0))
+    theta = np.arange(200.0)[:, None]
+    refined = importance(theta, np.full(200, -3.0), np.full(200, -1.0))
     assert refined.ess == pytest.approx(200) and refined.log_evidence == pytest.approx(-2)
     assert refined.trusted and refined.standard_error < 1e-6
 
@@ -103,8 +105,16 @@ def test_equal_weights_have_no_tail():
 def test_a_tail_of_equal_weights_is_not_trusted():
     """Nothing can be fitted to it."""
     log_p = np.where(np.arange(2000) < 300, 5e4, 0.0)
-    refined = importance(np.zeros((2000, 1)), log_p, np.zeros(2000))
+    refined = importance(np.arange(2000.0)[:, None], log_p, np.zeros(2000))
     assert not refined.trusted and refined.ess == pytest.approx(300)
+
+
+def test_draws_in_one_place_are_not_trusted():
+    """A network that was never shown anything like x may put all at one corner of the prior."""
+    refined = importance(np.ones((4000, 3)), np.full(4000, -3.0), np.zeros(4000))
+    assert not refined.trusted and "puts its 4000 draws in 1 place" in refined.sentence
+    with pytest.raises(InputError, match="the draws are in 1 place, and moving them needs 12"):
+        moved(refined.theta, lambda theta: np.zeros(len(theta)))
 
 
 def test_draws_that_cannot_be_weigh_nothing():
@@ -237,7 +247,7 @@ def test_moved_draws_stay_where_they_can_be():
 
 
 def test_bad_moves():
-    with pytest.raises(InputError, match=r"theta \(400, 2\): give 4 d different draws"):
+    with pytest.raises(InputError, match="in 1 place, and moving them needs 8"):
         moved(np.zeros((400, 2)), lambda theta: theta[:, 0])
     draws = np.random.default_rng(0).normal(size=(20, 2))
     with pytest.raises(InputError, match="is NaN"):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -176,6 +177,17 @@ def test_xarray_opens_it(tmp_path):
         assert posterior.attrs["seed"] == "3"
         np.testing.assert_array_equal(tree["observed_data"]["x"], result.x)
         assert tree["posterior_predictive"]["x"].dims == ("chain", "draw", "bin")
+
+
+def test_names_that_hdf5_cannot_hold(tmp_path):
+    """A slash is a group there; what is no ASCII letter is alike."""
+    path = tmp_path / "a.nxs"
+    write_result(path, replace(made("profiles"), names=("M1/2.ä", "M1/2.ö")))
+    with xarray.open_datatree(path, group="/entry/inference", engine="h5netcdf") as tree:
+        assert list(tree["posterior"].data_vars) == ["M1_2.ä", "M1_2.ö"]
+    with h5py.File(path) as file:
+        names = [file[f"entry/instrument/M1_2___{i}/name"][()].decode() for i in (1, 2)]
+    assert names == ["M1/2.ä", "M1/2.ö"]
 
 
 def test_no_partial_result(tmp_path, monkeypatch):

@@ -1,6 +1,8 @@
 """Measured files of every format onto a study's bins, and every file that is refused."""
 
+import struct
 import zipfile
+import zlib
 
 import h5py
 import numpy as np
@@ -121,6 +123,81 @@ def test_an_evenly_spaced_nxdata_profile(tmp_path):
             data["x"].attrs["units"] = "um"
     found = read_observation(paths, PROFILES)
     np.testing.assert_allclose(found.x, [*range(1, 11), *range(1, 9)])
+
+
+def test_each_profile_has_its_own_pixels(tmp_path):
+    """Width and height of a camera's pixels, and the pixel on its axis."""
+    paths = []
+    for name, n, step, wanted in (("h", 120, 1e-3, 0.02), ("v", 100, 5e-4, 0.005)):
+        place = (np.arange(n) - n / 2 + 0.5) * step
+        paths.append(tmp_path / f"{name}.txt")
+        np.savetxt(paths[-1], 1e3 * np.exp(-((place / wanted) ** 2)))
+    found = read_observation(paths, PROFILES, Reading(pixel_size=(1e-3, 5e-4)))
+    vertical, middles = found.x[10:], (PROFILES.edges[1][1:] + PROFILES.edges[1][:-1]) / 2
+    width = np.sqrt((vertical * middles**2).sum() / vertical.sum())
+    assert width == pytest.approx(0.005 / np.sqrt(2), rel=0.1)
+    moved = Reading(pixel_size=(1e-3, 5e-4), centre=(59.5, 59.5))
+    assert read_observation(paths, PROFILES, moved).x[10:].argmax() in (2, 3)
+
+
+def nxdata(path, signal, axes, text=str, **more):
+    """A file whose default plot is `signal`, with axes in mm; text: the type of its words."""
+    with h5py.File(path, "w") as file:
+        file.attrs["default"] = text("entry")
+        file.create_group("entry").attrs["NX_class"] = text("NXentry")
+        file["entry"].attrs["default"] = text("data")
+        data = file.create_group("entry/data")
+        names = [f"a{i}" for i in range(len(axes))]
+        data.attrs.update({"NX_class": text("NXdata"), "signal": text("n")})
+        data.attrs["axes"] = [text(name) for name in names]
+        data["n"], data["other"] = signal, signal
+        for name, axis in zip(names, axes, strict=True):
+            data[name] = axis
+            data[name].attrs["units"] = text("mm")
+    return path
+
+
+@pytest.mark.parametrize("rises", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
+def test_axes_say_where_an_image_lies(rises, tmp_path):
+    """As a NeXus plot shows it, whichever way the axes go and wherever they begin."""
+    x, y = (0.002 * s * (np.arange(n) - n / 2 + 0.5) for s, n in zip(rises, (50, 40), strict=True))
+    signal = np.exp(-((x - 0.012) ** 2) / 1e-4 - ((y[:, None] - 0.008) ** 2) / 1e-4)
+    path = nxdata(tmp_path / "x.nxs", signal, (y, x))
+    for target in (PROFILES, IMAGE):
+        found = read_observation([path], target)
+        image = found.x.reshape(4, 6) if target is IMAGE else None
+        sums = (image.sum(0), image.sum(1)) if target is IMAGE else (found.x[:10], found.x[10:])
+        for part, edges_, place in zip(sums, target.edges, (0.012, 0.008), strict=True):
+            middle = (part * (edges_[1:] + edges_[:-1]) / 2).sum() / part.sum()
+            assert middle == pytest.approx(place, abs=2e-3)
+        assert "Its own axes say" in found.done[1]
+    centre = (24.5 + 6 * rises[0], 19.5 + 4 * rises[1])  # of the beam
+    image = read_observation([path], IMAGE, Reading(centre=centre)).x.reshape(4, 6)
+    np.testing.assert_allclose(image, image[::-1, ::-1], atol=1e-9)
+
+
+def test_axes_may_be_edges_and_words_may_be_bytes(tmp_path):
+    paths = [
+        nxdata(tmp_path / f"{i}.nxs", np.arange(1, len(wanted)), [wanted], np.bytes_)
+        for i, wanted in enumerate(PROFILES.edges)
+    ]
+    np.testing.assert_allclose(read_observation(paths, PROFILES).x, [*range(1, 11), *range(1, 9)])
+    wrong = nxdata(tmp_path / "w.nxs", np.arange(10), [np.arange(12.0)])
+    with pytest.raises(InputError, match="has 12 positions for 10 readings"):
+        read_observation([wrong, paths[1]], PROFILES)
+
+
+def test_a_hot_pixel_may_be_at_full_scale(tmp_path):
+    pixels = np.minimum(beam() / 10, 250).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "clean.png")
+    pixels[3, 7] = 255
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    with pytest.raises(InputError, match="pixel x = 7, y = 3 is saturated"):
+        read_observation([tmp_path / "x.png"], IMAGE, BIG)
+    mended = Reading(pixel_size=0.002, hot=10)
+    files = [tmp_path / "x.png"], [tmp_path / "clean.png"]
+    found, clean = (read_observation(each, IMAGE, mended).x for each in files)
+    np.testing.assert_allclose(found, clean, atol=5)
 
 
 def test_dark_hot_background_and_gain(tmp_path):
@@ -265,6 +342,55 @@ def holes(at, value):
     return counts
 
 
+def false_colours(folder):
+    """As many programs store a picture in colours: an index into a palette."""
+    indices = Image.fromarray((beam() / 10).astype(np.uint8), "P")
+    indices.putpalette([value for i in range(256) for value in (i, 255 - i, abs(128 - i))])
+    indices.save(folder / "x.png")
+    return folder / "x.png"
+
+
+def deep_colours(folder):
+    """16 bits in three channels, by hand: Pillow reads them as 8 and cannot write them."""
+    rows = b"".join(b"\0" + bytes(range(6)) * 4 for _ in range(4))
+    parts = ((b"IHDR", struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)),
+             (b"IDAT", zlib.compress(rows)), (b"IEND", b""))  # fmt: skip
+    chunks = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    ]
+    (folder / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    return folder / "x.png"
+
+
+def huge(folder):
+    header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000,)}\n"
+    (folder / "x.npy").write_bytes(
+        b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode()
+    )
+    return folder / "x.npy"
+
+
+def damaged(folder):
+    """A byte of the packed numbers is another."""
+    np.savez_compressed(folder / "x.npz", a=np.random.default_rng(0).random(18))
+    content = bytearray((folder / "x.npz").read_bytes())
+    content[60:80] = bytes(20)
+    (folder / "x.npz").write_bytes(content)
+    return folder / "x.npz"
+
+
+def size_in_another_file(file, folder):
+    with h5py.File(folder / "other.h5", "w") as other:
+        other["size"] = 2.0
+        other["size"].attrs["units"] = "um"
+    camera = file.create_group("entry/camera")
+    camera.attrs["NX_class"] = "NXdetector"
+    camera["data"] = beam()
+    for axis in "xy":
+        camera[f"{axis}_pixel_size"] = h5py.ExternalLink(str(folder / "other.h5"), "/size")
+
+
 BIG = Reading(pixel_size=0.002)
 RGB = np.zeros((4, 4, 3), np.uint8)
 RGB[1, 1, 0] = 9
@@ -300,6 +426,13 @@ REFUSED = {
     "no dark": (save(beam()), Reading(pixel_size=0.002, dark="no.npy"), "no.npy: cannot be read"),
     "other dark": (save(beam()), Reading(pixel_size=0.002, dark="d.npy"), "the same camera"),
     "colour": (picture(RGB), BIG, "is a colour picture"),
+    "palette": (false_colours, BIG, "is a colour picture"),
+    "16 bits of colour": (deep_colours, BIG, "has 16 bits in several channels"),
+    "huge": (huge, Reading(), "not a whole file of its kind"),
+    "damaged": (damaged, Reading(), "not a whole"),
+    "its pixels in another file": (
+        hdf5(size_in_another_file), Reading(), "nothing says how large its pixels are",
+    ),
     "frames": (
         picture(np.zeros((4, 4), np.uint8), "tiff", save_all=True,
                 append_images=[Image.new("L", (4, 4))]), BIG, "holds 2 frames",

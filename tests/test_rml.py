@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from beamlines import element
 from conftest import UE112
 
-from raybayes.beamline.derive import refresh, with_values
+from raybayes.beamline.derive import refresh, with_screen, with_values
 from raybayes.beamline.emission import SCALES
 from raybayes.beamline.geometry import HC, PLACERS, compile_beamline, hc_of
 from raybayes.beamline.modelled import not_modelled
@@ -17,6 +18,7 @@ from raybayes.beamline.schema import MODELLED, OBJECTS, SOURCES, ZERO_ONLY
 from raybayes.beamline.settings import HC_OLD
 from raybayes.beamline.source import LAWS
 from raybayes.errors import InputError
+from raybayes.optics.rows import OPENING
 
 TEXT = UE112.read_text()
 
@@ -37,8 +39,8 @@ def test_shipped_file_has_every_parameter_that_ray_ui_writes(shared, ue112):
     for path in ("HRRIXS_100m_1.rml", "HB_1200.rml"):
         for node in ET.parse(shared / "rayui" / path).iter("object"):
             theirs[node.get("type")] = [p.get("id") for p in node]
-    for element in ue112.elements:
-        assert list(element.params) == theirs[element.type], element.name
+    for one in ue112.elements:
+        assert list(one.params) == theirs[one.type], one.name
 
 
 def test_stored_auto_values_are_what_we_compute(ue112):
@@ -84,6 +86,66 @@ def test_set_values_switch_on_alignment_and_recompute(ue112, tmp_path):
     assert changed["M2"].number("grazingIncAngle") != ue112["M2"].number("grazingIncAngle")
     write_rml(changed, tmp_path / "changed.rml")
     assert read_rml(tmp_path / "changed.rml").elements == changed.elements
+
+
+SET = {  # "ELEMENT.PARAMETER" = value, whatever else it takes
+    "M4.rotationXerror": 0.01,
+    "M1.slopeErrorMer": 20.0,
+    "ES.openingHeight": 0.03,
+    "G.cFactor": 2.0,
+}
+
+
+@pytest.mark.parametrize("name", SET)
+def test_a_set_value_is_one_of_theta(name, ue112):
+    off = Param("1", {"enabled": "T"})
+    for one in ("M1", "M4"):
+        ue112 = ue112.with_params(one, {"slopeError": off, "alignmentError": off})
+    own = compile_beamline(with_values(ue112, {name: SET[name]})).rows
+    np.testing.assert_array_equal(own, compile_beamline(ue112, [name], [[SET[name]]]).rows)
+
+
+def test_the_opening_of_an_old_slit_is_set():
+    """Up to version 1.13 its frame's size is the opening's."""
+    sizes = {"totalWidth": 2, "totalHeight": 1, "geometricalShape": 0, "centralBeamstop": 0}
+    slit = element("S", "Slit", {**sizes, "distancePreceding": 10})
+    old = Beamline("1.13", (read_rml(UE112).source, slit))
+    rows = compile_beamline(with_values(old, {"S.openingHeight": 0.01})).rows[0, 0]
+    theta = compile_beamline(old, ["S.openingHeight"], [[0.01]]).rows[0, 0]
+    assert rows[OPENING : OPENING + 2].tolist() == [1.0, 0.005]
+    np.testing.assert_array_equal(rows, theta)
+
+
+@pytest.mark.parametrize(
+    "name, value, message",
+    [
+        ("M4.rotationXerror", float("nan"), "give a finite number"),
+        ("M4.rotationXerror", float("inf"), "give a finite number"),
+        ("M2.grazingIncAngle", 10.0, "follows from other parameters"),
+        ("G.distancePreceding", 10.0, "follows from other parameters"),
+    ],
+)
+def test_values_that_cannot_be_set(name, value, message, ue112):
+    with pytest.raises(InputError, match=message):
+        with_values(ue112, {name: value})
+
+
+def test_a_screen_stands_where_the_element_stood(ue112):
+    for name in ("M1", "M2", "M3", "ES", "M4"):
+        whole, short = compile_beamline(ue112), compile_beamline(with_screen(ue112, name))
+        at = ue112.elements.index(ue112[name])
+        np.testing.assert_allclose(short.origins[0, -1], whole.origins[0, at], rtol=0, atol=1e-9)
+    moved = with_values(ue112, {"UE112.photonEnergy": 200.0})  # and with it the premirror
+    at = compile_beamline(moved).origins[0, 3]
+    np.testing.assert_allclose(compile_beamline(with_screen(moved, "M2")).origins[0, -1], at)
+    with pytest.raises(InputError, match="a screen cannot stand at 'G'"):
+        with_screen(ue112, "G")
+
+
+def test_a_screen_at_a_plane_is_that_plane(ue112):
+    plane = Element("IP0", "ImagePlane", {"distanceImagePlane": Param("500", {"enabled": "T"})})
+    two = replace(ue112, elements=(*ue112.elements[:-1], plane, ue112.elements[-1]))
+    assert with_screen(two, "IP0").elements == two.elements[:-1]
 
 
 def test_text_is_escaped(tmp_path):

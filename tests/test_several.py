@@ -160,10 +160,10 @@ def test_one_setting_alone_is_the_plain_study(tmp_path):
 
 
 HASHES = {
-    "ue112": "17b283f5c9e73e98",
-    "ue112-image": "371622665a0a289a",
-    "ue112-wellposed": "2f935545437f8890",
-    "ue112-rigid-m4": "1c1408feca4f76f4",
+    "ue112": "a8c694ba8c3bd9b3",
+    "ue112-image": "f1c9366a8f15903c",
+    "ue112-wellposed": "0201b1f6431588d0",
+    "ue112-rigid-m4": "a33f5313c07815fb",
 }
 
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from beamlines import POINT, small
+from beamlines import POINT, SOURCES, element, small
+from pydantic import ValidationError
 from scipy.special import logsumexp
 from scipy.stats import norm, poisson, truncnorm
 
@@ -200,6 +201,85 @@ def test_expected_and_counted_agree_where_mirrors_absorb():
     )
     assert expected[1] == pytest.approx(counted[1], rel=1e-3) and expected[1] < 0.9
     assert expected[0].sum() == pytest.approx(counted[0].sum(), rel=1e-2)
+
+
+def energies_of_a_file(folder):
+    (folder / "lines.dat").write_text("t\n3 99.95 100.05 0.05\n99.95 1\n100 2\n100.05 1\n")
+    named = {"photonEnergyDistributionFile": str(folder / "lines.dat")}
+    return changed(BEAMLINE, "UE112", energyDistributionType=0, **named)
+
+
+def changed(beamline, name, **params):
+    return beamline.with_params(name, element(name, "", params).params)
+
+
+def dipole(orientation):
+    narrow = {"sourceWidth": 0.1, "horDiv": 0.1, "electronEnergyOrientation": orientation}
+    source = {**SOURCES["Dipole"], **narrow}
+    return small("Plane Mirror", 1.0, source, "Dipole", distancePreceding=100.0)
+
+
+UP_TO_ES = BEAMLINE.elements[: BEAMLINE.elements.index(BEAMLINE["ES"]) + 1]
+STOPPED = {"centralBeamstop": 1, "stopWidth": 20.0, "stopHeight": 0.04}
+SAME = {  # a beamline
+    "a dipole turning left": lambda _: dipole(1),
+    "a dipole turning right": lambda _: dipole(0),
+    "ends in a slit": lambda _: replace(BEAMLINE, elements=UP_TO_ES),
+    "energies of a file": energies_of_a_file,
+    "beamstop in the exit slit": lambda _: changed(BEAMLINE, "ES", **STOPPED),
+    "frame in the exit slit's opening": lambda _: changed(BEAMLINE, "ES", totalHeight=0.05),
+}
+
+
+@pytest.mark.parametrize("case", SAME)
+def test_expected_profiles_are_those_of_counted_rays(case, tmp_path):
+    beamline = SAME[case](tmp_path)
+    detector = Detector(bins=(40, 40), pitch=(0.02, 0.008), psf=(0.02, 0.008))
+    rays = {"expected": 1 << 13, "counting": 2_000_000}
+    (expected, passed), (counted, arrived) = (
+        Simulator(beamline, [], ((), ()), detector, Tracing(mode=m, rays=n), 1).profiles([[]])
+        for m, n in rays.items()
+    )
+    assert passed == pytest.approx(arrived, rel=0.02)
+    for part in (slice(40), slice(40, None)):
+        peak = counted[0, part].max()
+        noise = np.sqrt(peak / rays["counting"])
+        np.testing.assert_allclose(
+            expected[0, part], counted[0, part], rtol=0, atol=0.02 * peak + 4 * noise
+        )
+
+
+def test_a_corner_that_cannot_be_built_fails_alone():
+    """No diffracted beam at one end of the prior; the middle and the other end are built."""
+    grating = small("Plane Grating", source_type="Simple Undulator")
+    names, dense = ["O.lineDensity"], np.array([20_000.0])
+    one = Simulator(grating, names, (np.array([300.0]), dense), Detector())
+    assert one.profiles([[400.0]])[1] > 0
+    with pytest.raises(InputError, match="no diffracted beam"):
+        one.profiles([dense])
+    with pytest.raises(InputError, match="no diffracted beam"):
+        Simulator(grating, names, (dense, dense + 1), Detector()).profiles([dense])
+
+
+WRONG = {
+    "no bins": {"bins": (0, 100)},
+    "bins of no width": {"pitch": (0.0, 0.1)},
+    "no number": {"psf": (float("nan"), 0.1)},
+    "endless light": {"photons": float("inf")},
+    "more than a number holds": {"photons": 1e16},
+    "impossible counts": {"background": 0.0, "read_noise": 0.0},
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_detectors_that_cannot_be(case):
+    with pytest.raises(ValidationError):
+        Detector(**WRONG[case])
+
+
+def test_rounding_below_zero_is_no_light():
+    detector = Detector(bins=(2, 1), background=0.0, read_noise=1.0)
+    assert np.isfinite(detector.observe([-1e-18, 0.1, 0.1], np.random.default_rng(0))).all()
 
 
 def test_expected_profiles_have_one_order():

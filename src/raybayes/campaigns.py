@@ -4,6 +4,7 @@ It imports no JAX: a machine that only simulates needs none.
 """
 
 import os
+import re
 import shlex
 import time
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class Request:
 
 
 def simulate_study(request: Request, quiet: bool = False) -> dict[str, Any]:
-    """Make what is missing of a study's simulations; what became of all of them.
+    """Make what is missing of a study's simulations; what became of all that were asked for.
 
     Raises:
         InputError: the study's, the engine's, the disk's, or too many simulations failed.
@@ -58,7 +59,7 @@ def simulate_study(request: Request, quiet: bool = False) -> dict[str, Any]:
             run_on_dask(campaign, shards, request.dask, request.workers, bar.add)
         else:
             campaign.run(shards, bar.add)
-    total = bar.tally if request.shards else tally(campaign.store, n)
+    total = tally(campaign.store, shards)
     return {
         "study": plan.name,
         "folder": str(campaign.store.folder),
@@ -199,9 +200,7 @@ def array_script(request: Request, job: Job) -> str:
         f"export NUMBA_NUM_THREADS={job.cores}",
         f"exec {_command(request)} --shards $first-$last",
     )
-    return (
-        "\n".join(["#!/bin/sh", f"#SBATCH --job-name=raybayes-{plan.name}", *head, *lines]) + "\n"
-    )
+    return "\n".join(["#!/bin/sh", _job_name(plan), *head, *lines]) + "\n"
 
 
 def dask_script(request: Request, job: Job) -> str:
@@ -224,9 +223,13 @@ def dask_script(request: Request, job: Job) -> str:
     ]
     head = job.directives(**{"cpus-per-task": "1", "mem": "2G"})
     last = f"exec {_command(request)} --dask slurm --workers {job.jobs}"
-    return "\n".join(
-        ["#!/bin/sh", f"#SBATCH --job-name=raybayes-{plan.name}", *head, *lines, last, ""]
-    )
+    return "\n".join(["#!/bin/sh", _job_name(plan), *head, *lines, last, ""])
+
+
+def _job_name(plan: Plan) -> str:
+    """Slurm takes no blanks in a directive."""
+    name = re.sub(r"[^\w.-]+", "-", plan.name)
+    return f"#SBATCH --job-name=raybayes-{name}"
 
 
 def _command(request: Request) -> str:

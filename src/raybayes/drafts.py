@@ -74,12 +74,16 @@ def draft(beamline: Beamline, name: str, file: str, varied: Sequence[Varied]) ->
     """
     if not varied:
         raise InputError("no parameter varies; give one, as --vary M4.rotationXerror=-0.06..0.06")
+    names = [each.name for each in varied]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"{', '.join(twice)}: give each parameter one range")
     pitch, share = _beam(beamline, varied)
     photons = float(f"{PEAK / share:.1g}")
-    splats = gaussian_size(beamline.source)
+    reason = _counted(beamline)
     lines = [
-        f"name = {json.dumps(name)}",
-        f"beamline = {json.dumps(file)}",
+        f"name = {_text(name)}",
+        f"beamline = {_text(file)}",
         "seed = 0",
         "simulations = 20000",
         "",
@@ -97,11 +101,11 @@ def draft(beamline: Beamline, name: str, file: str, varied: Sequence[Varied]) ->
         "background = 10.0  # counts per bin",
         "read_noise = 5.0  # counts rms per bin",
     ]
-    if not splats:
+    if reason:
         lines += [
             "",
             "[tracing]",
-            f'mode = "counting"  # a {beamline.source.type} is no Gaussian that could be a splat',
+            f'mode = "counting"  # {reason}',
             f"rays = {COUNTED}",
         ]
     lines += [
@@ -122,12 +126,26 @@ def draft(beamline: Beamline, name: str, file: str, varied: Sequence[Varied]) ->
     return text
 
 
+def _text(text: str) -> str:
+    """As TOML writes it."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def _line(beamline: Beamline, varied: Varied) -> str:
     element, id_ = beamline.find(varied.name)
     comment = (
         f"{unit_of(beamline, varied.name)}; {element.type}, in the file {element.number(id_):g}"
     )
-    return f"{json.dumps(varied.name)} = [{varied.low!r}, {varied.high!r}]  # {comment}"
+    return f"{_text(varied.name)} = [{varied.low!r}, {varied.high!r}]  # {comment}"
+
+
+def _counted(beamline: Beamline) -> str:
+    """Why its rays cannot be splats; "" where they can."""
+    if not gaussian_size(beamline.source):
+        return f"a {beamline.source.type} is no Gaussian that could be a splat"
+    if any(element.number("additionalOrder") == 1 for element in beamline.elements):
+        return "of two orders of a grating each ray takes one by chance"
+    return ""
 
 
 def _beam(beamline: Beamline, varied: Sequence[Varied]) -> tuple[tuple[float, float], float]:

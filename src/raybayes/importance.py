@@ -78,6 +78,8 @@ class Refined:
     @property
     def sentence(self) -> str:
         """How far to trust it, in words."""
+        if self._stuck:
+            return f"{self.fault}: do not act on it."
         if not self.trusted:
             return (
                 f"{self.fault}: train longer, or have its draws led to the exact posterior by "
@@ -88,10 +90,20 @@ class Refined:
     @property
     def fault(self) -> str:
         """Why the weights cannot be trusted, where they cannot."""
+        if self._stuck:
+            return (
+                f"The network puts its {len(self.theta)} draws in {_counted(self.theta)}, as it "
+                "was not trained on anything like this observation"
+            )
         return (
             "The network's posterior is too narrow here to be corrected by weights (Pareto k "
             f"{self.pareto_k:.2f} > {TRUSTED}, {self._worth})"
         )
+
+    @property
+    def _stuck(self) -> bool:
+        """Whether the draws are in so few places that their weights say nothing of others."""
+        return _places(self.theta) < APART * self.theta.shape[1]
 
     @property
     def _worth(self) -> str:
@@ -154,6 +166,8 @@ def importance(theta: ArrayLike, log_p: ArrayLike, log_q: ArrayLike) -> Refined:
     ess = _ess(log_w)
     smoothed = np.full(n, -np.inf)
     smoothed[allowed], pareto_k = _smoothed(log_w[allowed])
+    if _places(points[allowed]) < APART * points.shape[1]:  # whose weights say nothing of others
+        pareto_k = np.inf
     error = np.sqrt(max(1 / ess - 1 / n, 0))  # of the mean weight over itself
     return Refined(points, smoothed, pareto_k, float(log_total - np.log(n)), float(error))
 
@@ -342,10 +356,11 @@ class _Chain:
     def move(self, power: Array, moves: int, quiet: bool = True) -> float:
         """By the product of the densities to their powers [k]; the share of moves made."""
         count, d = self.theta.shape
-        if moves and len(np.unique(self.theta, axis=0)) < APART * d:
+        if moves and _places(self.theta) < APART * d:
             raise InputError(
-                f"theta {self.theta.shape}: give {APART} d different draws at least; more "
-                "weights (-n of raybayes refine) make more of them"
+                f"the draws are in {_counted(self.theta)}, and moving them needs {APART * d}; "
+                "where the network found no more, it was not trained on anything like this "
+                "observation; else more weights (-n of raybayes refine) make more"
             )
         rng, made = self.rng, 0
         for i in tqdm(range(moves), desc="move draws", disable=quiet or not moves):
@@ -385,6 +400,16 @@ class _Chain:
         if np.isnan(found).any():
             raise InputError("log p of a moved draw is NaN; look for it in the likelihood")
         return found
+
+
+def _places(theta: Array) -> int:
+    """How many different ones there are of draws [n, d]."""
+    return len(np.unique(theta, axis=0))
+
+
+def _counted(theta: Array) -> str:
+    places = _places(theta)
+    return f"{places} place{'s' * (places > 1)}"
 
 
 def _step(log_w: Array, least: float, left: float) -> float:

@@ -98,13 +98,13 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     mark = Path(folder) / "study.json"
     try:
         found = json.loads(mark.read_text())
-        study, path = Study(**found["study"]), found["beamline"]
+        study, path, identity = Study(**found["study"]), found["beamline"], found["hash"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}: holds no run of raybayes; give the --out folder of one") from (
             error
         )
     run = Run(study, read_rml(path), Path(folder))
-    if run.identity() != found["hash"]:
+    if run.identity() != identity:
         raise InputError(f"{path}: was changed after the run in {folder}; run the study again")
     return run
 
@@ -191,10 +191,10 @@ class Trained:
 
     @cached_property
     def known(self) -> Array:
-        """[COMPARED, 5 for each setting]: summaries of beams at theta from the prior."""
+        """[<= COMPARED, 5 for each setting]: summaries of beams at theta from the prior."""
         rng = np.random.default_rng((self.run.study.seed, STREAM))
         theta = self.run.study.prior.sample(COMPARED, rng)
-        return alarms.summaries(self.run.study.detectors, self.run.observe(theta, rng))
+        return alarms.summaries(self.run.study.detectors, self.run.observed(theta, rng)[1])
 
     def expected(self, theta: Array) -> Array:
         """Expected counts [size] at one theta [d]; smooth in theta where the tracer is ours."""

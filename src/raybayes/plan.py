@@ -200,7 +200,7 @@ class Plan(BaseModel):
         apart: dict[str, Any] = {"observation": True, "settings": {"__all__": {"observation"}}}
         chosen = self.model_dump(mode="json", include=set(parts) or None, exclude=apart)
         elements = [
-            (e.name, e.type, sorted((k, str(p.text)) for k, p in e.params.items()))
+            (e.name, e.type, sorted((k, str(p.text), p.rules) for k, p in e.params.items()))
             for e in beamline.elements
         ]
         text = json.dumps([chosen, elements, *contents(beamline)], sort_keys=True)
@@ -261,7 +261,8 @@ def _with_template(keys: dict[str, Any], folder: Path) -> dict[str, Any]:
         return keys
     path = folder / engine["template"]
     try:
-        return {**keys, "engine": {**engine, "template": path.read_text(encoding="utf-8")}}
+        text = path.read_text(encoding="utf-8")
+        return {**keys, "engine": {**engine, "template": text, "folder": str(folder.resolve())}}
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"key 'engine.template': {path} cannot be read ({error})") from error
 

@@ -63,8 +63,8 @@ class LogNormal(_Marginal):
     """exp of a normal with this mean and sd of the logarithm."""
 
     kind: Literal["log_normal"] = "log_normal"
-    mean: float
-    sd: float = Field(gt=0)
+    mean: float = Field(ge=-300, le=300, description="of the natural logarithm")
+    sd: float = Field(gt=0, le=30, description="of the natural logarithm")
 
     @property
     def distribution(self) -> Any:

@@ -110,13 +110,26 @@ def _process(entry: h5py.Group, result: Result, now: str) -> None:
 
 def _positioners(instrument: h5py.Group, result: Result) -> None:
     """A motor for each parameter; its value is the posterior's median."""
+    plain = _apart([re.sub(r"\W", "_", name, flags=re.ASCII) for name in result.names])
     for j, (name, unit) in enumerate(zip(result.names, result.units, strict=True)):
         draws = result.draws[:, j]
-        positioner = _group(instrument, re.sub(r"\W", "_", name, flags=re.ASCII), "NXpositioner")
+        positioner = _group(instrument, plain[j], "NXpositioner")
         positioner["name"] = name
         positioner["description"] = "posterior median; its errors are the posterior sd"
         _numbers(positioner, "value", np.median(draws), unit)
         _numbers(positioner, "value_errors", draws.std(ddof=1), unit)
+
+
+def _apart(names: Sequence[str]) -> list[str]:
+    """The same names, those that are alike with their number."""
+    return [
+        f"{name}_{j + 1}" if list(names).count(name) > 1 else name for j, name in enumerate(names)
+    ]
+
+
+def _datasets(names: Sequence[str]) -> list[str]:
+    """Names as HDF5 can hold them: to it a slash is a group."""
+    return _apart([name.replace("/", "_") for name in names])
 
 
 def _centres(edges: Array) -> Array:
@@ -198,7 +211,7 @@ def _inference(group: h5py.Group, result: Result) -> None:
     chains = {"chain": [0], "draw": draw}
     posterior = {
         name: (result.draws[None, :, j], unit)
-        for j, (name, unit) in enumerate(zip(result.names, result.units, strict=True))
+        for j, (name, unit) in enumerate(zip(_datasets(result.names), result.units, strict=True))
     }
     _netcdf(group, "posterior", chains, posterior).attrs.update(result.made_by)
     if result.weighted is not None:
@@ -213,7 +226,7 @@ def _inference(group: h5py.Group, result: Result) -> None:
 
 def _weighted(group: h5py.Group, result: Result, refined: Refined) -> None:
     chains = {"chain": [0], "draw": np.arange(len(refined.theta))}
-    columns = zip(result.names, result.units, refined.theta.T, strict=True)
+    columns = zip(_datasets(result.names), result.units, refined.theta.T, strict=True)
     draws = {name: (column[None], unit) for name, unit, column in columns}
     weights = {"log_weight": (refined.log_weight[None], "nat")}
     _netcdf(group, "weighted", chains, {**draws, **weights})

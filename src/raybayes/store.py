@@ -120,7 +120,10 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray], dict[str, object]]:
             header = json.loads((file.metadata() or {})["raybayes"])
             return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: not a whole raybayes file ({error})") from error
+        raise InputError(
+            f"{path}: not a whole raybayes file ({error}); "
+            "delete it, and what made it makes it again"
+        ) from error
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -129,7 +132,10 @@ def read_header(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="numpy") as file:
             return json.loads((file.metadata() or {})["raybayes"])
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: not a whole raybayes file ({error})") from error
+        raise InputError(
+            f"{path}: not a whole raybayes file ({error}); "
+            "delete it, and what made it makes it again"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -164,7 +170,8 @@ class Store:
             if _abandoned(partial):
                 partial.unlink(missing_ok=True)
         for present in itertools.islice(self.folder.glob("shard-*.safetensors"), 1):
-            self._check(present, read_header(present))
+            header = read_header(present)
+            self._check(present, header, header.get("shard"))
 
     def missing(self, shards: Iterable[int]) -> list[int]:
         """Of these shards, those that are not there."""
@@ -180,7 +187,7 @@ class Store:
                 header = {**self.header, **notes, "shard": index}
                 write_arrays(path, arrays, header)
                 return header, True
-        return read_header(path), False
+        return self._header(index), False
 
     def fill(
         self,
@@ -212,20 +219,30 @@ class Store:
                 todo = todo[len(todo) // 2 :] + todo[: len(todo) // 2]
         return written
 
-    def headers(self, n: int) -> Iterator[dict[str, Any]]:
-        """Of the shards that hold the first n simulations."""
-        return (read_header(self.path(index)) for index in self.shards(n))
+    def headers(self, shards: Iterable[int]) -> Iterator[dict[str, Any]]:
+        """Of these shards."""
+        return map(self._header, shards)
+
+    def _header(self, index: int) -> dict[str, Any]:
+        header = read_header(self.path(index))
+        self._check(self.path(index), header, index)
+        return header
 
     def read(self, n: int) -> Arrays:
         """The first n simulations, less those that failed, in order of their shards."""
         parts: list[Arrays] = []
         for index in self.shards(n):
             arrays, header = read_arrays(self.path(index))
-            self._check(self.path(index), header)
+            self._check(self.path(index), header, index)
             parts.append(arrays)
         return {name: np.concatenate([p[name] for p in parts])[:n] for name in parts[0]}
 
-    def _check(self, path: Path, header: Mapping[str, object]) -> None:
+    def _check(self, path: Path, header: Mapping[str, object], index: object) -> None:
+        if header.get("shard") != index:
+            raise InputError(
+                f"{path}: is shard {header.get('shard')} by its header; delete it and run again, "
+                "which makes it anew"
+            )
         if header.get("study") != self.header["study"]:
             raise InputError(
                 f"{path}: belongs to study {header.get('study')}, not to "

@@ -189,7 +189,7 @@ class Run:
         """What a person must know of the simulations; none where all went well."""
         if self.study.online:
             return []
-        return tally(self.store, self.study.simulations).sentences()
+        return tally(self.store, self.store.shards(self.study.simulations)).sentences()
 
     def train(
         self, data: Arrays | None, progress: Callable[[State], object]
@@ -213,10 +213,19 @@ class Run:
 
     def observe(self, theta: Array, rng: np.random.Generator) -> Array:
         """Noisy observations x of theta [n, d], with rays of their own."""
+        _, x = self.observed(theta, rng)
+        if len(x) < len(theta):
+            raise InputError(
+                f"{len(theta) - len(x)} of {len(theta)} simulations failed; `raybayes simulate` "
+                "says why"
+            )
+        return x
+
+    def observed(self, theta: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+        """As `observe`, of those theta that do not fail: theta [<= n, d] and x."""
         outcome = self._outcome(theta, rng)
-        for reason in outcome.reasons.values():
-            raise InputError(f"{len(outcome.reasons)} of {len(theta)} simulations failed: {reason}")
-        return self.study.detectors.observe(outcome.profile, rng)
+        x = self.study.detectors.observe(outcome.profile[outcome.good], rng)
+        return theta[outcome.good], x
 
     def expected(self, theta: Array, key: tuple[int, ...]) -> Array:
         """Expected profiles of those theta [n, d] that do not fail, [<= n, bins]."""
@@ -234,9 +243,7 @@ class Run:
         """Judge the posterior on fresh pairs that training never saw."""
         study, rng = self.study, np.random.default_rng((self.study.seed, NOISE, CHECK, CHECK))
         theta = study.prior.sample(study.validation, rng)
-        outcome = self._outcome(theta, rng)
-        theta = theta[outcome.good]  # what failed, training did not see either
-        x = study.detectors.observe(outcome.profile[outcome.good], rng)
+        theta, x = self.observed(theta, rng)  # what failed, training did not see either
         draws = posterior.sample(x, DRAWS, study.seed)
         rank = ranks(theta, draws)
         result = calibration(rank, DRAWS + 1)

@@ -3,31 +3,46 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from raybayes.beamline.geometry import compile_beamline, hc_of
 from raybayes.beamline.rml import Beamline, Element, Param
-from raybayes.beamline.schema import ALIGNMENT
+from raybayes.beamline.schema import ALIGNMENT, SX700
+from raybayes.beamline.walk import NO_PROFILE
 from raybayes.errors import InputError
 
+PLANES = ("ImagePlane", "ImagePlaneBundle")
+SLOPES = ("slopeErrorSag", "slopeErrorMer")
+OPENINGS = {"openingWidth": "totalWidth", "openingHeight": "totalHeight"}
 WORLD_AXES = ("worldXdirection", "worldYdirection", "worldZdirection")
 
 
 def with_values(beamline: Beamline, values: Mapping[str, float]) -> Beamline:
     """A copy with these parameters set ("ELEMENT.PARAMETER": value) and all others derived.
 
-    A misalignment switches the element's alignment error on. The result, written with
-    `write_rml`, opens in RAY-UI.
+    A misalignment switches the element's alignment error on, a slope error its slope error. The
+    result, written with `write_rml`, opens in RAY-UI.
 
     Raises:
-        InputError: an unknown name, or a value for which the geometry does not exist.
+        InputError: an unknown name, one that follows from others, or a value that is not finite
+            or for which the geometry does not exist.
     """
     beamline = replace(beamline, hc=hc_of(beamline))  # the angles that tell it may change now
     for name, value in values.items():
         element, id_ = beamline.find(name)
-        changes = {id_: _set(element.params.get(id_), float(value))}
-        if id_ in ALIGNMENT and element.number("alignmentError", 1) != 0:
-            changes = _alignment_on(element) | changes
+        if not np.isfinite(value):
+            raise InputError(f"{name} = {value}: give a finite number")
+        changes = _needed(element, id_) | {id_: _set(element.params.get(id_), float(value))}
         beamline = beamline.with_params(element.name, changes)
-    return refresh(beamline)
+    result = refresh(beamline)
+    for name, value in values.items():
+        element, id_ = result.find(name)
+        if element.number(id_) != float(value):
+            raise InputError(
+                f"{beamline.path}: {name} follows from other parameters, as the element's mount "
+                "says; change those"
+            )
+    return result
 
 
 def with_screen(beamline: Beamline, name: str) -> Beamline:
@@ -36,19 +51,40 @@ def with_screen(beamline: Beamline, name: str) -> Beamline:
     Raises:
         InputError: no such element, or the source.
     """
-    place = beamline.elements.index(beamline[name])
+    element = beamline[name]
+    place = beamline.elements.index(element)
     if place == 0:
         raise InputError(f"{beamline.path}: a screen cannot stand in the source {name!r}")
-    distance = Param(number_text(beamline[name].number("distancePreceding")), {"enabled": "T"})
-    plane = Element(f"screen at {name}", "ImagePlane", {"distanceImagePlane": distance})
-    return replace(beamline, elements=(*beamline.elements[:place], plane), hc=hc_of(beamline))
+    short = replace(beamline, elements=beamline.elements[:place], hc=hc_of(beamline))
+    if element.type in PLANES:
+        return replace(short, elements=(*short.elements, element))
+    sx700 = element.number("systemMount") == SX700
+    if sx700 and element.type == "Plane Grating":
+        raise InputError(
+            f"{beamline.path}: a screen cannot stand at {name!r}, whose premirror stands where the "
+            "grating says; put it at the premirror or at a later element"
+        )
+    mount = compile_beamline(beamline).derived[name] if sx700 else {}
+    distance = mount.get("distancePreceding", element.number("distancePreceding"))
+    text = Param(number_text(float(np.ravel(distance)[0])), {"enabled": "T"})
+    plane = Element(f"screen at {name}", "ImagePlane", {"distanceImagePlane": text})
+    return replace(short, elements=(*short.elements, plane))
 
 
-def _alignment_on(element: Element) -> dict[str, Param]:
-    ids = [id_ for id_ in ALIGNMENT if id_ in element.params or id_ == "alignmentError"]
-    on = {id_: Param("0", {"enabled": "T"}) for id_ in ids}
-    on["alignmentError"] = Param("0", {"comment": "Yes", "enabled": "T"})
-    return on
+def _needed(element: Element, id_: str) -> dict[str, Param]:
+    """What else must be set so that a parameter counts, all else being as it was."""
+    zero, on = Param("0", {"enabled": "T"}), Param("0", {"comment": "Yes", "enabled": "T"})
+    if id_ in ALIGNMENT and element.number("alignmentError", 1) != 0:
+        ids = [other for other in ALIGNMENT if other in element.params]
+        return dict.fromkeys(ids, zero) | {"alignmentError": on}
+    if id_ in SLOPES and element.number("slopeError", 1) != 0:
+        none = Param(str(NO_PROFILE), {"comment": "No", "enabled": "T"})
+        profile = {"profileKind": none} if "profileKind" in element.params else {}
+        return dict.fromkeys(SLOPES, zero) | profile | {"slopeError": on}
+    if element.type == "Slit" and id_ in OPENINGS and not {*OPENINGS} & {*element.params}:
+        # Up to version 1.13 the frame's size is the opening's.
+        return {own: _set(None, element.number(frame)) for own, frame in OPENINGS.items()}
+    return {}
 
 
 def _set(param: Param | None, value: float) -> Param:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from raybayes.beamline.energies import mean_of_file
 from raybayes.beamline.rml import Element
 from raybayes.beamline.settings import Settings
 
@@ -28,7 +29,8 @@ def emission_row(get: Settings, hc: float) -> Array:
     for column, value in enumerate(SCALES[source.type](get, source, hc)):
         row[:, column] = value
     row[:, ENERGY], row[:, SPREAD] = _energy(get, source)
-    row[:, DEPTH] = get(source, "sourceDepth")
+    if source.type not in FLAT:
+        row[:, DEPTH] = get(source, "sourceDepth")
     if source.type in DIPOLES:
         row[:, BEND] = 1e3 * get(source, "bendingRadius") * orientation(source)
     return row
@@ -43,10 +45,10 @@ def from_file(source: Element) -> bool:
 
 
 def _energy(get: Settings, source: Element) -> tuple[ArrayLike, ArrayLike]:
-    """Mean and scale, eV; samples of a distribution from a file are absolute energies."""
+    """Mean and scale, eV; samples of a distribution from a file are differences to its mean."""
     energy = get(source, "photonEnergy")
     if from_file(source):
-        return 0.0, 1.0
+        return mean_of_file(get.beamline), 1.0
     get.check(source, "photonEnergy", energy > 0, "a photon energy must be positive")
     percent = source.number("energySpreadUnit") == 1
     spread = np.abs(get(source, "energySpread")) * (energy / 100 if percent else 1)
@@ -122,6 +124,7 @@ def orientation(source: Element) -> float:
 
 
 DIPOLES = ("Dipole", "Dipole Source")
+FLAT = (*DIPOLES, "Matrix Source")  # all of their light starts at one depth
 SCALES: dict[str, Callable[[Settings, Element, float], Scales]] = {
     "Matrix Source": _extended,
     "Point Source": _extended,

@@ -21,19 +21,8 @@ def separate_energies(u: Array, count: int) -> Array:
 
 
 def energies_from_file(beamline: Beamline, u: Array, continuous: bool) -> Array:
-    """Energies (eV) with the weights of the file: its lines, or bars around them.
-
-    Raises:
-        InputError: the file is missing or is no energy distribution.
-    """
-    path = find_file(beamline, beamline.source, "photonEnergyDistributionFile")
-    if path is None:
-        raise InputError(
-            f"{beamline.path}:{beamline.source.line}: {beamline.source.type} "
-            f"{beamline.source.name!r}, parameter 'photonEnergyDistributionFile': the file is not "
-            "there; put it beside the RML file"
-        )
-    energy, weight = _read(path)
+    """Energies (eV) with the weights of the file: its lines, or bars around them."""
+    energy, weight = _distribution(beamline)
     cumulated = np.cumsum(weight) / weight.sum()
     line = np.minimum(np.searchsorted(cumulated, u, side="right"), len(energy) - 1)
     if not continuous or len(energy) == 1:
@@ -44,8 +33,29 @@ def energies_from_file(beamline: Beamline, u: Array, continuous: bool) -> Array:
     return energy[line] + (np.clip(share, 0, 1) - 0.5) * width[line]
 
 
+def mean_of_file(beamline: Beamline) -> float:
+    """The mean energy (eV) of a distribution from a file.
+
+    Raises:
+        InputError: the file is missing or is no energy distribution.
+    """
+    energy, weight = _distribution(beamline)
+    return float(np.average(energy, weights=weight))
+
+
+def _distribution(beamline: Beamline) -> tuple[Array, Array]:
+    path = find_file(beamline, beamline.source, "photonEnergyDistributionFile")
+    if path is None:
+        raise InputError(
+            f"{beamline.path}:{beamline.source.line}: {beamline.source.type} "
+            f"{beamline.source.name!r}, parameter 'photonEnergyDistributionFile': the file is not "
+            "there; put it beside the RML file"
+        )
+    return _read(path, path.stat().st_mtime_ns)
+
+
 @lru_cache(maxsize=8)
-def _read(path: Path) -> tuple[Array, Array]:
+def _read(path: Path, _changed: int) -> tuple[Array, Array]:
     """Title; `n start end step`; then rows `E weight`. [n] eV and [n] weights."""
     try:
         rows = [line.split() for line in path.read_text().splitlines()[2:] if line.strip()]

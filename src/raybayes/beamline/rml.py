@@ -43,6 +43,11 @@ class Param:
         """RAY-UI computes this one from others (`auto="T"`)."""
         return self.attributes.get("auto") == "T"
 
+    @property
+    def rules(self) -> tuple[str, str]:
+        """The attributes that decide what its text means for the geometry."""
+        return self.attributes.get("auto", ""), self.attributes.get("enabled", "")
+
     def number(self, default: float = 0.0) -> float:
         """The value of a number or choice; `default` for the stale rest of a greyed-out one."""
         assert isinstance(self.text, str)

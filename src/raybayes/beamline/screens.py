@@ -41,7 +41,8 @@ def slit(walk: Walk, element: Element, row: Array) -> None:
         sizes, shape = ("totalWidth", "totalHeight"), "geometricalShape"
     row[:, OPENING_SHAPE] = element.number(shape)
     for column, id_ in enumerate(sizes):
-        row[:, OPENING + column] = np.abs(get(element, id_, np.inf)) / 2
+        frame = element.number(f"total{id_.removeprefix('opening').removeprefix('total')}", np.inf)
+        row[:, OPENING + column] = np.abs(get(element, id_, frame)) / 2
     kind = element.number("centralBeamstop")
     if kind == 0:
         return

@@ -28,7 +28,7 @@ from raybayes.beamline.emission import (
     SPREAD,
     from_file,
 )
-from raybayes.beamline.energies import energies_from_file, separate_energies
+from raybayes.beamline.energies import energies_from_file, mean_of_file, separate_energies
 from raybayes.beamline.rml import Beamline, Element
 from raybayes.beamline.undulator_file import file_angles
 from raybayes.optics.rows import DX, DY, DZ, JIT, E, X, Y, Z
@@ -110,7 +110,8 @@ def _energies(beamline: Beamline, u: Array, samples: Array) -> None:
     source = beamline.source
     kind = source.number("energySpreadType")
     if from_file(source):
-        samples[:, 4] = energies_from_file(beamline, u, continuous=kind == 0)
+        energies = energies_from_file(beamline, u, continuous=kind == 0)
+        samples[:, 4] = energies - mean_of_file(beamline)
     elif kind == 1:  # soft edge
         samples[:, 4] = ndtri(u)
     elif kind == 2:

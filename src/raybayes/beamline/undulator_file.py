@@ -29,7 +29,7 @@ def file_angles(beamline: Beamline, u: Array) -> Array:
     path = find_file(beamline, beamline.source, "undulatorFile")
     if path is None:
         return _central_cone(beamline, u)
-    x, y, weight = _read(path)
+    x, y, weight = _read(path, path.stat().st_mtime_ns)
     distance = beamline.source.number("distributionDistance")
     if distance <= 0:
         raise _error(beamline, "distributionDistance", "it must be positive")
@@ -76,7 +76,7 @@ def _error(beamline: Beamline, id_: str, message: str) -> InputError:
 
 
 @lru_cache(maxsize=4)
-def _read(path: Path) -> tuple[Array, Array, Array]:
+def _read(path: Path, _changed: int) -> tuple[Array, Array, Array]:
     """`nx ny n3 E WAVE`, then rows `x y S0 S1 S2 S3`: [nx] mm, [ny] mm, [ny, nx] S0."""
     try:
         rows = np.loadtxt(path, skiprows=1, ndmin=2)

@@ -27,7 +27,7 @@ def _count(text: str) -> int:
 def _range(text: str) -> tuple[int, int] | None:
     """3-7, or 3 for that one alone; "" for all."""
     first, dash, last = text.partition("-")
-    if text and not (first.isdigit() and (last.isdigit() or not dash)):
+    if text and not (first.isdecimal() and (last.isdecimal() or not dash)):
         raise InputError(f"--shards {text}: give a range of shards, as 3-7")
     return (int(first), int(last if dash else first)) if text else None
 

@@ -18,7 +18,9 @@ FILES = Annotated[
     ),
 ]
 TO = Annotated[Path | None, typer.Option("--to", help="Folder of the results; default: in OUT.")]
-SEED = Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same draws.")]
+SEED = Annotated[
+    int, typer.Option("--seed", min=0, max=(1 << 32) - 1, help="The same seed, the same draws.")
+]
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """raybayes new: a study from a beamline's file."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +50,8 @@ def new(
             varied = _asked(beamline)
         write_draft(beamline, file, varied, target)
         result = {"study": str(target), "parameters": [each.name for each in varied]}
-        steps = f"next: raybayes run {target} --out out/{target.stem}"
+        command = ["raybayes", "run", str(target), "--out", f"out/{target.stem}"]
+        steps = f"next: {shlex.join(command)}"
         say(result, as_json, iter([f"wrote {target}, {len(varied)} parameters", steps]))
 
 

@@ -39,8 +39,14 @@ def _options(
     columns: Annotated[
         tuple[int, int] | None, typer.Option("--columns", help="Of positions and counts, from 1.")
     ] = None,
+    unit: Annotated[
+        str | None, typer.Option("--unit", help="Of positions in a text table: mm or um.")
+    ] = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="Which array of an HDF5 or .npz file.")
+    ] = None,
+    saturation: Annotated[
+        float | None, typer.Option("--saturation", help="A reading so high is no reading.")
     ] = None,
     gain: Annotated[
         float | None, typer.Option("--gain", help="Counts per unit of the file.")

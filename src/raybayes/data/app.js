@@ -127,8 +127,9 @@ const workbench = (() => {
   async function taken(files) {
     const most = 2 * desk.study.settings.length;
     if (files.length > most) throw new Refusal(`${files.length} files were given; give ${most} at most.`);
-    const found = [];
+    const found = [], turn = ++desk.turn;
     for (const file of files) found.push({ id: await uploaded(file), name: file.name });
+    if (turn !== desk.turn) return;
     desk.files = found;
     given(found.map((f) => f.name));
     await inferred();

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const DRAWS = 1000, LARGEST = 5e6;
+  const DRAWS = 1000, LARGEST = 5e6, SLACK = 0.05; // of a bin
   const $ = (id) => document.getElementById(id);
   const model = raybayes.loaded(JSON.parse($("flow").textContent));
   const { settings } = model, [plain] = settings, bins = ({ edges }) => edges.map((edge) => edge.length - 1);
@@ -12,30 +12,47 @@
 
   class Refusal extends Error {}
 
-  // One number per line, or the last of the columns; words may stand above the numbers.
+  // One number per line, or positions and numbers; words may stand above them.
   function parsed(text, name) {
-    const numbers = [];
+    const values = [], positions = [];
     for (const [i, line] of text.replace(/^\uFEFF/, "").split(/\r?\n/).entries()) {
       const words = line.split("#")[0].trim().split(/[,;\s]+/).filter((word) => word !== "");
       if (words.length === 0) continue;
       const row = words.map(Number);
-      if (row.some(Number.isNaN) && numbers.length === 0 && !/^nan$/i.test(words.at(-1))) continue;
+      if (row.some(Number.isNaN) && values.length === 0 && !/^nan$/i.test(words.at(-1))) continue;
       if (row.length > 2)
         throw new Refusal(`${name}: line ${i + 1} has ${row.length} columns; give counts alone, or positions and counts.`);
       if (!row.every(Number.isFinite))
         throw new Refusal(`${name}: line ${i + 1} (${line.trim().slice(0, 40)}) is not a row of finite numbers; mend it first.`);
-      numbers.push(row.at(-1));
+      values.push(row.at(-1));
+      if (row.length > 1) positions.push(row[0]);
     }
-    if (numbers.length === 0) throw new Refusal(`${name}: holds no numbers.`);
-    return numbers;
+    if (values.length === 0) throw new Refusal(`${name}: holds no numbers.`);
+    if (positions.length && positions.length < values.length)
+      throw new Refusal(`${name}: some lines have a position and some have none.`);
+    return { name, values, positions };
+  }
+
+  // Counts in the order of the study's bins, from a profile that says where they lie, mm.
+  function laid({ name, values, positions }, edges) {
+    const falls = positions[0] > positions.at(-1), pitch = edges[1] - edges[0];
+    const [x, at] = falls ? [values.toReversed(), positions.toReversed()] : [values, positions];
+    if (at.some((p, i) => Math.abs(p - (edges[i] + edges[i + 1]) / 2) > SLACK * pitch))
+      throw new Refusal(`${name}: its positions (${at[0]} to ${at.at(-1)} mm) are not those of the study's bins, whose middles go from ${((edges[0] + edges[1]) / 2).toPrecision(4)} to ${((edges.at(-2) + edges.at(-1)) / 2).toPrecision(4)} mm; raybayes infer moves counts from bin to bin.`);
+    return x;
   }
 
   // The files of each setting are read in their order: one for each, or one for each profile.
-  function fitting(lists) {
-    const halves = settings.flatMap((s) => (s.reads === "image" ? [s.size] : bins(s)));
-    const x = lists.flat(), lengths = `${lists.map((l) => l.length)}`;
-    if (![[model.size], settings.map((s) => s.size), halves].some((sizes) => `${sizes}` === lengths))
-      throw new Refusal(`There are ${lists.map((l) => l.length).join(" and ")} numbers; this study's detector reads ${wanted()}.`);
+  function fitting(read) {
+    const parts = settings.flatMap((s) =>
+      (s.reads === "image" ? [{ size: s.size }] : s.edges.map((edges) => ({ edges, size: edges.length - 1 }))));
+    const sizes = parts.map((part) => part.size);
+    const lengths = `${read.map((r) => r.values.length)}`;
+    if (![[model.size], settings.map((s) => s.size), sizes].some((list) => `${list}` === lengths))
+      throw new Refusal(`There are ${read.map((r) => r.values.length).join(" and ")} numbers; this study's detector reads ${wanted()}.`);
+    // A list of all counts is taken as it stands; a profile's own positions say where it lies.
+    const profiles = `${sizes}` === lengths ? parts : [];
+    const x = read.flatMap((r, i) => (profiles[i]?.edges && r.positions.length ? laid(r, profiles[i].edges) : r.values));
     if (x.every((v) => v === x[0])) throw new Refusal(`Every reading is ${x[0]}: there is no beam in it.`);
     return x;
   }
@@ -53,12 +70,12 @@
     try {
       const most = 2 * settings.length;
       if (files.length > most) throw new Refusal(`${files.length} files were given; give ${most} at most.`);
-      const lists = [];
+      const read = [];
       for (const file of files) {
         if (file.size > LARGEST) throw new Refusal(`${file.name}: has ${(file.size / 1e6).toFixed(0)} MB; a profile has less than 5.`);
-        lists.push(parsed(await file.text(), file.name));
+        read.push(parsed(await file.text(), file.name));
       }
-      shown(fitting(lists), files.map((file) => file.name).join(", "));
+      shown(fitting(read), files.map((file) => file.name).join(", "));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       $("flow-results").hidden = true;

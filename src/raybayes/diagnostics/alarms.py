@@ -57,7 +57,10 @@ def mahalanobis(simulated: ArrayLike, observed: ArrayLike) -> Alarm:
     from sklearn.covariance import LedoitWolf
 
     known, seen = _summaries(simulated, observed)
-    law = LedoitWolf().fit(known[::2])  # shrunk: summaries may be nearly collinear
+    # Each in its own sd, and shrunk towards independence: they may be nearly collinear.
+    sd = known[::2].std(axis=0)
+    known, seen = (rows / np.where(sd > 0, sd, 1.0) for rows in (known, seen))
+    law = LedoitWolf().fit(known[::2])
     return Alarm(
         "Mahalanobis distance",
         np.sqrt(law.mahalanobis(seen)),

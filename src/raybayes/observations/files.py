@@ -25,14 +25,15 @@ class Measured:
 
     Attributes:
         values: [n], or [rows, columns] from the upper left corner.
-        positions: [n], mm, of a profile; None where the file has none.
+        axes: mm, where the readings lie, or the edges between them: along a profile, or of an
+            image's columns and of its rows, in the file's order; None where the file has none.
         pixel: width and height, mm; None where the file does not say.
         ceiling: the largest number that the file's own type can hold; a reading there is
             saturated. None for real numbers.
     """
 
     values: Array
-    positions: Array | None = None
+    axes: tuple[Array, ...] | None = None
     pixel: tuple[float, float] | None = None
     ceiling: float | None = None
 
@@ -54,7 +55,12 @@ def read_file(path: Path, reading: Reading) -> Measured:
             f"{path}: has {size / 2**20:.0f} MB, more than the {LARGEST >> 20} MB that one "
             "observation may have; give one frame or profile"
         )
-    measured = READERS.get(path.suffix.lower(), read_text)(path, reading)
+    try:
+        measured = READERS.get(path.suffix.lower(), read_text)(path, reading)
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file may end in anything, also for want of memory
+        raise InputError(f"{path}: not a whole file of its kind ({error})") from error
     if measured.values.ndim not in (1, 2) or measured.values.size == 0:
         raise InputError(
             f"{path}: holds an array of shape {measured.values.shape}; give one profile or one "
@@ -77,7 +83,7 @@ def read_text(path: Path, reading: Reading) -> Measured:
     if table.shape[1] == 1:
         return Measured(table[:, 0])
     if table.shape[1] == 2:
-        return Measured(table[:, 1], table[:, 0] * UNITS[reading.unit])
+        return Measured(table[:, 1], (table[:, 0] * UNITS[reading.unit],))
     return Measured(table)
 
 
@@ -163,10 +169,18 @@ def read_picture(path: Path, reading: Reading) -> Measured:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Pillow only warns of a picture that fills the memory
-            with Image.open(io.BytesIO(path.read_bytes()), formats=PICTURES) as image:
+            content = path.read_bytes()
+            with Image.open(io.BytesIO(content), formats=PICTURES) as image:
                 if (frames := getattr(image, "n_frames", 1)) > 1:
                     raise InputError(f"{path}: holds {frames} frames; give one")
-                pixels = np.asarray(image.convert("L") if image.mode in "1P" else image)
+                if content[: len(PNG)] == PNG and content[PNG_DEPTH] == 16 and image.mode[0] != "I":
+                    raise InputError(
+                        f"{path}: has 16 bits in several channels, of which 8 would be lost; store "
+                        "one grey channel"
+                    )
+                # A palette may be of false colours, which `_grey` refuses.
+                plain = {"1": "L", "P": "RGB"}.get(image.mode)
+                pixels = np.asarray(image.convert(plain) if plain else image)
     except (OSError, SyntaxError, ValueError, Warning, Image.DecompressionBombError) as error:
         if isinstance(error, InputError):
             raise
@@ -175,6 +189,7 @@ def read_picture(path: Path, reading: Reading) -> Measured:
 
 
 PICTURES = ("PNG", "TIFF", "BMP")
+PNG, PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # how it begins, and which byte says bits per channel
 
 
 def _grey(path: Path, pixels: NDArray) -> NDArray:
@@ -191,9 +206,9 @@ def read_hdf5(path: Path, reading: Reading) -> Measured:
     """HDF5 and NeXus; see `hdf5`."""
     from raybayes.observations import hdf5
 
-    values, positions, pixel = hdf5.read(path, reading.dataset)
+    values, axes, pixel = hdf5.read(path, reading.dataset)
     plain = measured(path, values)
-    return Measured(plain.values, positions, pixel, plain.ceiling)
+    return Measured(plain.values, axes, pixel, plain.ceiling)
 
 
 READERS: dict[str, Callable[[Path, Reading], Measured]] = {

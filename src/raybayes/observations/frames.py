@@ -23,7 +23,7 @@ class Frame:
     Attributes:
         values: [n] or [rows, columns], rows from below.
         edges: of a profile (None where nothing says where it lies), or of the columns and of the
-            rows of an image; mm, ascending.
+            rows of an image, from the left and from below in the file; mm, rising or falling.
         done: sentences.
         subtracted: whether a background was.
     """
@@ -37,12 +37,18 @@ class Frame:
         return replace(self, values=values, done=(*self.done, sentence))
 
 
-def read_frame(path: Path, reading: Reading, folder: Path) -> Frame:
-    """One file, cut, cleaned and turned as told."""
+def read_frame(path: Path, reading: Reading, folder: Path, axis: int = 0) -> Frame:
+    """One file, cut, cleaned and turned as told.
+
+    axis: that a profile lies along: 0 is horizontal, 1 vertical.
+    """
     measured = read_file(path, reading)
     values, corner = _cut(path, measured.values, reading)
-    _usable(path, values, _ceiling(measured, reading), corner)
-    frame = Frame(values, _edges(path, measured, values, corner, reading), _told(path, values))
+    _usable(path, values, _saturated(values, measured, reading), corner)
+    edges = _edges(path, measured, values, corner, reading, axis)
+    frame = Frame(values, edges, _told(path, values))
+    if measured.axes is not None and reading.pixel_size is None and values.ndim == 2:
+        frame = frame.after("Its own axes say where its pixels lie.", values)
     if reading.roi is not None:
         frame = frame.after(f"Cut to {_size(values)} pixels at {list(corner)}.", values)
     frame = _without_dark(frame, path, reading, folder, measured.values.shape)
@@ -84,19 +90,28 @@ def _cut(path: Path, values: Array, reading: Reading) -> tuple[Array, tuple[int,
     return values[top : top + height, left : left + width], (left, top)
 
 
-def _ceiling(measured: Measured, reading: Reading) -> float | None:
-    return measured.ceiling if reading.saturation is None else reading.saturation
+def _saturated(values: Array, measured: Measured, reading: Reading) -> NDArray[np.bool_]:
+    """Where the beam is brighter than the camera can tell."""
+    ceiling = measured.ceiling if reading.saturation is None else reading.saturation
+    if ceiling is None:
+        return np.zeros(values.shape, bool)
+    over = values >= ceiling
+    if reading.hot is not None and values.ndim == 2:  # one alone is hot, and will be mended
+        over &= median_filter(values, size=3, mode="nearest") >= ceiling
+    return over
 
 
-def _usable(path: Path, values: Array, ceiling: float | None, corner: tuple[int, int]) -> None:
+def _usable(
+    path: Path, values: Array, saturated: NDArray[np.bool_], corner: tuple[int, int]
+) -> None:
     """Refuse what holds no measurement."""
     bad = ~np.isfinite(values)
     if bad.any():
         raise InputError(f"{path}: {_where(bad, corner)} no finite number; mend or cut them out")
-    if ceiling is not None and (values >= ceiling).any():
+    if saturated.any():
         raise InputError(
-            f"{path}: {_where(values >= ceiling, corner)} saturated (at {ceiling:g}); measure "
-            "with less light or a shorter exposure"
+            f"{path}: {_where(saturated, corner)} saturated (at {values[saturated].min():g}); "
+            "measure with less light or a shorter exposure"
         )
     if np.ptp(values) == 0 and values.size > 1:
         raise InputError(f"{path}: every reading is {values.flat[0]:g}: there is no beam in it")
@@ -116,17 +131,22 @@ def _where(bad: NDArray[np.bool_], corner: tuple[int, int]) -> str:
 
 
 def _edges(
-    path: Path, measured: Measured, values: Array, corner: tuple[int, int], reading: Reading
+    path: Path,
+    measured: Measured,
+    values: Array,
+    corner: tuple[int, int],
+    reading: Reading,
+    axis: int,
 ) -> tuple[Array | None, ...]:
     """mm from the optical axis: of a profile's bins, or of an image's columns and rows."""
+    if measured.axes is not None and reading.pixel_size is None:
+        return _told_edges(path, measured, values, corner, reading)
     pixel = reading.pixel_size or measured.pixel
     if values.ndim == 1:
-        if measured.positions is not None and reading.pixel_size is None:
-            return (_profile_edges(path, measured.positions),)
         if pixel is None:
             return (None,)
-        middle = len(values) / 2 if reading.centre is None else reading.centre[0] + 0.5
-        return (np.asarray((np.arange(len(values) + 1) - middle) * pixel[0], np.float64),)
+        middle = len(values) / 2 if reading.centre is None else reading.centre[axis] + 0.5
+        return (np.asarray((np.arange(len(values) + 1) - middle) * pixel[axis], np.float64),)
     if pixel is None:
         raise InputError(
             f"{path}: is an image, and nothing says how large its pixels are; set pixel_size (mm)"
@@ -139,12 +159,33 @@ def _edges(
     return ((np.arange(columns + 1) - x) * pixel[0], from_below * pixel[1])
 
 
-def _profile_edges(path: Path, positions: Array) -> Array:
-    if not np.isfinite(positions).all():
+def _told_edges(
+    path: Path, measured: Measured, values: Array, corner: tuple[int, int], reading: Reading
+) -> tuple[Array, ...]:
+    """As the file's own axes say, which a centre shifts."""
+    assert measured.axes is not None
+    shape = measured.values.shape[::-1]  # along x, along y
+    edges = [_axis_edges(path, a, n) for a, n in zip(measured.axes, shape, strict=True)]
+    if values.ndim == 1:
+        return (edges[0],)
+    for along, pixel in zip(edges, reading.centre or (), strict=False):
+        along -= np.interp(pixel + 0.5, np.arange(len(along)), along)
+    (rows, columns), (left, top) = values.shape, corner
+    return edges[0][left : left + columns + 1], edges[1][top : top + rows + 1][::-1]
+
+
+def _axis_edges(path: Path, axis: Array, n: int) -> Array:
+    """[n + 1], from n positions or as many edges."""
+    if not np.isfinite(axis).all():
         raise InputError(f"{path}: a position is no finite number; mend or remove its line")
-    if (np.diff(positions) <= 0).any() and (np.diff(positions) >= 0).any():
+    if (np.diff(axis) <= 0).any() and (np.diff(axis) >= 0).any():
         raise InputError(f"{path}: its positions neither rise nor fall all along; sort them")
-    return edges_between(positions)
+    if len(axis) not in (n, n + 1):
+        raise InputError(
+            f"{path}: has {len(axis)} positions for {n} readings; give one for each, or the edges "
+            "between them"
+        )
+    return axis.copy() if len(axis) == n + 1 else edges_between(axis)
 
 
 def _without_dark(
@@ -208,6 +249,10 @@ def turned(frame: Frame, reading: Reading) -> Frame:
     """Rows from below, turned and mirrored about the optical axis."""
     values, (x, y) = frame.values[::-1], frame.edges
     assert x is not None and y is not None
+    if x[0] > x[-1]:
+        values, x = values[:, ::-1], x[::-1]
+    if y[0] > y[-1]:
+        values, y = values[::-1], y[::-1]
     for _ in range(reading.rotate // 90):  # (x, y) -> (-y, x)
         values, x, y = values.T[:, ::-1], -y[::-1], x
     if reading.flip == "horizontal":

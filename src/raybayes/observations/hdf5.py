@@ -17,8 +17,8 @@ NESTED = 8  # how many defaults are followed
 
 def read(
     path: Path, dataset: str | None
-) -> tuple[NDArray, Array | None, tuple[float, float] | None]:
-    """Values, positions of a profile (mm), size of a pixel (mm).
+) -> tuple[NDArray, tuple[Array, ...] | None, tuple[float, float] | None]:
+    """Values, where they lie along x and y (mm), size of a pixel (mm).
 
     Raises:
         InputError: no such array, or one that lies in another file.
@@ -33,8 +33,7 @@ def read(
                                  "frame or profile")  # fmt: skip
             values = np.squeeze(np.asarray(signal))
             axes = _axes(signal)
-            pixel = _pixel(signal) or _spacing(axes)
-            return values, axes[0] if len(axes) == values.ndim == 1 else None, pixel
+            return values, axes[::-1] if len(axes) == values.ndim else None, _pixel(signal)
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         if isinstance(error, InputError):
             raise
@@ -59,13 +58,22 @@ def _default(file: h5py.File) -> str | None:
     for _ in range(NESTED):
         if _class(group) == "NXdata":
             break
-        name = group.attrs.get("default")
-        inner = group.get(name) if isinstance(name, str) and _own(group, name) else _only(group)
+        name = _text(group.attrs.get("default"))
+        inner = group.get(name) if _own(group, name) else _only(group)
         if not isinstance(inner, h5py.Group):
             return None
         group = inner
-    signal = group.attrs.get("signal")
-    return f"{group.name}/{signal}".strip("/") if isinstance(signal, str) else None
+    signal = _text(group.attrs.get("signal"))
+    return f"{group.name}/{signal}".strip("/") if signal else None
+
+
+def _text(value: Any) -> str:
+    """An attribute; programs in C and Java write bytes, or an array of one."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.flat[0]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, str) else ""
 
 
 def _own(group: h5py.Group, name: str) -> bool:
@@ -82,33 +90,36 @@ def _only(group: h5py.Group) -> h5py.Group | None:
 
 
 def _class(group: h5py.Group) -> str:
-    name = group.attrs.get("NX_class", "")
-    return name.decode() if isinstance(name, bytes) else str(name)
+    return _text(group.attrs.get("NX_class"))
 
 
-def _axes(signal: h5py.Dataset) -> list[Array]:
-    """The axes of an NXdata, mm; none where they have no length as unit."""
-    names = np.atleast_1d(signal.parent.attrs.get("axes", []))
+def _axes(signal: h5py.Dataset) -> tuple[Array, ...]:
+    """The axes of an NXdata, mm, in the order of the array's; none where no length is their unit.
+
+    Those of one reading alone, which `read` leaves out, are left out here too.
+    """
+    names = [_text(name) for name in np.ravel(signal.parent.attrs.get("axes", []))]
+    if len(names) != signal.ndim:
+        return ()
     found = []
-    for name in (str(n) for n in names):
-        if not _own(signal.parent, name):
-            return []
-        axis = signal.parent[name]
-        unit = LENGTHS.get(str(axis.attrs.get("units", "")))
-        if unit is None or axis.ndim != 1:
-            return []
-        found.append(unit * np.asarray(axis, np.float64))
-    return found if len(found) == signal.ndim else []
+    for name, size in zip(names, signal.shape, strict=True):
+        unit, axis = _length(signal.parent, name)
+        if axis is None:
+            return ()
+        if size > 1:
+            found.append(unit * axis)
+    return tuple(found)
 
 
-def _spacing(axes: list[Array]) -> tuple[float, float] | None:
-    """Width and height of a pixel where an image's axes are even."""
-    if len(axes) != 2 or min(len(a) for a in axes) < 2:
-        return None
-    steps = [np.diff(axis) for axis in axes]
-    if any(not np.allclose(step, step[0]) or step[0] == 0 for step in steps):
-        return None
-    return float(abs(steps[1][0])), float(abs(steps[0][0]))
+def _length(group: h5py.Group, name: str) -> tuple[float, Array | None]:
+    """A group's own list of lengths, and mm in one of its units; None where it is none."""
+    item = group.get(name) if _own(group, name) else None
+    if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
+        return 1.0, None
+    unit = LENGTHS.get(_text(item.attrs.get("units")))
+    if unit is None or item.ndim > 1 or item.dtype.kind not in "uif" or item.nbytes > LARGEST:
+        return 1.0, None
+    return unit, np.ravel(np.asarray(item, np.float64))
 
 
 def _pixel(signal: h5py.Dataset) -> tuple[float, float] | None:
@@ -117,14 +128,9 @@ def _pixel(signal: h5py.Dataset) -> tuple[float, float] | None:
     detectors = [holder] if _class(holder) == "NXdetector" else _detectors(holder.parent)
     if len(detectors) != 1:
         return None
-    sizes = [detectors[0].get(f"{axis}_pixel_size") for axis in "xy"]
-    if any(not isinstance(size, h5py.Dataset) or size.size != 1 for size in sizes):
-        return None
-    units = [LENGTHS.get(str(size.attrs.get("units", ""))) for size in sizes]
-    if None in units:
-        return None
-    width, height = (float(np.ravel(s)[0]) * u for s, u in zip(sizes, units, strict=True) if u)
-    return width, height
+    found = [_length(detectors[0], f"{axis}_pixel_size") for axis in "xy"]
+    sizes = [unit * size[0] for unit, size in found if size is not None and len(size) == 1]
+    return (float(sizes[0]), float(sizes[1])) if len(sizes) == 2 else None
 
 
 def _detectors(entry: h5py.Group) -> list[h5py.Group]:

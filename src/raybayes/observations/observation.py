@@ -50,7 +50,8 @@ def read_observation(
     if len(files) not in (1, 2) or (len(files) == 2 and target.reads == "image"):
         wanted = "one image" if target.reads == "image" else "two profiles, or one image"
         raise InputError(f"{len(files)} files were given; this study reads {wanted}")
-    return framed(files, [read_frame(path, reading, Path(folder)) for path in files], target)
+    frames = [read_frame(path, reading, Path(folder), axis) for axis, path in enumerate(files)]
+    return framed(files, frames, target)
 
 
 def framed(files: list[Path], frames: list[Frame], target: Target) -> Observation:

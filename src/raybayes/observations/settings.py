@@ -39,16 +39,18 @@ def read_settings(
     files = [Path(path) for path in paths]
     counts = _counts(len(files), targets)
     if counts:
-        each = [r for r, n in zip(readings, counts, strict=True) for _ in range(n)]
+        each = [(r, axis) for r, n in zip(readings, counts, strict=True) for axis in range(n)]
     elif all(reading == readings[0] for reading in readings):
-        each = [readings[0]]
+        each = [(readings[0], 0)]
     else:
         raise InputError(
             f"{files[0]}: the settings' files are read in different ways (observation in "
             "[[settings]]); give one file for each, in this order: "
             + "; ".join(target.name for target in targets)
         )
-    frames = [read_frame(path, r, Path(folder)) for path, r in zip(files, each, strict=True)]
+    frames = [
+        read_frame(p, r, Path(folder), axis) for p, (r, axis) in zip(files, each, strict=True)
+    ]
     parts = []
     for target, (own, read) in zip(targets, _dealt(files, frames, counts, targets), strict=True):
         one = framed(own, read, target)

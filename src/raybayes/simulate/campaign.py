@@ -102,9 +102,9 @@ class Tally:
         return said
 
 
-def tally(store: Store, n: int) -> Tally:
-    """Of the first n simulations of a store, from the headers of its shards."""
+def tally(store: Store, shards: Iterable[int]) -> Tally:
+    """Of these shards of a store, from their headers."""
     total = Tally()
-    for header in store.headers(n):
+    for header in store.headers(shards):
         total.add(header, store.shard_size)
     return total

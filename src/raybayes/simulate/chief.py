@@ -74,13 +74,15 @@ def chief_rays(
     for k in range(rows.shape[0]):
         tilts = _tilts(slots[k], n, group, errors)
         through(rows[k], rays, lost, k + 1, tilts, normals, tables)
-        if stop < stops.shape[0] and stops[stop] == k:
+        while stop < stops.shape[0] and stops[stop] == k:
             places[2 * stop], places[2 * stop + 1] = rays[X], rays[Y]
             stop += 1
     chief = places[:, 0].copy()
     dispersion = (places[:, n - 1] - chief) / nudge if nudge > 0.0 else np.zeros_like(chief)
     moved, behind = places[:, :back], places[:, back : back + errors]
     bend = 0.5 * (moved[:, 1:group] + behind).sum(axis=1) - errors * chief
+    if errors == 0:
+        bend[:] = 0.0  # also where the chief ray has no place
     return Chief(chief, dispersion, bend, _blur(moved, behind, spread, group))
 
 

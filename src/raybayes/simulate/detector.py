@@ -1,17 +1,26 @@
 """The detector: two exposures, one for each profile, with a known likelihood."""
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numba import njit, prange
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from raybayes.optics import JIT
 
 Array = NDArray[np.float64]
 
+MOST = 1e15  # counts, which are whole numbers in float64
 NEGLIGIBLE = 1e-17  # share of the largest summand below which no more are summed
 
 
@@ -23,15 +32,30 @@ class Detector(BaseModel):
     photons * (fraction of the source's photons that fall in the bin) + background.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     reads: Literal["profiles", "image"] = "profiles"
-    bins: tuple[int, int] = Field((100, 100), description="horizontal, vertical")
-    pitch: tuple[float, float] = Field((0.010, 0.0025), description="width of a bin, mm")
-    psf: tuple[float, float] = Field((0.003, 0.003), description="rms point spread, mm")
-    photons: float = Field(1e5, gt=0, description="emitted in the energy band, per exposure")
-    background: float = Field(10.0, ge=0, description="counts per bin")
+    bins: tuple[PositiveInt, PositiveInt] = Field((100, 100), description="horizontal, vertical")
+    pitch: tuple[PositiveFloat, PositiveFloat] = Field(
+        (0.010, 0.0025), description="width of a bin, mm"
+    )
+    psf: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
+        (0.003, 0.003), description="rms point spread, mm"
+    )
+    photons: float = Field(
+        1e5, gt=0, le=MOST, description="emitted in the energy band, per exposure"
+    )
+    background: float = Field(10.0, ge=0, le=MOST, description="counts per bin")
     read_noise: float = Field(5.0, ge=0, description="counts rms per bin")
+
+    @model_validator(mode="after")
+    def _sees_everywhere(self) -> Self:
+        if self.background + self.read_noise == 0:
+            raise ValueError(
+                "background and read_noise are both 0, so a single photon where none is expected "
+                "would be impossible; give the dark counts, as background = 0.01"
+            )
+        return self
 
     @property
     def size(self) -> int:
@@ -90,7 +114,8 @@ class Detector(BaseModel):
 
     def observe(self, profile: ArrayLike, rng: np.random.Generator) -> Array:
         """Fractions [..., bins] -> one noisy reading of each [..., bins], counts."""
-        counts = rng.poisson(self.expected(profile))
+        # An engine's own rounding may put a bin below zero.
+        counts = rng.poisson(np.maximum(self.expected(profile), 0.0))
         return np.asarray(counts + self.read_noise * rng.standard_normal(counts.shape))
 
     def log_likelihood(self, x: ArrayLike, profile: ArrayLike) -> Array:

@@ -20,18 +20,21 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from raybayes.beamline.emission import ENERGY, SIGMA_X, SIGMA_Y, SPREAD
+from raybayes.beamline.emission import BEND, ENERGY, SIGMA_X, SIGMA_Y, SPREAD
 from raybayes.beamline.source import emit
 from raybayes.optics import through
 from raybayes.optics.coating import attenuate
 from raybayes.optics.rows import (
+    CUTOUT,
     JIT,
     KIND,
+    NO_STOP,
     OPENING,
     OPENING_SHAPE,
     RAY,
     RECTANGLE,
     SCREEN,
+    STOP,
     E,
     Tables,
     X,
@@ -62,15 +65,24 @@ class Bins(NamedTuple):
 
 @njit(**JIT)
 def stops_of(rows: Array) -> Ints:
-    """Elements whose hits count: slits with an opening, and the last one. rows: [elements, .]."""
-    last = rows.shape[0] - 1
-    return np.array(
-        [
-            k
-            for k in range(last + 1)
-            if k == last or (rows[k, KIND] == SCREEN and np.isfinite(rows[k, OPENING]))
-        ]
-    )
+    """Elements whose hits count: slits with an opening, and the last one, as what sees the beam.
+
+    rows: [elements, .]. A slit that is the last one stands twice.
+    """
+    stops = [
+        k for k in range(rows.shape[0]) if rows[k, KIND] == SCREEN and np.isfinite(rows[k, OPENING])
+    ]
+    stops.append(rows.shape[0] - 1)
+    return np.array(stops)
+
+
+def hard_edges(row: Array) -> bool:
+    """Whether more of a slit than its opening stops light: a beamstop, or a frame in the opening.
+
+    row: [COLUMNS].
+    """
+    frame = row[CUTOUT : CUTOUT + 2] < row[OPENING : OPENING + 2]
+    return bool(row[STOP] != NO_STOP or frame.any())
 
 
 @njit(**JIT)
@@ -78,7 +90,7 @@ def soften(rows: Array, stops: Ints) -> tuple[Array, Array]:
     """The table without the openings that are cut softly; their half sizes [F], F = 2 stops."""
     hard = rows.copy()
     halves = np.full(2 * stops.shape[0], np.inf)
-    for stop in range(stops.shape[0]):
+    for stop in range(stops.shape[0] - 1):
         k = stops[stop]
         if rows[k, OPENING_SHAPE] == RECTANGLE:
             halves[2 * stop : 2 * stop + 2] = rows[k, OPENING : OPENING + 2]
@@ -92,8 +104,9 @@ def tetrahedra(emission: Array, eps: float, step: float, samples: Array, rays: A
     n, centres = samples.shape[0], np.empty((RAY, samples.shape[0]))
     emit(emission, samples, centres)
     shrink = math.sqrt(1.0 - eps * eps)
+    across = math.copysign(1.0, emission[BEND]) * emission[SIGMA_X]  # see `source._bend`
     for i in range(n):
-        centres[X, i] -= (1.0 - shrink) * emission[SIGMA_X] * samples[i, 0]
+        centres[X, i] -= (1.0 - shrink) * across * samples[i, 0]
         centres[Y, i] -= (1.0 - shrink) * emission[SIGMA_Y] * samples[i, 1]
     for corner in range(4):
         start = corner * n
@@ -215,7 +228,7 @@ def follow(rows: Array, rays: Array, lost: Ints, stops: Ints, kept: Array, table
         through(rows[k], rays, lost, k + 1, perfect, normals, tables)
         if kept.shape[1] > 0:
             attenuate(rows[k], tables, rays, normals, kept)
-        if stops[stop] == k:
+        while stop < len(stops) and stops[stop] == k:
             places[2 * stop], places[2 * stop + 1] = rays[X], rays[Y]
             stop += 1
     return places
@@ -243,6 +256,7 @@ def one_profile(
         chief_rays(emission, hard, slots, stops, spread, tables),
         math.sqrt(1.0 - eps * eps),
     )
+    known = np.isfinite(chief.bend).all()  # else rays arrive where the chief ray has no place
     source, step, band = emission, 0.0, (0.0, 0.0)
     if slit != SAMPLED:
         source, step = tune(emission, chief.place[slit], chief.dispersion[slit], halves[slit])
@@ -262,6 +276,9 @@ def one_profile(
         cov = blurred(chief.blur, samples[start : start + n], shrink)
         for i in range(n):
             weight = intensity(kept, lost, places, i, n)
+            if weight > 0.0 and not known:
+                profile[:] = np.nan
+                return np.nan
             if weight > 0.0:
                 gather(places, i, n, mean, jacobian)
                 mean += chief.bend

@@ -15,6 +15,8 @@ Array = NDArray[np.float64]
 LONGEST = 200  # characters of a reason
 NO_LIGHT = "no light on the detector"
 NOT_FINITE = "the profile is not finite"
+NEGATIVE = "the profile is negative in a bin"
+ROUNDING = 1e-9  # of the peak: how far below zero an engine's arithmetic may put a bin
 
 
 class Failures(BaseModel):
@@ -32,6 +34,12 @@ class Failures(BaseModel):
     lost_beam: Literal["keep", "fail"] = Field(
         "keep", description="a dark detector is an observation, or a failure"
     )
+
+    def allowed(self, n: int) -> int:
+        """How many of a shard of n may fail: one of a small one, but never all."""
+        if self.then == "stop" or self.at_most == 0:
+            return 0
+        return max(int(self.at_most * n), min(1, n - 1))
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ def simulate_all(engine: Engine, theta: Array, key: Key, size: int, rule: Failur
         InputError: more simulations failed than the rule allows.
     """
     n = len(theta)
-    allowed = max(1, int(rule.at_most * n)) if rule.then == "skip" else 0
+    allowed = rule.allowed(n)
     profile, transmission = np.full((n, size), np.nan), np.full(n, np.nan)
     reasons: dict[int, str] = {}
     retried = 0
@@ -116,6 +124,8 @@ def _alone(engine: Engine, theta: Array, key: Key, rule: Failures) -> Row:
 def _verdict(profile: Array, transmission: float, rule: Failures) -> str:
     if not (np.isfinite(profile).all() and np.isfinite(transmission)):
         return NOT_FINITE
+    if profile.min(initial=0.0) < -ROUNDING * profile.max(initial=0.0):
+        return NEGATIVE
     dark = transmission <= 0 or profile.sum() <= 0
     return NO_LIGHT if dark and rule.lost_beam == "fail" else ""
 

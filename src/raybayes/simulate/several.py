@@ -86,7 +86,7 @@ class SettingConfig(BaseModel):
                 "leave the screen out"
             )
         short = with_screen(beamline, screen)
-        before = {element.name for element in short.elements[:-1]}
+        before = {element.name for element in short.elements}
         seen = [name for name in names if name.rpartition(".")[0] in before]
         unmoved = sorted({*self.steps} - {*seen})
         if unmoved:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from raybayes.beamline.emission import ENERGY, SPREAD
-from raybayes.beamline.geometry import compile_beamline
+from raybayes.beamline.geometry import Compiled, compile_beamline
 from raybayes.beamline.rml import Beamline
 from raybayes.beamline.source import (
     dimensions,
@@ -30,13 +30,14 @@ from raybayes.simulate.expected import (
     SAMPLED,
     Bins,
     expected_profiles,
+    hard_edges,
     soften,
     stops_of,
 )
 
 Array = NDArray[np.float64]
 
-PILOT = 16  # settings, of PILOT_RAYS rays each, that tell which energies arrive at all
+PILOT = 16  # corners of the prior, of PILOT_RAYS rays each, that tell which energies arrive at all
 PILOT_RAYS = 16384
 MARGIN = 1.1  # on the pilot's band
 ALONE = 0.1  # how much of what the narrowest slit cuts another may cut, for energy to be carried
@@ -84,17 +85,29 @@ class Simulator:
         """
         if not white_band(self.beamline.source):  # only a white band has ends
             return 1.0
-        middle, half = np.mean(self.support, axis=0), np.ptp(self.support, axis=0) / 2
-        rng = np.random.default_rng((self.seed, PILOT))
-        corners = rng.choice([-1.0, 0.0, 1.0], (PILOT, len(self.names)))
-        compiled = compile_beamline(self.beamline, self.names, middle + half * corners)
         reach = 0.0
-        for i in range(PILOT):
-            rays = trace_compiled(self.beamline, compiled, i, PILOT_RAYS, None, self.seed, "sobol")
-            energy, spread = compiled.emission[i, [ENERGY, SPREAD]]
+        for compiled in self._pilots:
+            rays = trace_compiled(self.beamline, compiled, 0, PILOT_RAYS, None, self.seed, "sobol")
+            energy, spread = compiled.emission[0, [ENERGY, SPREAD]]
             offsets = np.abs(rays.energy - energy) / (spread / 2) if spread else np.ones(1)
             reach = max(reach, offsets.max(initial=0.0))
         return min(1.0, MARGIN * reach) if reach > 0 else 1.0
+
+    @cached_property
+    def _pilots(self) -> list[Compiled]:
+        """The prior's middle and some of its corners, but for those that cannot be built."""
+        middle, half = np.mean(self.support, axis=0), np.ptp(self.support, axis=0) / 2
+        rng = np.random.default_rng((self.seed, PILOT))
+        corners = rng.choice([-1.0, 0.0, 1.0], (PILOT, len(self.names)))
+        found: list[Compiled] = []
+        for theta in middle + half * np.concatenate((np.zeros((1, len(half))), corners)):
+            try:
+                found.append(compile_beamline(self.beamline, self.names, theta[None]))
+            except InputError as error:
+                refused = error
+        if not found:
+            raise refused
+        return found
 
     @cached_property
     def slit(self) -> int:
@@ -104,7 +117,7 @@ class Simulator:
         """
         if self.band == 1:
             return SAMPLED
-        compiled = compile_beamline(self.beamline, self.names, np.mean(self.support, axis=0)[None])
+        compiled = self._pilots[0]
         rows, emission = compiled.rows[0], compiled.emission[0]
         stops = stops_of(rows)
         hard, halves = soften(rows, stops)
@@ -118,10 +131,13 @@ class Simulator:
         ).dispersion
         # How many times the source's band is wider than what passes each slit.
         cuts = np.abs(dispersion[:-2]) * emission[SPREAD] / (2 * halves[:-2])
-        if cuts.size == 0 or 1 / cuts.max() > self.band:
+        if not self.band * cuts.max(initial=0.0) >= 1:
             return SAMPLED
         *others, largest = np.sort(cuts)
-        return int(cuts.argmax()) if max(others) < ALONE * largest else SAMPLED
+        slit = int(cuts.argmax())
+        # Light that is uniform in its opening must not be stopped by the same slit's hard edges.
+        alone = max(others) < ALONE * largest and not hard_edges(rows[stops[slit // 2]])
+        return slit if alone else SAMPLED
 
     @cached_property
     def samples(self) -> Array:

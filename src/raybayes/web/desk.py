@@ -27,7 +27,8 @@ Answer = dict[str, Any]
 
 OPEN = 3  # studies whose networks are kept in memory
 RESULTS = 12  # that can still be exported
-EXAMPLES = 5  # a stream of random numbers beside those of `inference`
+TRIED = 20  # settings for an example: some may fail
+EXAMPLES = 5  # a stream of random numbers that neither `inference` nor a shard has
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,12 @@ class Desk:
         """The beam at one setting."""
         trained = self._trained(wish.study)
         expected = trained.expected(_theta(trained, wish.theta))
-        measured = self._shown(wish.result).found.observation.x if wish.result else None
+        measured = None
+        if wish.result:
+            shown = self._shown(wish.result)
+            if shown.trained is not trained:
+                raise InputError("this result is another study's; infer it with this one")
+            measured = shown.found.observation.x
         return answers.beam(trained.run.study.detectors, expected, measured)
 
     def layout(self, wish: Setting) -> Answer:
@@ -155,10 +161,12 @@ def _newest(kept: dict[str, Any], count: int) -> None:
 def _example(trained: Trained, number: int) -> tuple[Observation, Array]:
     """What the study's detector reads at a setting from the prior."""
     run = trained.run
-    rng = np.random.default_rng((run.study.seed, EXAMPLES, number))
-    theta = run.study.prior.sample(1, rng)
+    rng = np.random.default_rng((run.study.seed, EXAMPLES, number, EXAMPLES))
+    theta, x = run.observed(run.study.prior.sample(TRIED, rng), rng)
+    if not len(x):
+        raise InputError(f"{TRIED} simulations failed; `raybayes simulate` says why")
     done = ("Simulated at a setting drawn from the prior; nothing was measured.",)
-    return Observation(run.observe(theta, rng)[0], done, (f"example {number + 1}",)), theta[0]
+    return Observation(x[0], done, (f"example {number + 1}",)), theta[0]
 
 
 def _measured(

@@ -9,6 +9,7 @@ from typing import Any
 
 from raybayes.inference import Inference, as_result, write_page
 from raybayes.results import write_result
+from raybayes.store import write_whole
 from raybayes.study import Run
 
 TYPES = {
@@ -34,12 +35,12 @@ def exported(run: Run, result: Inference, kind: str, folder: Path) -> bytes:
 
 def _table(run: Run, result: Inference, path: Path) -> None:
     rows = result.table()
-    path.write_text(_csv(rows[0], (row.values() for row in rows)), encoding="utf-8")
+    write_whole(path, _csv(rows[0], (row.values() for row in rows)).encode())
 
 
 def _draws(run: Run, result: Inference, path: Path) -> None:
     header = [p.label for p in result.parameters]
-    path.write_text(_csv(header, result.draws.tolist()), encoding="utf-8")
+    write_whole(path, _csv(header, result.draws.tolist()).encode())
 
 
 def _csv(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+HTTP = 80  # the port that browsers leave out
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -43,7 +44,9 @@ class Keys:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        return f"127.0.0.1:{self.port}", f"localhost:{self.port}"
+        named = ("127.0.0.1", "localhost")
+        ported = tuple(f"{name}:{self.port}" for name in named)
+        return (*ported, *named) if self.port == HTTP else ported
 
 
 def refusal(keys: Keys, request: Request) -> str:

@@ -1,7 +1,8 @@
 """Any program as an engine: a file made from a template in, a file with the profile out."""
 
+import os
+import re
 import shutil
-import string
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +18,8 @@ from raybayes.simulate.engines.protocol import Capabilities, Key, Scene
 Array = NDArray[np.float64]
 
 
-class Template(string.Template):
-    """${M4.rotationXerror}: a name of a parameter, or seed. A $ alone stays."""
-
-    braceidpattern = r"[^${}]+"
-    idpattern = r"(?!)"
+# ${M4.rotationXerror}: a name of a parameter, or seed. A $ without braces stays.
+NAME = re.compile(r"\$\{([^${}]+)\}")
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,21 @@ class Command:
     timeout: float
 
     @classmethod
-    def of(cls, scene: Scene, command: Sequence[str], text: str, timeout: float) -> "Command":
-        """Refuse now what cannot work: no such program, an unknown name in the template."""
-        if shutil.which(command[0]) is None:
-            raise InputError(f"engine.command: there is no program {command[0]!r}")
+    def of(
+        cls, scene: Scene, command: Sequence[str], text: str, timeout: float, folder: str = ""
+    ) -> "Command":
+        """Refuse now what cannot work: no such program, an unknown name in the template.
+
+        folder: of the study; words that name files in it do so wherever the program runs.
+        """
+        program, *words = command
+        found_at = shutil.which(Path(folder, program) if os.sep in program else program)
+        if found_at is None:
+            raise InputError(f"engine.command: there is no program {program!r}")
+        paths = [(word, Path(folder, word)) for word in words]
+        beside = [str(path) if path.is_file() else word for word, path in paths]
         known = {*scene.names, "seed"}
-        found = {match["braced"] for match in Template.pattern.finditer(text)} - {None}
+        found = set(NAME.findall(text))
         for name in sorted(found - known):
             raise InputError(
                 f"engine.template: ${{{name}}} is no parameter of the study; it has "
@@ -55,7 +62,7 @@ class Command:
             )
         for name in sorted(set(scene.names) - found):
             raise InputError(f"engine.template: it lacks ${{{name}}}, so nothing depends on it")
-        return cls(scene, tuple(command), text, timeout)
+        return cls(scene, (os.path.abspath(found_at), *beside), text, timeout)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -67,10 +74,11 @@ class Command:
         (setting,) = theta
         seed = self.scene.integer(key)
         values = {name: repr(value) for name, value in self.scene.values(setting).items()}
+        values["seed"] = str(seed)
         with tempfile.TemporaryDirectory(prefix="raybayes-") as name:
             folder = Path(name)
             files = {"{input}": folder / "input", "{output}": folder / "output"}
-            text = Template(self.text).safe_substitute(values, seed=seed)
+            text = NAME.sub(lambda name: values[name[1]], self.text)
             files["{input}"].write_text(text, encoding="utf-8")
             run(
                 [_replaced(w, {**files, "{seed}": seed}) for w in self.command],
@@ -95,6 +103,8 @@ def read_profile(path: Path, size: int) -> Array:
     try:
         if content.startswith(b"\x93NUMPY"):
             numbers = np.load(path, allow_pickle=False).ravel()
+            if numbers.dtype.kind not in "fiub":
+                raise ValueError(f"an array of {numbers.dtype}")
         else:
             numbers = np.array(content.decode().replace(",", " ").split(), np.float64)
     except (ValueError, EOFError) as error:

@@ -2,9 +2,11 @@
 
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from raybayes.beamline.geometry import compile_beamline
+from raybayes.errors import InputError
 from raybayes.simulate.engines.protocol import Engine, Scene
 from raybayes.simulate.simulator import Simulator, Tracing
 
@@ -16,7 +18,21 @@ class _Config(BaseModel):
 
     def check(self, scene: Scene) -> None:
         """Refuse now, not in hours, what our geometry cannot build."""
-        compile_beamline(scene.beamline, scene.names, list(scene.support))
+        low, high = scene.support
+        compile_beamline(scene.beamline, scene.names, [low, high])
+        for i, name in enumerate(scene.names):
+            moved = low + np.outer(
+                (0.0, 0.5, 1.0), np.where(np.arange(len(low)) == i, high - low, 0)
+            )
+            try:
+                compiled = compile_beamline(scene.beamline, scene.names, moved)
+            except InputError:  # a corner of the prior; a campaign counts what fails there
+                continue
+            if all((table == table[0]).all() for table in (compiled.rows, compiled.emission)):
+                raise InputError(
+                    f"parameter {name}: nothing in the beamline as set in "
+                    f"{scene.beamline.path} depends on it"
+                )
 
 
 class TracerConfig(_Config):
@@ -58,6 +74,7 @@ class CommandConfig(_Config):
         description="in a study a file's name, then its text; ${ELEMENT.PARAMETER} is replaced"
     )
     timeout: float = Field(600.0, gt=0, description="s; then it is killed")
+    folder: str = Field("", exclude=True, description="the study's, as reading it tells")
 
     def check(self, scene: Scene) -> None:
         _known(scene)
@@ -65,7 +82,7 @@ class CommandConfig(_Config):
     def build(self, scene: Scene, tracing: Tracing) -> Engine:
         from raybayes.simulate.engines.command import Command
 
-        return Command.of(scene, self.command, self.template, self.timeout)
+        return Command.of(scene, self.command, self.template, self.timeout, self.folder)
 
 
 class RayxConfig(_Config):

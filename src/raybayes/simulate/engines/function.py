@@ -58,8 +58,8 @@ class Function:
         """As `Engine.profiles`."""
         seed = {"seed": self.scene.integer(key)} if self.seeded else {}
         if self.batched:
-            return self._checked(self._function(theta, **seed), len(theta))
-        (one,) = theta
+            return self._checked(self._function(theta.copy(), **seed), len(theta))
+        (one,) = theta.copy()  # what the function does to it is not stored
         return self._checked(self._function(one, **seed), 1)
 
     def _checked(self, result: Any, n: int) -> tuple[Array, Array]:

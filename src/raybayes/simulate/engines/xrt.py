@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from raybayes.beamline.geometry import Compiled, compile_beamline
+from raybayes.beamline.geometry import Compiled, compile_beamline, hc_of
 from raybayes.beamline.rml import Element
 from raybayes.beamline.source import STANDARD, dimensions, emit, standard, uniforms
 from raybayes.errors import InputError
@@ -155,8 +155,10 @@ class Xrt:
         options: dict[str, Any] = {"center": list(origin), "pitch": pitch, "roll": roll}
         options |= {"bl": line, "yaw": yaw, "rotationSequence": "RyRzRx", "targetOpenCL": None}
         if row[WAVELENGTH_SHIFT] != 0:
-            density = ["y", element.number("lineDensity"), 1]
+            # Lines and order of theta, as in the row; xrt's order is a whole number, the file's.
             order = -int(element.number("orderDiffraction", 1))
+            lines = row[WAVELENGTH_SHIFT] / (-order * 1e-6 * hc_of(self.scene.beamline))
+            density = ["y", lines, 1]
             material = materials.Material("Au", kind="grating", rho=19.3, efficiency=[(order, 1.0)])
             options |= {"material": material, "gratingDensity": density, "order": order}
         kind = elements.OE
