@@ -282,6 +282,11 @@ def test_hc_is_told_by_the_stored_angle(ue112):
     assert hc_of(with_values(replace(old, hc=None), {"G.cFactor": 2.0})) == HC_OLD
 
 
+def test_a_parameter_has_one_value(ue112):
+    with pytest.raises(InputError, match="is given twice"):
+        compile_beamline(ue112, ["M1.rotationXerror"] * 2, [[0.0, 1.0]])
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

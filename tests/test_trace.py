@@ -59,8 +59,11 @@ def test_a_missed_mirror_loses_the_beam(ue112):
 
 
 def test_bad_calls(ue112):
-    with pytest.raises(InputError, match="at least one ray"):
-        trace(ue112, 0)
+    for rays in (0, 10.5):
+        with pytest.raises(InputError, match="a whole number of rays"):
+            trace(ue112, rays)
+    with pytest.raises(InputError, match="must not be negative"):
+        trace(ue112, 10, seed=-1)
     with pytest.raises(InputError, match="no element 'M7'"):
         trace(ue112, 10, plane="M7")
 

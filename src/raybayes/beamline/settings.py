@@ -39,6 +39,8 @@ class Settings:
         varied: dict[tuple[str, str], Array] = {}
         for name, column in zip(names, values.T, strict=True):
             element, id_ = beamline.find(name)
+            if (element.name, id_) in varied:
+                raise InputError(f"parameter {name} is given twice")
             varied[element.name, id_] = column
         return cls(beamline, len(values), varied)
 

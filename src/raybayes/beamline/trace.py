@@ -209,13 +209,15 @@ def trace(
             cannot be compiled.
     """
     count = int(beamline.source.number("numberRays", 100_000)) if rays is None else rays
-    if not 1 <= count <= MOST_RAYS:
-        raise InputError(f"rays = {count}: trace at least one ray, and at most {MOST_RAYS:,}")
+    if count != int(count) or not 1 <= count <= MOST_RAYS:
+        raise InputError(f"rays = {count}: trace a whole number of rays, 1 to {MOST_RAYS:,}")
+    if seed < 0:
+        raise InputError(f"seed = {seed}: it must not be negative")
     compiled = compile_beamline(beamline)
     if slit_diffraction:
         rows = with_diffraction(compiled.rows[0], compiled.tables.hc)[None]
         compiled = replace(compiled, rows=rows)
-    return trace_compiled(beamline, compiled, 0, count, plane, seed, sampling)
+    return trace_compiled(beamline, compiled, 0, int(count), plane, seed, sampling)
 
 
 def trace_compiled(

@@ -137,6 +137,8 @@
   }
 
   const input = $("flow-file"), drop = $("flow-drop");
+  // So that the same file, mended, can be picked again.
+  input.addEventListener("click", () => { input.value = ""; });
   input.addEventListener("change", () => input.files.length && taken([...input.files]));
   $("flow-example").addEventListener("click", () => shown(model.example, "The observation above"));
   drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
