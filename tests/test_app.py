@@ -28,9 +28,12 @@ from raybayes.observations import Observation
 from raybayes.study import Run, read_study
 from raybayes.web import desk as desk_module
 from raybayes.web import uploads
+from raybayes.web.desk import Desk
 from raybayes.web.exports import exported
 from raybayes.web.gate import Keys
 from raybayes.web.server import listen, serve
+from raybayes.web.shelf import shelf
+from raybayes.web.wishes import Example, Setting
 
 TINY = TINY.replace("simulations = 600", "simulations = 2000").replace("epochs = 4", "epochs = 12")
 TINY = TINY.replace("[tracing]", "[detector]\nphotons = 1e3\n[tracing]")  # wide posteriors
@@ -333,10 +336,15 @@ def test_wrong_wishes_get_a_sentence(case, client, x):
     assert found[0] == status and message in found[1]["error"], found
 
 
-def test_a_result_of_another_study_is_not_compared(client, x):
-    result = client.wish("infer", study="1", files=[client.upload(counts(x))])[1]
-    found = client.wish("simulate", study="2", theta=[0, 0], result=result["id"])
-    assert found[0] == 422 and "another study's" in found[1]["error"]
+def test_a_result_of_another_study_is_not_compared(runs, x, tmp_path):
+    """But that of a study that was put aside meanwhile is."""
+    desk = Desk(shelf([runs]), uploads.Uploads(tmp_path), tmp_path)
+    one, other = "1", "2"
+    result = desk.example(Example(study=one, number=0))["id"]
+    with pytest.raises(InputError, match="another study's"):
+        desk.simulate(Setting(study=other, theta=[0, 0], result=result))
+    desk.opened.clear()
+    assert desk.simulate(Setting(study=one, theta=[0, 0], result=result))
 
 
 def test_browsers_leave_out_the_port_of_http():
@@ -638,7 +646,8 @@ def test_the_file_that_was_dropped_last_is_shown(page, x):
     held = []
     page.route("**/api/upload", lambda route: route.continue_() if held else held.append(route))
     dropped(page, counts(x).decode(), "first.csv")
-    until(page, "true")
+    while not held:
+        page.wait_for_timeout(20)
     dropped(page, counts(x).decode(), "second.csv")
     until(page, "workbench.result?.files[0] === 'second.csv'")
     held[0].continue_()

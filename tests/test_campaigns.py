@@ -199,9 +199,10 @@ def test_rules_of_failure(case, slow, tmp_path):
 
 
 def test_how_many_may_fail():
-    """One of a small shard, never all of one."""
+    """One of a small shard, but not the only one."""
     rule = Failures(at_most=0.1)
     assert [rule.allowed(n) for n in (1, 2, 9, 10, 25, 1000)] == [0, 1, 1, 1, 2, 100]
+    assert Failures(at_most=1.0).allowed(1) == 1
     assert Failures(at_most=0.0).allowed(1000) == Failures(then="stop").allowed(1000) == 0
 
 

@@ -11,6 +11,7 @@ from test_run import TINY, command
 
 from raybayes.beamline.derive import with_values
 from raybayes.errors import InputError
+from raybayes.inference import open_run
 from raybayes.plan import Plan
 from raybayes.simulate.engines.compare import compare
 from raybayes.simulate.engines.config import CommandConfig, FunctionConfig, RayUIConfig
@@ -18,6 +19,7 @@ from raybayes.simulate.engines.rayui import read_table
 from raybayes.simulate.engines.rayx import sequential
 from raybayes.simulate.simulator import Tracing
 from raybayes.store import read_arrays
+from raybayes.study import Run, read_study
 
 PLAN, BEAMLINE = Plan.read("ue112")
 SCENE = PLAN.scene(BEAMLINE)
@@ -102,6 +104,9 @@ def test_command_from_a_study(tmp_path):
     assert list(found["failed"]) == [f"{sys.executable}: ended with code 1: mirror broken"]
     arrays, header = read_arrays(next((tmp_path / "out" / "simulations").glob("shard-*")))
     assert (arrays["profile"][:, -1] == np.abs(arrays["theta"][:, 0])).all()
+    run = Run(*read_study(tmp_path / "s.toml"), tmp_path / "out")
+    run.claim()  # opened again, from anywhere, it finds its program
+    assert len(open_run(tmp_path / "out").expected(np.array([[0.0, 0.0]]), (0,))) == 1
     assert (arrays["profile"][:, 0] == 1.5e-3).all() and header["names"][0] == "M4.rotationXerror"
 
 

@@ -171,6 +171,11 @@ def test_axes_say_where_an_image_lies(rises, tmp_path):
             middle = (part * (edges_[1:] + edges_[:-1]) / 2).sum() / part.sum()
             assert middle == pytest.approx(place, abs=2e-3)
         assert "Its own axes say" in found.done[1]
+    frames = tmp_path / "frames.nxs"  # one of them, as many cameras write it
+    with h5py.File(nxdata(frames, signal[None], (np.zeros(1), y, x)), "a") as file:
+        del file["entry/data/a0"].attrs["units"]
+        file["entry/data"].attrs["axes"] = "a0:a1:a2"
+    np.testing.assert_array_equal(read_observation([frames], IMAGE).x, found.x)
     centre = (24.5 + 6 * rises[0], 19.5 + 4 * rises[1])  # of the beam
     image = read_observation([path], IMAGE, Reading(centre=centre)).x.reshape(4, 6)
     np.testing.assert_allclose(image, image[::-1, ::-1], atol=1e-9)
@@ -198,6 +203,12 @@ def test_a_hot_pixel_may_be_at_full_scale(tmp_path):
     files = [tmp_path / "x.png"], [tmp_path / "clean.png"]
     found, clean = (read_observation(each, IMAGE, mended).x for each in files)
     np.testing.assert_allclose(found, clean, atol=5)
+    for several in ((slice(3, 5), slice(7, 9)), (slice(3, 30), 7), (20, slice(0, 9))):
+        worse = pixels.copy()
+        worse[several] = 255  # no hot pixel, but too much light
+        Image.fromarray(worse).save(tmp_path / "x.png")
+        with pytest.raises(InputError, match="saturated"):
+            read_observation([tmp_path / "x.png"], IMAGE, mended)
 
 
 def test_dark_hot_background_and_gain(tmp_path):

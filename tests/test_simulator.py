@@ -228,6 +228,7 @@ SAME = {  # a beamline
     "energies of a file": energies_of_a_file,
     "beamstop in the exit slit": lambda _: changed(BEAMLINE, "ES", **STOPPED),
     "frame in the exit slit's opening": lambda _: changed(BEAMLINE, "ES", totalHeight=0.05),
+    "frame as high as the opening": lambda _: changed(BEAMLINE, "ES", totalHeight=0.1),
 }
 
 

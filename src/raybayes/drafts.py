@@ -128,7 +128,7 @@ def draft(beamline: Beamline, name: str, file: str, varied: Sequence[Varied]) ->
 
 def _text(text: str) -> str:
     """As TOML writes it."""
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _line(beamline: Beamline, varied: Varied) -> str:

@@ -78,7 +78,7 @@ class Refined:
     @property
     def sentence(self) -> str:
         """How far to trust it, in words."""
-        if self._stuck:
+        if not self.trusted and _stuck(self._allowed):
             return f"{self.fault}: do not act on it."
         if not self.trusted:
             return (
@@ -90,10 +90,10 @@ class Refined:
     @property
     def fault(self) -> str:
         """Why the weights cannot be trusted, where they cannot."""
-        if self._stuck:
+        if _stuck(self._allowed):
             return (
-                f"The network puts its {len(self.theta)} draws in {_counted(self.theta)}, as it "
-                "was not trained on anything like this observation"
+                f"The network's draws that could have made this are in {_counted(self._allowed)}, "
+                "as it was not trained on anything like this observation"
             )
         return (
             "The network's posterior is too narrow here to be corrected by weights (Pareto k "
@@ -101,9 +101,8 @@ class Refined:
         )
 
     @property
-    def _stuck(self) -> bool:
-        """Whether the draws are in so few places that their weights say nothing of others."""
-        return _places(self.theta) < APART * self.theta.shape[1]
+    def _allowed(self) -> Array:
+        return self.theta[np.isfinite(self.log_weight)]
 
     @property
     def _worth(self) -> str:
@@ -166,7 +165,7 @@ def importance(theta: ArrayLike, log_p: ArrayLike, log_q: ArrayLike) -> Refined:
     ess = _ess(log_w)
     smoothed = np.full(n, -np.inf)
     smoothed[allowed], pareto_k = _smoothed(log_w[allowed])
-    if _places(points[allowed]) < APART * points.shape[1]:  # whose weights say nothing of others
+    if _stuck(points[allowed]):
         pareto_k = np.inf
     error = np.sqrt(max(1 / ess - 1 / n, 0))  # of the mean weight over itself
     return Refined(points, smoothed, pareto_k, float(log_total - np.log(n)), float(error))
@@ -405,6 +404,11 @@ class _Chain:
 def _places(theta: Array) -> int:
     """How many different ones there are of draws [n, d]."""
     return len(np.unique(theta, axis=0))
+
+
+def _stuck(theta: Array) -> bool:
+    """Whether draws are in so few places that their weights say nothing of others."""
+    return _places(theta) < min(APART * theta.shape[1], len(theta))
 
 
 def _counted(theta: Array) -> str:

@@ -105,7 +105,10 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
         )
     run = Run(study, read_rml(path), Path(folder))
     if run.identity() != identity:
-        raise InputError(f"{path}: was changed after the run in {folder}; run the study again")
+        raise InputError(
+            f"{path}: was changed after the run in {folder}, or another version of raybayes made "
+            "it; run the study again"
+        )
     return run
 
 

@@ -196,8 +196,12 @@ class Plan(BaseModel):
 
     def identity(self, beamline: Beamline, *parts: str) -> str:
         """Hash of what determines a result: the named parts of the study, and the beamline."""
-        # How a measurement is read changes nothing that was simulated or trained.
-        apart: dict[str, Any] = {"observation": True, "settings": {"__all__": {"observation"}}}
+        # How a measurement is read, and where a study lies, change nothing that was simulated.
+        apart: dict[str, Any] = {
+            "observation": True,
+            "settings": {"__all__": {"observation"}},
+            "engine": {"folder"},
+        }
         chosen = self.model_dump(mode="json", include=set(parts) or None, exclude=apart)
         elements = [
             (e.name, e.type, sorted((k, str(p.text), p.rules) for k, p in e.params.items()))

@@ -120,10 +120,7 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray], dict[str, object]]:
             header = json.loads((file.metadata() or {})["raybayes"])
             return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise InputError(
-            f"{path}: not a whole raybayes file ({error}); "
-            "delete it, and what made it makes it again"
-        ) from error
+        raise InputError(f"{path}: not a whole raybayes file ({error})") from error
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -132,10 +129,7 @@ def read_header(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="numpy") as file:
             return json.loads((file.metadata() or {})["raybayes"])
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise InputError(
-            f"{path}: not a whole raybayes file ({error}); "
-            "delete it, and what made it makes it again"
-        ) from error
+        raise InputError(f"{path}: not a whole raybayes file ({error})") from error
 
 
 @dataclass(frozen=True)
@@ -224,7 +218,10 @@ class Store:
         return map(self._header, shards)
 
     def _header(self, index: int) -> dict[str, Any]:
-        header = read_header(self.path(index))
+        try:
+            header = read_header(self.path(index))
+        except InputError as error:
+            raise InputError(f"{error}; delete it and run again, which makes it anew") from error
         self._check(self.path(index), header, index)
         return header
 

@@ -213,13 +213,10 @@ class Run:
 
     def observe(self, theta: Array, rng: np.random.Generator) -> Array:
         """Noisy observations x of theta [n, d], with rays of their own."""
-        _, x = self.observed(theta, rng)
-        if len(x) < len(theta):
-            raise InputError(
-                f"{len(theta) - len(x)} of {len(theta)} simulations failed; `raybayes simulate` "
-                "says why"
-            )
-        return x
+        outcome = self._outcome(theta, rng)
+        for reason in outcome.reasons.values():
+            raise InputError(f"{len(outcome.reasons)} of {len(theta)} simulations failed: {reason}")
+        return self.study.detectors.observe(outcome.profile, rng)
 
     def observed(self, theta: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         """As `observe`, of those theta that do not fail: theta [<= n, d] and x."""
@@ -237,7 +234,9 @@ class Run:
 
     def _simulated(self, theta: Array, key: tuple[int, ...]) -> Outcome:
         study = self.study
-        return simulate_all(self.engine, theta, key, study.detectors.size, study.failures)
+        # How many may fail is a rule for campaigns; here the caller sees which did.
+        rule = study.failures.model_copy(update={"then": "skip", "at_most": 1.0})
+        return simulate_all(self.engine, theta, key, study.detectors.size, rule)
 
     def check(self, posterior: Posterior) -> Checks:
         """Judge the posterior on fresh pairs that training never saw."""

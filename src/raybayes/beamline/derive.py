@@ -7,13 +7,12 @@ import numpy as np
 
 from raybayes.beamline.geometry import compile_beamline, hc_of
 from raybayes.beamline.rml import Beamline, Element, Param
-from raybayes.beamline.schema import ALIGNMENT, SX700
+from raybayes.beamline.schema import ALIGNMENT, OPENINGS, SX700
 from raybayes.beamline.walk import NO_PROFILE
 from raybayes.errors import InputError
 
 PLANES = ("ImagePlane", "ImagePlaneBundle")
 SLOPES = ("slopeErrorSag", "slopeErrorMer")
-OPENINGS = {"openingWidth": "totalWidth", "openingHeight": "totalHeight"}
 WORLD_AXES = ("worldXdirection", "worldYdirection", "worldZdirection")
 
 
@@ -28,8 +27,9 @@ def with_values(beamline: Beamline, values: Mapping[str, float]) -> Beamline:
             or for which the geometry does not exist.
     """
     beamline = replace(beamline, hc=hc_of(beamline))  # the angles that tell it may change now
-    for name, value in values.items():
-        element, id_ = beamline.find(name)
+    # Frames before openings, which may be the frames'.
+    for name in sorted(values, key=lambda name: name.endswith(tuple(OPENINGS))):
+        value, (element, id_) = values[name], beamline.find(name)
         if not np.isfinite(value):
             raise InputError(f"{name} = {value}: give a finite number")
         changes = _needed(element, id_) | {id_: _set(element.params.get(id_), float(value))}

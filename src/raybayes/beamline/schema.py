@@ -53,6 +53,8 @@ NO_YES = Choice({0: "No", 1: "Yes"})
 OFF_ON = Choice({0: "off", 1: "on"})
 SHAPE = Choice({0: "rectangle", 1: "elliptical", 2: "trapezoid"})
 SX700 = 1
+# Of a slit, and where they are not given the sizes of its frame.
+OPENINGS = {"openingWidth": "totalWidth", "openingHeight": "totalHeight"}
 
 WORLD: Parameters = {
     "worldPosition": Vector(),

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raybayes.beamline.rml import Element
+from raybayes.beamline.schema import OPENINGS
 from raybayes.beamline.walk import Walk
 from raybayes.optics.rows import (
     KIND,
@@ -30,7 +31,7 @@ def slit(walk: Walk, element: Element, row: Array) -> None:
     """Frame, opening and beamstop. Up to version 1.13 the frame's size is the opening's."""
     _screen(walk, element, row)
     get = walk.settings
-    sizes: tuple[str, ...] = ("openingWidth", "openingHeight")
+    sizes = tuple(OPENINGS)
     shape = "openingShape"
     if sizes[0] in element.params or get.varies(element, *sizes):
         walk.outline(element, row, "totalHeight")
@@ -41,8 +42,9 @@ def slit(walk: Walk, element: Element, row: Array) -> None:
         sizes, shape = ("totalWidth", "totalHeight"), "geometricalShape"
     row[:, OPENING_SHAPE] = element.number(shape)
     for column, id_ in enumerate(sizes):
-        frame = element.number(f"total{id_.removeprefix('opening').removeprefix('total')}", np.inf)
-        row[:, OPENING + column] = np.abs(get(element, id_, frame)) / 2
+        missing = id_ not in element.params and not get.varies(element, id_)
+        id_ = OPENINGS.get(id_, id_) if missing else id_
+        row[:, OPENING + column] = np.abs(get(element, id_, np.inf)) / 2
     kind = element.number("centralBeamstop")
     if kind == 0:
         return

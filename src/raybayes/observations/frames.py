@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
+from scipy.ndimage import convolve, median_filter
 
 from raybayes.errors import InputError
 from raybayes.observations.bins import edges_between
@@ -44,15 +44,26 @@ def read_frame(path: Path, reading: Reading, folder: Path, axis: int = 0) -> Fra
     """
     measured = read_file(path, reading)
     values, corner = _cut(path, measured.values, reading)
-    _usable(path, values, _saturated(values, measured, reading), corner)
+    _finite(path, values, corner)
+    over = _saturated(values, measured, reading)
+    if reading.hot is None:
+        _unsaturated(path, values, over, corner)
+    _beam(path, values)
     edges = _edges(path, measured, values, corner, reading, axis)
     frame = Frame(values, edges, _told(path, values))
-    if measured.axes is not None and reading.pixel_size is None and values.ndim == 2:
-        frame = frame.after("Its own axes say where its pixels lie.", values)
+    if measured.axes is not None and values.ndim == 2:
+        told = "Its own axes say where its pixels lie."
+        frame = frame.after(
+            told if reading.pixel_size is None else "Its own axes are left aside for pixel_size.",
+            values,
+        )
     if reading.roi is not None:
         frame = frame.after(f"Cut to {_size(values)} pixels at {list(corner)}.", values)
     frame = _without_dark(frame, path, reading, folder, measured.values.shape)
-    frame = _mended(frame, path, reading)
+    if reading.hot is not None:
+        frame, hot = _mended(frame, path, reading.hot, reading.gain)
+        alone = convolve(over.astype(int), np.ones((3, 3), int), mode="constant") == 1
+        _unsaturated(path, values, over & ~(hot & alone), corner)
     frame = _without_background(frame, reading)
     if reading.gain != 1:
         frame = frame.after(f"Multiplied by {reading.gain:g} counts per unit.",
@@ -93,26 +104,26 @@ def _cut(path: Path, values: Array, reading: Reading) -> tuple[Array, tuple[int,
 def _saturated(values: Array, measured: Measured, reading: Reading) -> NDArray[np.bool_]:
     """Where the beam is brighter than the camera can tell."""
     ceiling = measured.ceiling if reading.saturation is None else reading.saturation
-    if ceiling is None:
-        return np.zeros(values.shape, bool)
-    over = values >= ceiling
-    if reading.hot is not None and values.ndim == 2:  # one alone is hot, and will be mended
-        over &= median_filter(values, size=3, mode="nearest") >= ceiling
-    return over
+    return values >= (np.inf if ceiling is None else ceiling)
 
 
-def _usable(
-    path: Path, values: Array, saturated: NDArray[np.bool_], corner: tuple[int, int]
+def _unsaturated(
+    path: Path, values: Array, over: NDArray[np.bool_], corner: tuple[int, int]
 ) -> None:
-    """Refuse what holds no measurement."""
+    if over.any():
+        raise InputError(
+            f"{path}: {_where(over, corner)} saturated (at {values[over].min():g}); measure with "
+            "less light or a shorter exposure"
+        )
+
+
+def _finite(path: Path, values: Array, corner: tuple[int, int]) -> None:
     bad = ~np.isfinite(values)
     if bad.any():
         raise InputError(f"{path}: {_where(bad, corner)} no finite number; mend or cut them out")
-    if saturated.any():
-        raise InputError(
-            f"{path}: {_where(saturated, corner)} saturated (at {values[saturated].min():g}); "
-            "measure with less light or a shorter exposure"
-        )
+
+
+def _beam(path: Path, values: Array) -> None:
     if np.ptp(values) == 0 and values.size > 1:
         raise InputError(f"{path}: every reading is {values.flat[0]:g}: there is no beam in it")
 
@@ -209,22 +220,19 @@ def _without_dark(
     )
 
 
-def _mended(frame: Frame, path: Path, reading: Reading) -> Frame:
-    """Hot pixels: far over the median of their neighbourhood, which takes their place."""
-    if reading.hot is None:
-        return frame
+def _mended(frame: Frame, path: Path, limit: float, gain: float) -> tuple[Frame, NDArray[np.bool_]]:
+    """Without hot pixels, far over the median around, which takes their place; and where."""
     if frame.values.ndim != 2:
         raise InputError(f"{path}: is a profile, and hot mends images; leave hot out")
     around = median_filter(frame.values, size=3, mode="nearest")
     over = frame.values - around
     # Read noise from the dark parts; where there is light, its own noise.
     noise = NORMAL * np.median(np.abs(over - np.median(over))) or 1.0
-    hot = over > reading.hot * np.sqrt(noise**2 + np.maximum(around, 0) / reading.gain)
+    hot = over > limit * np.sqrt(noise**2 + np.maximum(around, 0) / gain)
     count = int(hot.sum())
     which = f"{count} hot pixel{'s' if count != 1 else ''}" if count else "No hot pixel"
-    return frame.after(
-        f"{which} replaced by the median around.", np.where(hot, around, frame.values)
-    )
+    mended = np.where(hot, around, frame.values)
+    return frame.after(f"{which} replaced by the median around.", mended), hot
 
 
 def _without_background(frame: Frame, reading: Reading) -> Frame:

@@ -1,5 +1,6 @@
 """One array out of an HDF5 file: the one that NeXus calls the default, or the one named."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -98,16 +99,20 @@ def _axes(signal: h5py.Dataset) -> tuple[Array, ...]:
 
     Those of one reading alone, which `read` leaves out, are left out here too.
     """
-    names = [_text(name) for name in np.ravel(signal.parent.attrs.get("axes", []))]
+    given = signal.parent.attrs.get("axes", signal.attrs.get("axes", []))
+    names = [_text(name) for name in np.ravel(given)]
+    if len(names) == 1:  # as older NeXus writes them: "y:x" or "[y,x]"
+        names = re.split("[:,]", names[0].strip("[]"))
     if len(names) != signal.ndim:
         return ()
     found = []
     for name, size in zip(names, signal.shape, strict=True):
+        if size == 1:
+            continue
         unit, axis = _length(signal.parent, name)
         if axis is None:
             return ()
-        if size > 1:
-            found.append(unit * axis)
+        found.append(unit * axis)
     return tuple(found)
 
 

@@ -31,7 +31,8 @@ class Reading(BaseModel):
         None, description="the part of an image that is used: left, top, width, height, pixels"
     )
     centre: tuple[float, float] | None = Field(
-        None, description="x, y of the optical axis, pixels; default: the middle of what is used"
+        None,
+        description="x, y of the optical axis, pixels; default: the file's axes, or the middle",
     )
     rotate: Literal[0, 90, 180, 270] = Field(0, description="counter-clockwise, before any flip")
     flip: Literal["none", "horizontal", "vertical"] = "none"

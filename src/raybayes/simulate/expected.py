@@ -34,6 +34,7 @@ from raybayes.optics.rows import (
     RAY,
     RECTANGLE,
     SCREEN,
+    SHAPE,
     STOP,
     E,
     Tables,
@@ -77,12 +78,12 @@ def stops_of(rows: Array) -> Ints:
 
 
 def hard_edges(row: Array) -> bool:
-    """Whether more of a slit than its opening stops light: a beamstop, or a frame in the opening.
+    """Whether a slit stops light that `soften` lets pass: a beamstop, or a frame with no corners.
 
     row: [COLUMNS].
     """
-    frame = row[CUTOUT : CUTOUT + 2] < row[OPENING : OPENING + 2]
-    return bool(row[STOP] != NO_STOP or frame.any())
+    corner = np.hypot(*(row[OPENING : OPENING + 2] / row[CUTOUT : CUTOUT + 2]))
+    return bool(row[STOP] != NO_STOP or (row[SHAPE] != RECTANGLE and corner > 1))
 
 
 @njit(**JIT)
@@ -95,6 +96,11 @@ def soften(rows: Array, stops: Ints) -> tuple[Array, Array]:
         if rows[k, OPENING_SHAPE] == RECTANGLE:
             halves[2 * stop : 2 * stop + 2] = rows[k, OPENING : OPENING + 2]
             hard[k, OPENING : OPENING + 2] = np.inf
+            if rows[k, SHAPE] == RECTANGLE:  # the frame's edges, too
+                for axis in range(2):
+                    own = halves[2 * stop + axis]
+                    halves[2 * stop + axis] = min(own, rows[k, CUTOUT + axis])
+                hard[k, CUTOUT : CUTOUT + 2] = np.inf
     return hard, halves
 
 

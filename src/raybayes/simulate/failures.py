@@ -36,7 +36,7 @@ class Failures(BaseModel):
     )
 
     def allowed(self, n: int) -> int:
-        """How many of a shard of n may fail: one of a small one, but never all."""
+        """How many of a shard of n may fail: one of a small one, but not the only one."""
         if self.then == "stop" or self.at_most == 0:
             return 0
         return max(int(self.at_most * n), min(1, n - 1))

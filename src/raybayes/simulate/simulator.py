@@ -37,8 +37,8 @@ from raybayes.simulate.expected import (
 
 Array = NDArray[np.float64]
 
-PILOT = 16  # corners of the prior, of PILOT_RAYS rays each, that tell which energies arrive at all
-PILOT_RAYS = 16384
+PILOT = 16  # corners, edges and faces of the prior that tell which energies arrive at all
+PILOT_RAYS = 16384  # of each
 MARGIN = 1.1  # on the pilot's band
 ALONE = 0.1  # how much of what the narrowest slit cuts another may cut, for energy to be carried
 SETS = 64  # independent scrambles of the Sobol points, dealt out to settings at random
@@ -95,7 +95,7 @@ class Simulator:
 
     @cached_property
     def _pilots(self) -> list[Compiled]:
-        """The prior's middle and some of its corners, but for those that cannot be built."""
+        """The prior's middle and some of its corners, edges and faces, where they can be built."""
         middle, half = np.mean(self.support, axis=0), np.ptp(self.support, axis=0) / 2
         rng = np.random.default_rng((self.seed, PILOT))
         corners = rng.choice([-1.0, 0.0, 1.0], (PILOT, len(self.names)))

@@ -99,7 +99,7 @@ class Desk:
         measured = None
         if wish.result:
             shown = self._shown(wish.result)
-            if shown.trained is not trained:
+            if shown.trained.run is not trained.run:
                 raise InputError("this result is another study's; infer it with this one")
             measured = shown.found.observation.x
         return answers.beam(trained.run.study.detectors, expected, measured)
@@ -162,9 +162,12 @@ def _example(trained: Trained, number: int) -> tuple[Observation, Array]:
     """What the study's detector reads at a setting from the prior."""
     run = trained.run
     rng = np.random.default_rng((run.study.seed, EXAMPLES, number, EXAMPLES))
-    theta, x = run.observed(run.study.prior.sample(TRIED, rng), rng)
-    if not len(x):
-        raise InputError(f"{TRIED} simulations failed; `raybayes simulate` says why")
+    for _ in range(TRIED):
+        theta, x = run.observed(run.study.prior.sample(1, rng), rng)
+        if len(x):
+            break
+    else:
+        raise InputError(f"{TRIED} simulations failed one after the other; narrow the prior")
     done = ("Simulated at a setting drawn from the prior; nothing was measured.",)
     return Observation(x[0], done, (f"example {number + 1}",)), theta[0]
 

@@ -51,8 +51,8 @@ class Command:
         found_at = shutil.which(Path(folder, program) if os.sep in program else program)
         if found_at is None:
             raise InputError(f"engine.command: there is no program {program!r}")
-        paths = [(word, Path(folder, word)) for word in words]
-        beside = [str(path) if path.is_file() else word for word, path in paths]
+        paths = [(word, os.path.abspath(os.path.join(folder, word))) for word in words]
+        beside = [path if os.path.isfile(path) else word for word, path in paths]
         known = {*scene.names, "seed"}
         found = set(NAME.findall(text))
         for name in sorted(found - known):

@@ -10,6 +10,8 @@ from raybayes.errors import InputError
 from raybayes.simulate.engines.protocol import Engine, Scene
 from raybayes.simulate.simulator import Simulator, Tracing
 
+INSIDE = 0.37  # of the way from low to high: where no effect is switched off by symmetry
+
 
 class _Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -21,9 +23,8 @@ class _Config(BaseModel):
         low, high = scene.support
         compile_beamline(scene.beamline, scene.names, [low, high])
         for i, name in enumerate(scene.names):
-            moved = low + np.outer(
-                (0.0, 0.5, 1.0), np.where(np.arange(len(low)) == i, high - low, 0)
-            )
+            moved = np.tile(low + INSIDE * (high - low), (3, 1))
+            moved[:, i] = low[i], (low[i] + high[i]) / 2, high[i]
             try:
                 compiled = compile_beamline(scene.beamline, scene.names, moved)
             except InputError:  # a corner of the prior; a campaign counts what fails there
@@ -74,7 +75,7 @@ class CommandConfig(_Config):
         description="in a study a file's name, then its text; ${ELEMENT.PARAMETER} is replaced"
     )
     timeout: float = Field(600.0, gt=0, description="s; then it is killed")
-    folder: str = Field("", exclude=True, description="the study's, as reading it tells")
+    folder: str = Field("", description="the study's, as reading it tells")
 
     def check(self, scene: Scene) -> None:
         _known(scene)
