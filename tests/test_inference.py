@@ -75,6 +75,7 @@ DENSITIES = {
     "flow matching": flow_matching(widths=(32, 32), embedding={"widths": (32, 16)}),
     "ensemble": deep(**SMALL, members=3),
     "linear start": deep(**SMALL, start="linear"),
+    "few wide layers": deep(**{**SMALL, "widths": (256, 256)}),
 }
 
 

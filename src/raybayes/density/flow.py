@@ -11,13 +11,17 @@ from raybayes.density.embeddings import Embedding
 from raybayes.density.layers import Layer
 from raybayes.density.trees import part, stack
 
+# Few layers of large matrices (weights) are no loop: to copy them in and out takes a tenth of a
+# training step, which is more than compiling them takes.
+FEW, WIDE = 8, 1 << 16
+
 
 class Flow(eqx.Module):
     """q(z | x) by layers of one kind, arXiv 1907.02392 and 1906.04032.
 
     Attributes:
         layers: all layers in one, each array with a leading axis; one compiled body scans over
-            them, so that compile time does not grow with depth.
+            them, so that compile time does not grow with depth; but see FEW.
     """
 
     embedding: Embedding
@@ -59,7 +63,8 @@ class Flow(eqx.Module):
             v, log_det = eqx.combine(one[0], static).forward(carry[0], one[1])
             return (v, carry[1] + log_det), None
 
-        return jax.lax.scan(step, (z, jnp.zeros((), z.dtype)), (arrays, h))[0]
+        wide = max(a[0].size for a in jax.tree.leaves(arrays)) >= WIDE and len(h) <= FEW
+        return jax.lax.scan(step, (z, jnp.zeros((), z.dtype)), (arrays, h), unroll=wide)[0]
 
     def from_base(
         self, v: Float[Array, " d"], h: Float[Array, "layers width"]
