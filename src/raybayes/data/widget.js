@@ -39,7 +39,7 @@
     const [x, at] = falls ? [values.toReversed(), positions.toReversed()] : [values, positions];
     const fits = (unit) => at.every((p, i) => Math.abs(unit * p - (edges[i] + edges[i + 1]) / 2) < SLACK * pitch);
     if (!fits(1) && !fits(1e-3)) // mm, or µm, as a study may say
-      throw new Refusal(`${name}: its positions (${at[0]} to ${at.at(-1)} mm) are not those of the study's bins, whose middles go from ${((edges[0] + edges[1]) / 2).toPrecision(4)} to ${((edges.at(-2) + edges.at(-1)) / 2).toPrecision(4)} mm; raybayes infer moves counts from bin to bin.`);
+      throw new Refusal(`${name}: its positions (${at[0]} to ${at.at(-1)}) are not those of the study's bins, whose middles go from ${((edges[0] + edges[1]) / 2).toPrecision(4)} to ${((edges.at(-2) + edges.at(-1)) / 2).toPrecision(4)} mm; raybayes infer moves counts from bin to bin.`);
     return x;
   }
 
