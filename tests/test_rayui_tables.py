@@ -227,7 +227,7 @@ def test_trace_command_refuses_in_one_sentence(shared, tmp_path):
     source = str(shared / "rayui" / "toroid.rml")
     for arguments, message in (
         ([source, "--plane", "X"], "there is no element 'X'"),
-        ([source, "--rays", "0"], "trace at least one ray"),
+        ([source, "--rays", "0"], "trace a whole number of rays"),
         ([str(tmp_path / "none.rml")], "cannot be read"),
         ([source, "--table", str(tmp_path / "no" / "out.csv")], "cannot be written"),
     ):
