@@ -74,10 +74,6 @@ def draft(beamline: Beamline, name: str, file: str, varied: Sequence[Varied]) ->
     """
     if not varied:
         raise InputError("no parameter varies; give one, as --vary M4.rotationXerror=-0.06..0.06")
-    names = [each.name for each in varied]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"{', '.join(twice)}: give each parameter one range")
     pitch, share = _beam(beamline, varied)
     photons = float(f"{PEAK / share:.1g}")
     reason = _counted(beamline)

@@ -78,14 +78,16 @@ class Refined:
     @property
     def sentence(self) -> str:
         """How far to trust it, in words."""
-        if not self.trusted and _stuck(self._allowed):
-            return f"{self.fault}: do not act on it."
-        if not self.trusted:
+        if self.trusted:
             return (
-                f"{self.fault}: train longer, or have its draws led to the exact posterior by "
-                "moves (raybayes refine, or Posterior.moved)."
+                f"Corrected by the exact likelihood: {self._worth} (Pareto k {self.pareto_k:.2f})."
             )
-        return f"Corrected by the exact likelihood: {self._worth} (Pareto k {self.pareto_k:.2f})."
+        if _stuck(self._allowed):
+            return f"{self.fault}: do not act on it."
+        return (
+            f"{self.fault}: train longer, or have its draws led to the exact posterior by moves "
+            "(raybayes refine, or Posterior.moved)."
+        )
 
     @property
     def fault(self) -> str:

@@ -164,8 +164,7 @@ class Store:
             if _abandoned(partial):
                 partial.unlink(missing_ok=True)
         for present in itertools.islice(self.folder.glob("shard-*.safetensors"), 1):
-            header = read_header(present)
-            self._check(present, header, header.get("shard"))
+            self._check(present, read_header(present))
 
     def missing(self, shards: Iterable[int]) -> list[int]:
         """Of these shards, those that are not there."""
@@ -222,7 +221,7 @@ class Store:
             header = read_header(self.path(index))
         except InputError as error:
             raise InputError(f"{error}; delete it and run again, which makes it anew") from error
-        self._check(self.path(index), header, index)
+        self._check(self.path(index), header)
         return header
 
     def read(self, n: int) -> Arrays:
@@ -230,18 +229,18 @@ class Store:
         parts: list[Arrays] = []
         for index in self.shards(n):
             arrays, header = read_arrays(self.path(index))
-            self._check(self.path(index), header, index)
+            self._check(self.path(index), header)
             parts.append(arrays)
         return {name: np.concatenate([p[name] for p in parts])[:n] for name in parts[0]}
 
-    def _check(self, path: Path, header: Mapping[str, object], index: object) -> None:
-        if header.get("shard") != index:
-            raise InputError(
-                f"{path}: is shard {header.get('shard')} by its header; delete it and run again, "
-                "which makes it anew"
-            )
+    def _check(self, path: Path, header: Mapping[str, Any]) -> None:
         if header.get("study") != self.header["study"]:
             raise InputError(
                 f"{path}: belongs to study {header.get('study')}, not to "
                 f"{self.header['study']}; choose another output folder"
+            )
+        if path != self.path(header.get("shard", -1)):
+            raise InputError(
+                f"{path}: is shard {header.get('shard')} by its header; delete it and run again, "
+                "which makes it anew"
             )

@@ -8,11 +8,10 @@ import numpy as np
 from raybayes.beamline.geometry import compile_beamline, hc_of
 from raybayes.beamline.rml import Beamline, Element, Param
 from raybayes.beamline.schema import ALIGNMENT, OPENINGS, SX700
-from raybayes.beamline.walk import NO_PROFILE
+from raybayes.beamline.walk import NO_PROFILE, SLOPES
 from raybayes.errors import InputError
 
 PLANES = ("ImagePlane", "ImagePlaneBundle")
-SLOPES = ("slopeErrorSag", "slopeErrorMer")
 WORLD_AXES = ("worldXdirection", "worldYdirection", "worldZdirection")
 
 

@@ -29,6 +29,7 @@ from raybayes.optics.rows import (
 Array = NDArray[np.float64]
 
 PROFILE_FILE, NO_PROFILE = 0, 2  # profileKind
+SLOPES = ("slopeErrorSag", "slopeErrorMer")
 
 
 class Walk:
@@ -117,7 +118,7 @@ class Walk:
         self.outline(element, row, "totalLength")
         row[:, CUTOUT + 2] = centre
         on = element.number("slopeError", 1) == 0
-        for offset, id_ in enumerate(("slopeErrorSag", "slopeErrorMer")):
+        for offset, id_ in enumerate(SLOPES):
             if on or self.settings.varies(element, id_):
                 row[:, SLOPE + offset] = np.abs(self.settings(element, id_)) * ARCSEC
         if on and element.number("profileKind", NO_PROFILE) == PROFILE_FILE:

@@ -57,9 +57,10 @@ class Function:
     def profiles(self, theta: Array, key: Key) -> tuple[Array, Array]:
         """As `Engine.profiles`."""
         seed = {"seed": self.scene.integer(key)} if self.seeded else {}
+        own = theta.copy()  # what the function does to it is not stored
         if self.batched:
-            return self._checked(self._function(theta.copy(), **seed), len(theta))
-        (one,) = theta.copy()  # what the function does to it is not stored
+            return self._checked(self._function(own, **seed), len(theta))
+        (one,) = own
         return self._checked(self._function(one, **seed), 1)
 
     def _checked(self, result: Any, n: int) -> tuple[Array, Array]:
