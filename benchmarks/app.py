@@ -31,10 +31,10 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     out = parser.parse_args().out
     prepare_jax()
-    from raybayes.web.desk import Desk
-    from raybayes.web.shelf import shelf
+    from raybayes.web.requests import Example, Opening, Refinement, Setting
+    from raybayes.web.runs import shelf
+    from raybayes.web.session import Desk
     from raybayes.web.uploads import Uploads
-    from raybayes.web.wishes import Example, Opening, Refinement, Setting
 
     with tempfile.TemporaryDirectory() as folder:
         desk = Desk(shelf([out]), Uploads(Path(folder)), Path(folder))

@@ -25,8 +25,8 @@ import matplotlib.pyplot as plt
 
 from raybayes import Estimator, Training, read_study
 from raybayes.density import Pretraining, deep
-from raybayes.diagnostics.figures import BLUE, GREY, ORANGE
-from raybayes.study import Run
+from raybayes.diagnostics.style import BLUE, GREY, ORANGE
+from raybayes.study.run import Run
 
 PAIRS, TEST, EPOCHS = 10_000, 1000, 30
 YAW = 3  # of theta

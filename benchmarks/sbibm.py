@@ -34,9 +34,9 @@ from training import peer
 from raybayes import Estimator, Training, reference_posterior
 from raybayes.density import maf_nsf, rnade
 from raybayes.diagnostics import c2st
-from raybayes.estimator import best_of
-from raybayes.sequential import Sequential, inside, snpe_c
-from raybayes.tasks import TASKS
+from raybayes.inference.estimator import best_of
+from raybayes.inference.sequential import Sequential, inside, snpe_c
+from raybayes.inference.tasks import TASKS
 
 DRAWS = 10_000
 ROUND = {"epochs": 20, "patience": 20, "learning_rate": 5e-3, "validation": 0.05}  # of SNPE-C
@@ -133,7 +133,7 @@ def refined(task, posterior, x):
         return task.log_likelihood(theta, x)
 
     found = posterior.refine(x, likelihood, 5 * DRAWS)
-    return posterior.moved(x, likelihood, found, DRAWS).theta
+    return posterior.tempered(x, likelihood, found, DRAWS).theta
 
 
 def by_sbi(python, prior, theta, x, observed):

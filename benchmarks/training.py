@@ -26,7 +26,8 @@ import numpy as np
 
 from raybayes import Estimator, Training, box
 from raybayes.density import FlowConfig, cinn, deep, nsf, rnade
-from raybayes.study import Run, read_study
+from raybayes.study.run import Run
+from raybayes.study.study import read_study
 
 PAIRS, TEST = 20_000, 2_000
 TRIAL = 2  # epochs that tell how many fit into the limit

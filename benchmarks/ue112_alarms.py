@@ -19,10 +19,10 @@ import numpy as np
 from scipy.stats import binomtest
 
 from raybayes import with_values
+from raybayes.analysis.judge import Judge, Pairs
 from raybayes.diagnostics import mmd, together
-from raybayes.inference import open_posterior, open_run
 from raybayes.simulate.several import Several
-from raybayes.trust import Judge, Pairs
+from raybayes.study.run import open_posterior, open_run
 
 SET, MANY = 20, 60  # observations that are judged together
 NULL = 600  # of the suspects' null

@@ -28,7 +28,7 @@ from raybayes import Estimator, read_study, reference_posterior
 from raybayes.density import deep, flow_matching, nsf, rnade
 from raybayes.diagnostics import c2st
 from raybayes.errors import InputError
-from raybayes.sequential import Sequential, inside, snpe_c, tsnpe
+from raybayes.inference.sequential import Sequential, inside, snpe_c, tsnpe
 from raybayes.simulate.simulator import Simulator
 
 OBSERVATIONS = 20
@@ -129,7 +129,7 @@ def refine(problem, posterior, x):
     likelihood = problem.simulator.log_likelihood(x)
     try:
         found = posterior.refine(x, likelihood, 10 * DRAWS)
-        return posterior.moved(x, likelihood, found, problem.draws).theta
+        return posterior.tempered(x, likelihood, found, problem.draws).theta
     except InputError:
         return None
 

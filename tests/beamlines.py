@@ -1,6 +1,6 @@
 """Small beamlines in memory: a source, one element, an image plane."""
 
-from raybayes.beamline.rml import Beamline, Element, Param
+from raybayes.beamline.model import Beamline, Element, Param
 
 P, Q, THETA = 10000.0, 1000.0, 2.0  # mm, mm, deg
 

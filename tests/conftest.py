@@ -15,7 +15,7 @@ import jax  # noqa: E402
 from test_run import TINY, command  # noqa: E402
 
 from raybayes.beamline.rml import read_rml  # noqa: E402
-from raybayes.inference import open_run  # noqa: E402
+from raybayes.study.run import open_run  # noqa: E402
 
 TRUTH = np.array([0.02, 0.1])  # of `finished`
 FLAGS = [  # of Chromium

@@ -22,18 +22,19 @@ import numpy as np
 import pytest
 from test_run import TINY, command
 
+from raybayes.analysis.measurement import Trained, infer, measure
 from raybayes.errors import InputError
-from raybayes.inference import Trained, infer, measure, open_run
 from raybayes.observations import Observation
-from raybayes.study import Run, read_study
-from raybayes.web import desk as desk_module
+from raybayes.study.run import Run, open_run
+from raybayes.study.study import read_study
+from raybayes.web import session as desk_module
 from raybayes.web import uploads
-from raybayes.web.desk import Desk
+from raybayes.web.access import Keys
 from raybayes.web.exports import exported
-from raybayes.web.gate import Keys
+from raybayes.web.requests import Example, Setting
+from raybayes.web.runs import shelf
 from raybayes.web.server import listen, serve
-from raybayes.web.shelf import shelf
-from raybayes.web.wishes import Example, Setting
+from raybayes.web.session import Desk
 
 TINY = TINY.replace("simulations = 600", "simulations = 2000").replace("epochs = 4", "epochs = 12")
 TINY = TINY.replace("[tracing]", "[detector]\nphotons = 1e3\n[tracing]")  # wide posteriors
@@ -679,7 +680,7 @@ def test_everything_has_a_name(page):
 
 def test_contrast():
     """Text on its ground, in the light and the dark scheme: 4.5 at least (WCAG AA)."""
-    style = (resources.files("raybayes") / "data" / "app.css").read_text()
+    style = (resources.files("raybayes") / "pages" / "app.css").read_text()
     light, dark = (dict(re.findall(r"--(\w+): (#\w+)", block)) for block in
                    re.findall(r":root \{(.*?)\}", style, re.DOTALL))  # fmt: skip
     for scheme in (light, dark):

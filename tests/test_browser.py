@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from test_run import TINY, command
 
-from raybayes.browser import described, obstacle
 from raybayes.density import deep, maf_nsf, mixture, nsf, rnade
 from raybayes.density.config import members
 from raybayes.density.ensemble import Ensemble
 from raybayes.density.trees import stack
-from raybayes.inference import open_posterior, open_run
+from raybayes.inference.posterior import Posterior
 from raybayes.observations import Target
-from raybayes.posterior import Posterior
 from raybayes.prior import EDGE, Independent, LogUniform, Normal, TruncatedNormal, Uniform
+from raybayes.report.browser import described, obstacle
+from raybayes.study.run import open_posterior, open_run
 
 PRIOR = Independent(
     ("a", "b", "c"),
@@ -117,7 +117,7 @@ def agree(found, x, page, tolerance):
     base = np.random.default_rng(1).standard_normal((SHOWN, description["base"]))
     page.goto("about:blank")
     page.add_script_tag(
-        content=(resources.files("raybayes") / "data" / "flow.js").read_text()
+        content=(resources.files("raybayes") / "pages" / "flow.js").read_text()
         + "window.raybayes = raybayes;"
     )
     draws = page.evaluate(

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from test_run import TINY, command, shards
 
-from raybayes.campaigns import Job, Request, array_script, dask_script
 from raybayes.errors import InputError
-from raybayes.plan import Plan
 from raybayes.simulate.engines.protocol import needs
 from raybayes.simulate.failures import Failures
 from raybayes.store import PARTIAL, Store
-from raybayes.study import Run, read_study
+from raybayes.study.campaigns import Job, Request, array_script, dask_script
+from raybayes.study.plan import Plan
+from raybayes.study.run import Run
+from raybayes.study.study import read_study
 
 RAYBAYES = (sys.executable, "-m", "raybayes.cli")
 SLOW = """

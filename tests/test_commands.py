@@ -9,11 +9,11 @@ from test_run import command
 from typer.testing import CliRunner
 
 from raybayes.cli import app
-from raybayes.doctor import Check
-from raybayes.plan import SHIPPED, Plan
 from raybayes.simulate.derivatives import information
 from raybayes.simulate.simulator import Simulator, Tracing
-from raybayes.study import read_study
+from raybayes.study.plan import SHIPPED, Plan
+from raybayes.study.study import read_study
+from raybayes.workflow.self_test import Check
 
 VARY = ("--vary", "M4.rotationXerror=-0.06..0.06", "--vary", "IP.distanceImagePlane=1180..1220")
 
@@ -82,7 +82,7 @@ def test_doctor(monkeypatch):
     found = json.loads(result.stdout)
     assert all(check["passed"] for check in found["checks"]) and len(found["checks"]) == 3
     sick = [Check("the beam", 1.0, 2.0, 0.1, 0.0)]
-    monkeypatch.setattr("raybayes.doctor.self_test", lambda: sick)
+    monkeypatch.setattr("raybayes.workflow.self_test.self_test", lambda: sick)
     result = command("doctor")
     assert result.exit_code == 2 and "the self-test failed: the beam" in result.stderr
 

@@ -11,15 +11,15 @@ from test_run import TINY, command
 
 from raybayes.beamline.derive import with_values
 from raybayes.errors import InputError
-from raybayes.inference import open_run
-from raybayes.plan import Plan
 from raybayes.simulate.engines.compare import compare
 from raybayes.simulate.engines.config import CommandConfig, FunctionConfig, RayUIConfig
 from raybayes.simulate.engines.rayui import read_table
 from raybayes.simulate.engines.rayx import sequential
 from raybayes.simulate.simulator import Tracing
 from raybayes.store import read_arrays
-from raybayes.study import Run, read_study
+from raybayes.study.plan import Plan
+from raybayes.study.run import Run, open_run
+from raybayes.study.study import read_study
 
 PLAN, BEAMLINE = Plan.read("ue112")
 SCENE = PLAN.scene(BEAMLINE)

@@ -12,10 +12,10 @@ from raybayes.density.ensemble import Ensemble
 from raybayes.density.trees import stack
 from raybayes.diagnostics import c2st
 from raybayes.errors import InputError
-from raybayes.estimates import basins, estimate, geometric_median, modes
-from raybayes.posterior import Posterior
+from raybayes.inference.estimates import basins, estimate, geometric_median, modes
+from raybayes.inference.posterior import Posterior
+from raybayes.inference.tasks import two_moons
 from raybayes.prior import Independent, Normal, box
-from raybayes.tasks import two_moons
 
 D = 5
 RNG = np.random.default_rng(7)

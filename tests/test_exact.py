@@ -14,11 +14,14 @@ from raybayes.density.ensemble import Ensemble
 from raybayes.density.trees import stack
 from raybayes.diagnostics import c2st
 from raybayes.errors import InputError
-from raybayes.estimator import Estimator
-from raybayes.importance import importance, moved, refitted
-from raybayes.posterior import Posterior
+from raybayes.inference.estimator import Estimator
+from raybayes.inference.importance import importance
+from raybayes.inference.mcmc import mcmc
+from raybayes.inference.nested import reference_posterior
+from raybayes.inference.posterior import Posterior
+from raybayes.inference.proposal import refitted
+from raybayes.inference.train import Training
 from raybayes.prior import Independent, Normal, box, log_posterior
-from raybayes.reference import reference_posterior
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.likelihoods import (
     counting_log_likelihood,
@@ -27,8 +30,7 @@ from raybayes.simulate.likelihoods import (
     separable_image,
 )
 from raybayes.simulate.simulator import Simulator, Tracing
-from raybayes.study import read_study
-from raybayes.train import Training
+from raybayes.study.study import read_study
 
 # --- a linear Gaussian task ---------------------------------------------------------------------
 
@@ -114,7 +116,7 @@ def test_draws_in_one_place_are_not_trusted():
     refined = importance(np.ones((4000, 3)), np.full(4000, -3.0), np.zeros(4000))
     assert not refined.trusted and "could have made this are in 1 place" in refined.sentence
     with pytest.raises(InputError, match="the draws are in 1 place, and moving them needs 12"):
-        moved(refined.theta, lambda theta: np.zeros(len(theta)))
+        mcmc(refined.theta, lambda theta: np.zeros(len(theta)))
     few = importance(np.random.default_rng(0).random((200, 60)), np.zeros(200), np.zeros(200))
     assert few.trusted
 
@@ -149,16 +151,16 @@ def test_moved_draws_are_exact_and_no_twins():
     network = gaussian_posterior(1.3, 0.5)
     refined = network.refine(X, log_likelihood, 600)
     assert len(np.unique(refined.sample(4000), axis=0)) < 600
-    found = network.moved(X, log_likelihood, refined, 4000)
+    found = network.tempered(X, log_likelihood, refined, 4000)
     assert len(np.unique(found.theta, axis=0)) > 3900 and 0.1 < found.accepted < 1
     whitened = np.linalg.solve(np.linalg.cholesky(COVARIANCE), (found.theta - MEAN).T)
     assert min(kstest(row, "norm").pvalue for row in whitened) > 1e-3
     np.testing.assert_allclose(np.cov(whitened), np.eye(3), atol=0.08)
     exact = log_likelihood(found.theta) + PRIOR.log_prob(found.theta)
     np.testing.assert_allclose(found.log_p, exact, rtol=1e-12)
-    again = network.moved(X, log_likelihood, refined, 4000)
+    again = network.tempered(X, log_likelihood, refined, 4000)
     assert np.array_equal(found.theta, again.theta)
-    assert not np.array_equal(found.theta, network.moved(X, log_likelihood, refined, 4000, 3).theta)
+    assert not np.array_equal(found.theta, network.tempered(X, log_likelihood, refined, 4000, 3).theta)
 
 
 def test_a_bridge_leads_to_the_exact_posterior():
@@ -166,7 +168,7 @@ def test_a_bridge_leads_to_the_exact_posterior():
     network = gaussian_posterior(0.5, 12.0)
     refined = network.refine(X, log_likelihood, 2000)
     assert refined.ess < 10 and not refined.trusted
-    found = network.moved(X, log_likelihood, refined, 4000)
+    found = network.tempered(X, log_likelihood, refined, 4000)
     assert len(np.unique(found.theta, axis=0)) > 3900
     whitened = np.linalg.solve(np.linalg.cholesky(COVARIANCE), (found.theta - MEAN).T)
     assert min(kstest(row, "norm").pvalue for row in whitened) > 1e-3
@@ -175,7 +177,7 @@ def test_a_bridge_leads_to_the_exact_posterior():
     again = refitted(found.theta, log_posterior(PRIOR, log_likelihood), 2000)
     assert again.trusted and again.ess > 1600 and again.standard_error < 0.02
     assert again.log_evidence == pytest.approx(EVIDENCE, abs=4 * again.standard_error)
-    twins = network.moved(X, log_likelihood, refined, 4000, moves=0)
+    twins = network.tempered(X, log_likelihood, refined, 4000, moves=0)
     assert len(np.unique(twins.theta, axis=0)) < 200 and twins.accepted == 0
 
 
@@ -188,7 +190,7 @@ def test_two_far_peaks_get_their_masses():
     """Draws of the wrong shares leap between them; a law fitted to them knows the evidence."""
     rng = np.random.default_rng(0)
     draws = rng.normal(np.where(rng.random((2000, 1)) < 0.9, -1, 1), 1e-3, (2000, 2))
-    found = moved(draws, lambda theta: peaks(theta, (-1, 1)))
+    found = mcmc(draws, lambda theta: peaks(theta, (-1, 1)))
     assert (found.theta[:, 0] > 0).mean() == pytest.approx(0.5, abs=0.05)
     law = refitted(found.theta, lambda theta: peaks(theta, (-1, 1)))
     assert law.trusted and law.ess > 5000
@@ -213,7 +215,7 @@ def test_a_network_nowhere_near_is_said():
     network = gaussian_posterior(0.3, 300.0)
     refined = network.refine(X, log_likelihood, 1000)
     with pytest.raises(InputError, match=r"after 100 steps the draws are .* train longer"):
-        network.moved(X, log_likelihood, refined, 200)
+        network.tempered(X, log_likelihood, refined, 200)
 
 
 def test_draws_cut_at_an_end_of_the_prior_weigh_nothing():
@@ -241,7 +243,7 @@ def test_moved_draws_stay_where_they_can_be():
 
     network = Posterior(prior, Gaussian(jnp.zeros(2), jnp.eye(2)), deep(), 4, {})  # the prior
     refined = network.refine(X, likelihood, 1000)
-    found = network.moved(X, likelihood, refined, 2000)
+    found = network.tempered(X, likelihood, refined, 2000)
     assert found.accepted > 0.1 and len(np.unique(found.theta, axis=0)) > 1950
     exact = truncexpon(3, scale=1e-5 / 3)
     assert kstest(found.theta[:, 0], exact.cdf).pvalue > 1e-3
@@ -250,10 +252,10 @@ def test_moved_draws_stay_where_they_can_be():
 
 def test_bad_moves():
     with pytest.raises(InputError, match="in 1 place, and moving them needs 8"):
-        moved(np.zeros((400, 2)), lambda theta: theta[:, 0])
+        mcmc(np.zeros((400, 2)), lambda theta: theta[:, 0])
     draws = np.random.default_rng(0).normal(size=(20, 2))
     with pytest.raises(InputError, match="is NaN"):
-        moved(draws, lambda theta: np.full(len(theta), np.nan))
+        mcmc(draws, lambda theta: np.full(len(theta), np.nan))
 
 
 def test_refine_takes_one_observation():
@@ -322,7 +324,7 @@ def test_refined_and_reference_agree_on_a_beamline():
     assert refined.trusted, refined.sentence
     reference = reference_posterior(TWO, log_likelihood, 1000, live=200)
     assert reference.finished
-    drawn = posterior.moved(x, log_likelihood, refined, 1000).theta
+    drawn = posterior.tempered(x, log_likelihood, refined, 1000).theta
     assert c2st(reference.draws, drawn).accuracy < 0.55
     assert refined.log_evidence == pytest.approx(np.mean(reference.log_evidence), abs=0.15)
     assert (np.abs(drawn.mean(axis=0) - truth[0]) < 4 * drawn.std(axis=0)).all()

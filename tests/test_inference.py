@@ -33,8 +33,9 @@ from raybayes.density.rnade import Components
 from raybayes.density.standardised import regressed
 from raybayes.density.trees import stack, trainable
 from raybayes.errors import InputError
-from raybayes.estimator import Estimator, best_of
-from raybayes.posterior import Posterior
+from raybayes.inference.estimator import Estimator, best_of
+from raybayes.inference.posterior import Posterior
+from raybayes.inference.train import Trainer, Training, _matrices
 from raybayes.prior import (
     Independent,
     LogNormal,
@@ -47,7 +48,6 @@ from raybayes.prior import (
     box,
 )
 from raybayes.store import read_arrays, write_arrays
-from raybayes.train import Trainer, Training, _matrices
 
 BOX = box(("a", "b"), (-1.0, 2.0), (1.0, 6.0))
 SMALL = {"layers": 4, "widths": (32,), "embedding": {"widths": (32, 16)}}
@@ -507,7 +507,7 @@ def test_few_are_in_memory_at_once(trained, monkeypatch):
     x = 20 + np.random.default_rng(0).standard_normal((3, 3))
     whole = posterior.sample(x, 30, seed=1)
     log_q = posterior.log_prob(whole, x)
-    monkeypatch.setattr("raybayes.posterior.AT_ONCE", 16)
+    monkeypatch.setattr("raybayes.inference.posterior.AT_ONCE", 16)
     np.testing.assert_allclose(posterior.log_prob(whole, x), log_q, atol=1e-4)
     np.testing.assert_allclose(posterior.log_prob(whole[0], x[0]), log_q[0], atol=1e-4)
     draws = posterior.sample(x, np.int64(1001), seed=1)

@@ -14,12 +14,13 @@ import xarray
 from conftest import TRUTH
 from test_run import command
 
-from raybayes.alarms import beam_summaries
+from raybayes.analysis.beam_alarms import beam_summaries
 from raybayes.errors import InputError
 from raybayes.observations import Target
-from raybayes.results import Result, write_result
+from raybayes.report.nexus import Result, write_result
 from raybayes.simulate.detector import Detector
-from raybayes.study import Run, read_study
+from raybayes.study.run import Run
+from raybayes.study.study import read_study
 
 
 def test_table_page_and_file(finished, tmp_path):

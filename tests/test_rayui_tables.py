@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from raybayes.beamline.derive import with_values
 from raybayes.beamline.geometry import compile_beamline
-from raybayes.beamline.rml import Param, read_rml
+from raybayes.beamline.model import Param
+from raybayes.beamline.rml import read_rml
 from raybayes.beamline.trace import trace
 from raybayes.cli import app
 from raybayes.optics import RAY, through

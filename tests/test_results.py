@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from beamlines import POINT, P, small
 
+from raybayes.beamline.beam import beam, fwhm, rms, summary
 from raybayes.beamline.pictures import layout_picture, save, spot_diagram
-from raybayes.beamline.results import beam, fwhm, rms, summary
 from raybayes.beamline.table import COLUMNS, ray_table
 from raybayes.beamline.trace import trace
 from raybayes.simulate.derivatives import (
@@ -16,7 +16,7 @@ from raybayes.simulate.derivatives import (
     profile_jacobian,
 )
 from raybayes.simulate.simulator import Simulator, Tracing
-from raybayes.study import read_study
+from raybayes.study.study import read_study
 
 STUDY, BEAMLINE = read_study("ue112")
 PRIOR = STUDY.prior

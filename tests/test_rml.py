@@ -12,11 +12,12 @@ from conftest import UE112
 from raybayes.beamline.derive import refresh, with_screen, with_values
 from raybayes.beamline.emission import SCALES
 from raybayes.beamline.geometry import HC, PLACERS, compile_beamline, hc_of
-from raybayes.beamline.modelled import not_modelled
-from raybayes.beamline.rml import Beamline, Element, Param, read_rml, write_rml
+from raybayes.beamline.model import Beamline, Element, Param
+from raybayes.beamline.rml import read_rml, write_rml
 from raybayes.beamline.schema import MODELLED, OBJECTS, SOURCES, ZERO_ONLY
-from raybayes.beamline.settings import HC_OLD
 from raybayes.beamline.source import LAWS
+from raybayes.beamline.unmodelled import not_modelled
+from raybayes.beamline.values import HC_OLD
 from raybayes.errors import InputError
 from raybayes.optics.rows import OPENING
 

@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from raybayes.cli import app
 from raybayes.errors import InputError
-from raybayes.posterior import Posterior
+from raybayes.inference.posterior import Posterior
 from raybayes.store import PARTIAL, Store, read_arrays, write_whole
-from raybayes.study import Run, read_study
+from raybayes.study.run import Run
+from raybayes.study.study import read_study
 
 TINY = """
 name = "tiny"

@@ -10,11 +10,11 @@ from raybayes.density import Pretraining, cinn, nsf
 from raybayes.density.atomic import Atomic, with_atoms
 from raybayes.density.pretraining import Frozen
 from raybayes.errors import InputError
-from raybayes.estimator import Estimator, held_rows
+from raybayes.inference.estimator import Estimator, held_rows
+from raybayes.inference.rounds import run_rounds
+from raybayes.inference.sequential import Method, Sequential, inside, leakage, snpe_c, tsnpe
+from raybayes.inference.train import Training
 from raybayes.prior import Independent, Normal, Raw, box
-from raybayes.rounds import run_rounds
-from raybayes.sequential import Method, Sequential, inside, leakage, snpe_c, tsnpe
-from raybayes.train import Training
 
 PRIOR = Independent(("a", "b"), (Normal(mean=0, sd=2), Normal(mean=1, sd=1)))
 NOISE = 0.3

@@ -12,14 +12,14 @@ from test_run import TINY, command
 
 from raybayes.beamline.derive import with_screen
 from raybayes.errors import InputError
-from raybayes.inference import open_posterior, open_run
 from raybayes.observations import Reading, Target, read_settings
-from raybayes.plan import DETERMINE, Plan
 from raybayes.simulate.derivatives import information, next_steps
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.several import Setting, Several
 from raybayes.simulate.simulator import Simulator, Tracing
-from raybayes.study import Run, read_study
+from raybayes.study.plan import DETERMINE, Plan
+from raybayes.study.run import Run, open_posterior, open_run
+from raybayes.study.study import read_study
 
 STUDY, BEAMLINE = read_study("ue112")
 PRIOR = STUDY.prior

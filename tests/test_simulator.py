@@ -15,7 +15,7 @@ from raybayes.simulate.detector import Detector
 from raybayes.simulate.expected import SAMPLED
 from raybayes.simulate.simulator import Simulator, Tracing
 from raybayes.simulate.splat import NARROW, carry_energy, deposit, deposit_image, truncate
-from raybayes.study import read_study
+from raybayes.study.study import read_study
 
 STUDY, BEAMLINE = read_study("ue112")
 PRIOR = STUDY.prior

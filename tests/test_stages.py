@@ -11,9 +11,9 @@ from test_run import TINY, command
 
 from raybayes.cli import infer
 from raybayes.errors import InputError
-from raybayes.importance import Refined, importance
-from raybayes.posterior import Posterior
-from raybayes.stages import refine_files
+from raybayes.inference.importance import Refined, importance
+from raybayes.inference.posterior import Posterior
+from raybayes.workflow.refine import refine_files
 
 
 def test_train_makes_no_simulations_and_equals_run(tmp_path):
@@ -66,7 +66,7 @@ def test_check(finished):
 
 def test_refine(finished, tmp_path, monkeypatch):
     """The table's numbers, the file's equal draws and its weighted ones agree."""
-    monkeypatch.setattr("raybayes.importance.TRUSTED", np.inf)
+    monkeypatch.setattr("raybayes.inference.importance.TRUSTED", np.inf)
     out, path = finished
     few = ["-n", 4000, "--moves", 8]
     result = command("refine", out, path, *few, "--to", tmp_path / "r", "--json")
@@ -145,8 +145,8 @@ def test_a_network_too_narrow_is_said(finished, monkeypatch, tmp_path):
                 assert len(np.unique(draws)) > 0.8 * len(draws)
         if not confirmed:
             assert found["ess"] < 200  # of the network's own draws
-            monkeypatch.setattr("raybayes.stages.refitted", no_law)
-        monkeypatch.setattr("raybayes.importance.TRUSTED", -10)
+            monkeypatch.setattr("raybayes.workflow.refine.refitted", no_law)
+        monkeypatch.setattr("raybayes.inference.importance.TRUSTED", -10)
 
 
 def test_weighted_quantiles():

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from raybayes.simulate.alternative import ascend, score
 from raybayes.simulate.detector import Detector
-from raybayes.simulate.suspects import ascend, score
 
 RNG = np.random.default_rng(8)
 BINS, D, M = 40, 3, 2000

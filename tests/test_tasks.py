@@ -9,8 +9,8 @@ from scipy.integrate import solve_ivp
 from scipy.stats import binom, norm
 
 from raybayes.diagnostics import c2st
-from raybayes.reference import reference_posterior
-from raybayes.tasks import TASKS
+from raybayes.inference.nested import reference_posterior
+from raybayes.inference.tasks import TASKS
 
 SBIBM = Path(os.environ.get("RAYBAYES_SHARED", "../shared")) / "sbibm"
 DRAWS = 1000

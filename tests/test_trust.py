@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from exact import Gaussian
 
-from raybayes import trusted
-from raybayes.alarms import outside
+from raybayes.analysis.beam_alarms import outside
+from raybayes.analysis.judge import Judge, Pairs
 from raybayes.density import deep
-from raybayes.estimator import Estimator
-from raybayes.posterior import Posterior
+from raybayes.inference.estimator import Estimator
+from raybayes.inference.posterior import Posterior
+from raybayes.inference.train import Training
 from raybayes.prior import box
-from raybayes.report import Parameter
+from raybayes.report import checks_page as trusted
 from raybayes.simulate.simulator import Simulator, Tracing
-from raybayes.study import read_study
-from raybayes.train import Training
-from raybayes.trust import Judge, Pairs
+from raybayes.study.parameters import Parameter
+from raybayes.study.study import read_study
 
 STUDY, BEAMLINE = read_study("ue112")
 DETECTOR = STUDY.detector.model_copy(update={"photons": 2e3})  # little light: wide posteriors

@@ -6,14 +6,13 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
+from raybayes.array_types import Array
 from raybayes.errors import InputError
-
-Array = NDArray[np.float64]
 
 EDGE = 8.2  # z of the last float64 below 1: nearer to a bounded prior's edge is the edge itself
 FAR = 37.5  # z of the smallest float64 that has all its digits

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from raybayes.array_types import Array
 from raybayes.errors import InputError
 
-Arrays = dict[str, NDArray[np.float64]]
+Arrays = dict[str, Array]
 Simulate = Callable[[int, int], tuple[Arrays, Mapping[str, object]]]
 PARTIAL = ".partial-"
 STALE = 3600.0  # s: a half-written file of another machine that is older has no living writer

@@ -1,11 +1,11 @@
 """What surfaces are made of: RAY-UI's parameters -> layers; names of materials -> constants."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from raybayes.beamline.rml import Element
+from raybayes.array_types import Array
+from raybayes.beamline.model import Element
+from raybayes.beamline.placement import Walk
 from raybayes.beamline.schema import STRUCTURE_FACTORS, SX700
-from raybayes.beamline.walk import Walk
 from raybayes.errors import InputError
 from raybayes.optics.rows import (
     BILAYERS,
@@ -22,8 +22,6 @@ from raybayes.optics.rows import (
     TOP,
     TURN,
 )
-
-Array = NDArray[np.float64]
 
 BY_MATERIAL = 1  # reflectivityType, transmissionType
 ONE_COATING, MULTILAYER, MULTILAYER_WITH_TOP = 1, 2, 3  # surfaceCoating

@@ -3,9 +3,9 @@
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import j1
 
+from raybayes.array_types import Array
 from raybayes.optics.rows import (
     DIFFRACTION,
     ELLIPSE,
@@ -14,8 +14,6 @@ from raybayes.optics.rows import (
     OPENING_SHAPE,
     SCREEN,
 )
-
-Array = NDArray[np.float64]
 
 REACH = 5.0  # in units of lambda / width
 POINTS = 20001

@@ -7,14 +7,12 @@ zeta = (E / 2 Ec) (1 + X^2)^(3/2), Ec = 2218.29 eV (E / GeV)^3 / (R / m) (Schwin
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import kve
 
+from raybayes.array_types import Array
 from raybayes.beamline.emission import orientation
-from raybayes.beamline.rml import Beamline
+from raybayes.beamline.model import Beamline
 from raybayes.errors import InputError
-
-Array = NDArray[np.float64]
 
 REST = 0.00051099895  # electron, GeV
 CRITICAL = 2218.29  # eV m / GeV^3

@@ -3,13 +3,12 @@
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from raybayes.array_types import Array
 from raybayes.beamline.energies import mean_of_file
-from raybayes.beamline.rml import Element
-from raybayes.beamline.settings import Settings
-
-Array = NDArray[np.float64]
+from raybayes.beamline.model import Element
+from raybayes.beamline.values import Settings
 
 # Scales of the six standard numbers of a sample (mm, mrad * 1e-3, eV, mm), the mean energy, and
 # the signed bending radius of a dipole's orbit (mm; 0: none).

@@ -4,13 +4,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from raybayes.beamline.files import find_file
-from raybayes.beamline.rml import Beamline
+from raybayes.array_types import Array
+from raybayes.beamline.data_files import find_file
+from raybayes.beamline.model import Beamline
 from raybayes.errors import InputError
-
-Array = NDArray[np.float64]
 
 
 def separate_energies(u: Array, count: int) -> Array:

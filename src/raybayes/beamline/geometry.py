@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from raybayes.array_types import Array
 from raybayes.beamline import gratings, mirrors, screens
 from raybayes.beamline.coatings import coat, media
 from raybayes.beamline.emission import (
@@ -24,10 +25,10 @@ from raybayes.beamline.emission import (
     SPREAD,
     emission_row,
 )
-from raybayes.beamline.modelled import not_modelled
-from raybayes.beamline.rml import Beamline, Element
-from raybayes.beamline.settings import HC, HC_OLD, Settings
-from raybayes.beamline.walk import Placer, Walk
+from raybayes.beamline.model import Beamline, Element
+from raybayes.beamline.placement import Placer, Walk
+from raybayes.beamline.unmodelled import not_modelled
+from raybayes.beamline.values import HC, HC_OLD, Settings
 from raybayes.errors import InputError
 from raybayes.optics.rows import COATING, PERFECT, Tables
 
@@ -44,7 +45,6 @@ __all__ = [
     "hc_of",
 ]
 
-Array = NDArray[np.float64]
 
 FAR = 1e12  # mm (and eV): no beamline is longer
 LARGEST = 1e40  # of any number in a row: a collimating mirror's radius may be 1e19 mm

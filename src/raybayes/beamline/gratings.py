@@ -6,13 +6,13 @@ Angles are to the normal, alpha > 0 and beta < 0 (rad): sin alpha + sin beta = m
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from raybayes.beamline.figures import A11, A33, curved, plane, radius_of, torus
-from raybayes.beamline.rml import Element
+from raybayes.array_types import Array
+from raybayes.beamline.model import Element
+from raybayes.beamline.placement import Walk
 from raybayes.beamline.schema import SX700
-from raybayes.beamline.settings import Settings
-from raybayes.beamline.walk import Walk
+from raybayes.beamline.shapes import A11, A33, curved, plane, radius_of, torus
+from raybayes.beamline.values import Settings
 from raybayes.optics.lines import (
     IMAGE_ABOVE,
     IMAGE_ALONG,
@@ -28,8 +28,6 @@ from raybayes.optics.rows import (
     WAVELENGTH_SHIFT,
     ZONES,
 )
-
-Array = NDArray[np.float64]
 
 DEVIATION, INCIDENCE, C_FACTOR_INTERNAL, C_FACTOR = range(4)  # gratingMount
 C_FACTOR_MOVEMENT = 3  # elementMovement of version 1.16

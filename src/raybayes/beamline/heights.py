@@ -5,12 +5,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from raybayes.array_types import Array
 from raybayes.errors import InputError
-
-Array = NDArray[np.float64]
 
 FORM = (
     "a measured profile has rows of z and height, or of x, z and height on a whole grid, all in "

@@ -5,9 +5,14 @@ A figure is the quadric a11 x^2 + a22 y^2 + a33 z^2 + 2 (a12 xy + a13 xz + a23 y
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from raybayes.beamline.figures import (
+from raybayes.array_types import Array
+from raybayes.beamline.gratings import grating_angles, grating_of
+from raybayes.beamline.model import Element
+from raybayes.beamline.placement import Walk
+from raybayes.beamline.schema import SX700
+from raybayes.beamline.shapes import (
     A11,
     A22,
     A23,
@@ -21,13 +26,7 @@ from raybayes.beamline.figures import (
     radius_of,
     torus,
 )
-from raybayes.beamline.gratings import grating_angles, grating_of
-from raybayes.beamline.rml import Element
-from raybayes.beamline.schema import SX700
-from raybayes.beamline.walk import Walk
 from raybayes.optics.rows import KIND, PROFILE, QUADRIC, SURFACE
-
-Array = NDArray[np.float64]
 
 ERRORS_ALONG_FIGURE = 0  # misalignmentCoordinateSystem: of the ellipsoid, paraboloid
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from raybayes.array_types import Array
+from raybayes.beamline.beam import beam
 from raybayes.beamline.geometry import compile_beamline
-from raybayes.beamline.results import beam
-from raybayes.beamline.rml import Beamline
+from raybayes.beamline.model import Beamline
 from raybayes.beamline.schema import ALIGNMENT, Number
 from raybayes.beamline.trace import Rays
 from raybayes.store import write_whole
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = NDArray[np.float64]
 
 BINS = 128  # at most; fewer where rays are few
 CLOSE = 0.03  # of the beamline's length

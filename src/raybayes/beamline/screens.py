@@ -1,11 +1,11 @@
 """What the beam goes straight through: slits, apertures, foils, image planes."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from raybayes.beamline.rml import Element
+from raybayes.array_types import Array
+from raybayes.beamline.model import Element
+from raybayes.beamline.placement import Walk
 from raybayes.beamline.schema import OPENINGS
-from raybayes.beamline.walk import Walk
 from raybayes.optics.rows import (
     KIND,
     NO_STOP,
@@ -15,8 +15,6 @@ from raybayes.optics.rows import (
     STOP,
     TRAPEZOID,
 )
-
-Array = NDArray[np.float64]
 
 
 def _screen(walk: Walk, element: Element, row: Array) -> None:

@@ -11,10 +11,10 @@ from typing import Literal
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import qmc
 
+from raybayes.array_types import Array
 from raybayes.beamline.dipole import polarised_shares, vertical_angles
 from raybayes.beamline.emission import (
     BEND,
@@ -29,11 +29,10 @@ from raybayes.beamline.emission import (
     from_file,
 )
 from raybayes.beamline.energies import energies_from_file, mean_of_file, separate_energies
-from raybayes.beamline.rml import Beamline, Element
+from raybayes.beamline.model import Beamline, Element
 from raybayes.beamline.undulator_file import file_angles
 from raybayes.optics.rows import DX, DY, DZ, JIT, E, X, Y, Z
 
-Array = NDArray[np.float64]
 Sampling = Literal["sobol", "random"]
 
 STANDARD = 6  # columns of a sample: x, y, x', y', energy, depth

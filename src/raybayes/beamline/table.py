@@ -4,12 +4,10 @@ import io
 import os
 
 import numpy as np
-from numpy.typing import NDArray
 
+from raybayes.array_types import Array
 from raybayes.beamline.trace import Rays
 from raybayes.store import write_whole
-
-Array = NDArray[np.float64]
 
 NAMES = "RN RS RO OX OY OZ DX DY DZ EN PL S0 S1 S2 S3"
 COLUMNS = tuple(NAMES.split(" "))

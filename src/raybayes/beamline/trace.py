@@ -7,9 +7,10 @@ from numba import njit, prange
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from raybayes.array_types import Array, Bools, Ints
 from raybayes.beamline.diffraction import diffraction_angles, with_diffraction
 from raybayes.beamline.geometry import Compiled, compile_beamline
-from raybayes.beamline.rml import Beamline
+from raybayes.beamline.model import Beamline
 from raybayes.beamline.source import (
     Sampling,
     dimensions,
@@ -38,9 +39,6 @@ from raybayes.optics.rows import (
     Z,
 )
 
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
 BLOCK = 512  # rays: 28 KiB of coordinates; beside longer rows, the results are written faster
 MOST_RAYS = 100_000_000  # 6 GB of results; more is a slip
 
@@ -66,7 +64,7 @@ class Rays:
     deflected: bool = False
 
     @property
-    def arrived(self) -> NDArray[np.bool_]:
+    def arrived(self) -> Bools:
         return self.lost_at == ""
 
     @property

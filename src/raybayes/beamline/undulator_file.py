@@ -5,16 +5,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from raybayes.array_types import Array
+from raybayes.beamline.data_files import find_file
 from raybayes.beamline.emission import diffraction_limit
-from raybayes.beamline.files import find_file
-from raybayes.beamline.rml import Beamline
-from raybayes.beamline.settings import HC
+from raybayes.beamline.model import Beamline
+from raybayes.beamline.values import HC
 from raybayes.errors import InputError
-
-Array = NDArray[np.float64]
 
 
 def file_angles(beamline: Beamline, u: Array) -> Array:

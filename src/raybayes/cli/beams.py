@@ -12,7 +12,7 @@ from raybayes.cli.frame import JSON, app, one_sentence, say, warnings_as_sentenc
 from raybayes.errors import InputError
 
 if TYPE_CHECKING:
-    from raybayes.beamline.rml import Beamline
+    from raybayes.beamline.model import Beamline
     from raybayes.beamline.trace import Rays
 
 
@@ -48,7 +48,7 @@ def trace(
 ) -> None:
     """Trace a beamline and say what arrives; RAY-UI's RawRaysOutgoing with --table."""
     with one_sentence(), warnings_as_sentences():
-        from raybayes.beamline.results import summary
+        from raybayes.beamline.beam import summary
         from raybayes.beamline.rml import read_rml
         from raybayes.beamline.table import write_table
         from raybayes.beamline.trace import trace as trace_rays
@@ -64,7 +64,7 @@ def trace(
 
 def _numbers(rays: "Rays") -> dict[str, Any]:
     """What arrives at the plane, and how many rays are lost at which element."""
-    from raybayes.beamline.results import beam
+    from raybayes.beamline.beam import beam
 
     lost = Counter(str(name) for name in rays.lost_at if name)
     found = {**asdict(beam(rays)), "plane": rays.plane, "lost_at": dict(lost)}
@@ -96,7 +96,7 @@ def show(
         from raybayes.beamline.derive import with_values
         from raybayes.beamline.pictures import along, layout_picture, save
         from raybayes.beamline.rml import read_rml
-        from raybayes.plan import Plan
+        from raybayes.study.plan import Plan
 
         is_file = study.lower().endswith(".rml")
         beamline = read_rml(study) if is_file else Plan.read(study)[1]

@@ -79,7 +79,7 @@ def simulate(
 ) -> None:
     """Fill a store with simulations; what is there already is not made again."""
     with one_sentence():
-        from raybayes.campaigns import Request, plan_study, simulate_study
+        from raybayes.study.campaigns import Request, plan_study, simulate_study
 
         request = Request(study, out, n, _range(shards), dask, workers)
         if not shards:
@@ -94,10 +94,10 @@ def simulate(
 
 def _check_all(study: str) -> None:
     """Of keys that a campaign does not need, too; where JAX is missing they wait."""
-    from raybayes.plan import is_all
+    from raybayes.study.plan import is_all
 
     if not is_all(study) and find_spec("jax") is not None:
-        from raybayes.study import read_study
+        from raybayes.study.study import read_study
 
         read_study(study)
 
@@ -143,7 +143,7 @@ def cluster_script(
 ) -> None:
     """Print a job script for Slurm: `raybayes cluster-script ... > job.sh; sbatch job.sh`."""
     with one_sentence():
-        from raybayes.campaigns import Job, Request, array_script, dask_script
+        from raybayes.study.campaigns import Job, Request, array_script, dask_script
 
         _check_all(study)
         job = Job(jobs, cores, memory, time, partition, tuple(sbatch or ()))

@@ -14,7 +14,7 @@ def doctor(
     """Versions, threads, devices, and a self-test: trace a beamline, train a small density."""
     with one_sentence():
         prepare_jax()
-        from raybayes.doctor import machine, self_test
+        from raybayes.workflow.self_test import machine, self_test
 
         checks = [
             {

@@ -24,8 +24,8 @@ def engines(
 ) -> None:
     """Trace one setting with every engine that is installed and say how far they are apart."""
     with one_sentence(), warnings_as_sentences():
-        from raybayes.plan import Plan
         from raybayes.simulate.engines.compare import compare, comparison_picture
+        from raybayes.study.plan import Plan
 
         plan, beamline = Plan.read(study)
         values = plan.at(theta or ())

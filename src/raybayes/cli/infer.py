@@ -39,7 +39,7 @@ def infer(
     """
     with one_sentence():
         prepare_jax()
-        from raybayes.inference import infer_files
+        from raybayes.workflow.infer import infer_files
 
         result = infer_files(out, files, to, changes, seed)
         say(result, as_json, _inferred(result))
@@ -68,9 +68,9 @@ def refine(
     """
     with one_sentence():
         prepare_jax()
-        from raybayes.stages import refine_files
+        from raybayes.workflow.refine import Refining, refine_files
 
-        result = refine_files(out, files, to, changes, seed, n, moves, quiet=as_json)
+        result = refine_files(out, files, to, changes, Refining(n, moves, seed), as_json)
         say(result, as_json, _refined(result))
 
 

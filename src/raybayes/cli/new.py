@@ -10,8 +10,8 @@ from raybayes.cli.frame import JSON, app, one_sentence, say
 from raybayes.errors import InputError
 
 if TYPE_CHECKING:
-    from raybayes.beamline.rml import Beamline
-    from raybayes.drafts import Varied
+    from raybayes.beamline.model import Beamline
+    from raybayes.study.new import Varied
 
 # Beginnings of parameters that a person rarely varies; they may, but are not listed.
 RARELY: tuple[str, ...] = (
@@ -35,7 +35,7 @@ def new(
     """Write a study, with comments: asks which parameters vary, or is told by --vary."""
     with one_sentence():
         from raybayes.beamline.rml import read_rml
-        from raybayes.drafts import Varied, write_draft
+        from raybayes.study.new import Varied, write_draft
 
         beamline = read_rml(file)
         target = out or Path(f"{file.stem}.toml")
@@ -58,7 +58,8 @@ def new(
 def _asked(beamline: "Beamline") -> list["Varied"]:
     """Ask until an empty answer; a wrong answer is said and asked again."""
     from raybayes.beamline.schema import OBJECTS, Number
-    from raybayes.drafts import Varied, unit_of
+    from raybayes.study.new import Varied
+    from raybayes.study.parameters import unit_of
 
     for element in beamline.elements:
         kinds = OBJECTS[element.type]

@@ -16,7 +16,7 @@ def run(study: STUDY, out: OUT, as_json: JSON = False) -> None:
     """Simulate, train, check and report; what is done already is not done again."""
     with one_sentence():
         prepare_jax()
-        from raybayes.workflow import run_study
+        from raybayes.workflow.run_study import run_study
 
         result = run_study(study, out, quiet=as_json)
         say(result, as_json, _finished(result))
@@ -27,7 +27,7 @@ def train(study: STUDY, out: OUT, as_json: JSON = False) -> None:
     """Train on what `raybayes simulate` has made; simulates nothing, resumes if begun."""
     with one_sentence():
         prepare_jax()
-        from raybayes.stages import train_study
+        from raybayes.workflow.run_study import train_study
 
         result = train_study(study, out, quiet=as_json)
         say(result, as_json, _trained(result))
@@ -38,7 +38,7 @@ def check(out: FINISHED, as_json: JSON = False) -> None:
     """Judge a trained posterior on fresh pairs; writes nothing."""
     with one_sentence():
         prepare_jax()
-        from raybayes.stages import check_run
+        from raybayes.workflow.run_study import check_run
 
         result = check_run(out)
         say(result, as_json, _checked(result))
@@ -49,8 +49,8 @@ def report(out: FINISHED, as_json: JSON = False) -> None:
     """Make a run's page anew."""
     with one_sentence():
         prepare_jax()
-        from raybayes.inference import open_posterior, open_run
-        from raybayes.workflow import complete
+        from raybayes.study.run import open_posterior, open_run
+        from raybayes.workflow.run_study import complete
 
         finished = open_run(out)
         open_posterior(finished)  # refuses a run that is not trained, which would take long

@@ -5,7 +5,6 @@ see stands in its own docstring, and tests/test_diagnostics.py holds it to that.
 """
 
 from raybayes.diagnostics.alarms import Alarm, evidence_alarm, mahalanobis, mmd, together
-from raybayes.diagnostics.arrays import Array, Ints
 from raybayes.diagnostics.calibration import (
     Calibration,
     calibration,
@@ -25,9 +24,7 @@ __all__ = [
     "C2ST",
     "PRDC",
     "Alarm",
-    "Array",
     "Calibration",
-    "Ints",
     "LocalC2ST",
     "Predictive",
     "Repair",

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist, pdist
 
-from raybayes.diagnostics.arrays import Array, at_least, checked
-from raybayes.diagnostics.figures import against_null
+from raybayes.array_types import Array, Bools
+from raybayes.diagnostics.arrays import at_least, checked
+from raybayes.diagnostics.style import against_null
 from raybayes.errors import InputError
 
 LEAST = 100
@@ -38,7 +39,7 @@ class Alarm:
         below = np.searchsorted(np.sort(self.null), self.statistic)
         return (1 + len(self.null) - below) / (1 + len(self.null))
 
-    def raised(self, level: float = 0.05) -> NDArray[np.bool_]:
+    def raised(self, level: float = 0.05) -> Bools:
         """[m]: at this rate of false alarms."""
         return self.p_value <= level
 

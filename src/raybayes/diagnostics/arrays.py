@@ -1,12 +1,10 @@
 """What comes in: arrays of stated shapes, without a NaN."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from raybayes.array_types import Array
 from raybayes.errors import InputError
-
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 def checked(name: str, values: ArrayLike, *shape: int | str) -> Array:

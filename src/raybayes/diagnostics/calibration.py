@@ -12,11 +12,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import binom, chisquare, kstest
 
-from raybayes.diagnostics.arrays import Array, Ints, at_least, checked
-from raybayes.diagnostics.figures import GREY
+from raybayes.array_types import Array, Bools, Ints
+from raybayes.diagnostics.arrays import at_least, checked
+from raybayes.diagnostics.style import GREY
 from raybayes.errors import InputError
 
 CHI2_BINS = 20
@@ -74,11 +75,11 @@ class Calibration:
         return np.minimum(1, 2 * np.minimum(self.chi2, self.ks))
 
     @property
-    def inside(self) -> NDArray[np.bool_]:
+    def inside(self) -> Bools:
         """[d]: the whole curve lies in the band."""
         return np.all((self.ecdf >= self.low) & (self.ecdf <= self.high), axis=1)
 
-    def uniform(self, level: float = 0.01) -> NDArray[np.bool_]:
+    def uniform(self, level: float = 0.01) -> Bools:
         """[d]: inside the band, or p above level / d (Bonferroni)."""
         return self.inside | (self.p_value > level / len(self.p_value))
 

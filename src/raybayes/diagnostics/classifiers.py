@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import binom, gamma
 
-from raybayes.diagnostics.arrays import Array, at_least, checked
-from raybayes.diagnostics.figures import BLUE, GREY, against_null
+from raybayes.array_types import Array
+from raybayes.diagnostics.arrays import at_least, checked
+from raybayes.diagnostics.style import BLUE, GREY, against_null
 
 FOLDS = 5
 LEAST = 100

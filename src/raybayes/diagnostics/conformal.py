@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import binomtest
 
-from raybayes.diagnostics.arrays import Array, at_least, checked
-from raybayes.diagnostics.figures import BLUE, GREY, ORANGE
+from raybayes.array_types import Array
+from raybayes.diagnostics.arrays import at_least, checked
+from raybayes.diagnostics.style import BLUE, GREY, ORANGE
 from raybayes.errors import InputError
 
 

@@ -8,8 +8,9 @@ from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 from scipy.stats import chi2
 
-from raybayes.diagnostics.arrays import Array, Ints, at_least, checked
-from raybayes.diagnostics.figures import BLUE, GREY
+from raybayes.array_types import Array, Ints
+from raybayes.diagnostics.arrays import at_least, checked
+from raybayes.diagnostics.style import BLUE, GREY
 
 NAMES = ("precision", "recall", "density", "coverage")
 

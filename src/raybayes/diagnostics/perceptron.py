@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from jax import lax
 
-from raybayes.diagnostics.arrays import Array
+from raybayes.array_types import Array
 
 BATCH = 200
 LEARNING_RATE = 1e-3

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raybayes.diagnostics.arrays import Array, at_least, checked
-from raybayes.diagnostics.figures import against_null
+from raybayes.array_types import Array
+from raybayes.diagnostics.arrays import at_least, checked
+from raybayes.diagnostics.style import against_null
 
 LEAST = 50
 

@@ -6,6 +6,6 @@ is refused in one.
 
 from raybayes.observations.observation import Observation, read_observation
 from raybayes.observations.options import Reading, Target
-from raybayes.observations.settings import read_settings
+from raybayes.observations.several import read_settings
 
 __all__ = ["Observation", "Reading", "Target", "read_observation", "read_settings"]

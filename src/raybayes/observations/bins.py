@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from raybayes.observations.options import Array
+from raybayes.array_types import Array
 
 
 def edges_between(positions: Array) -> Array:

@@ -4,13 +4,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import convolve, median_filter
 
+from raybayes.array_types import Array, Bools
 from raybayes.errors import InputError
 from raybayes.observations.bins import edges_between
-from raybayes.observations.files import Measured, read_file
-from raybayes.observations.options import Array, Reading
+from raybayes.observations.files import read_file
+from raybayes.observations.measured import Measured
+from raybayes.observations.options import Reading
 
 BORDER = 0.05  # of an image's width, on each side, where there should be no beam
 NORMAL = 1.4826  # standard deviation / median absolute deviation
@@ -101,15 +102,13 @@ def _cut(path: Path, values: Array, reading: Reading) -> tuple[Array, tuple[int,
     return values[top : top + height, left : left + width], (left, top)
 
 
-def _saturated(values: Array, measured: Measured, reading: Reading) -> NDArray[np.bool_]:
+def _saturated(values: Array, measured: Measured, reading: Reading) -> Bools:
     """Where the beam is brighter than the camera can tell."""
     ceiling = measured.ceiling if reading.saturation is None else reading.saturation
     return values >= (np.inf if ceiling is None else ceiling)
 
 
-def _unsaturated(
-    path: Path, values: Array, over: NDArray[np.bool_], corner: tuple[int, int]
-) -> None:
+def _unsaturated(path: Path, values: Array, over: Bools, corner: tuple[int, int]) -> None:
     if over.any():
         raise InputError(
             f"{path}: {_where(over, corner)} saturated (at {values[over].min():g}); measure with "
@@ -128,7 +127,7 @@ def _beam(path: Path, values: Array) -> None:
         raise InputError(f"{path}: every reading is {values.flat[0]:g}: there is no beam in it")
 
 
-def _where(bad: NDArray[np.bool_], corner: tuple[int, int]) -> str:
+def _where(bad: Bools, corner: tuple[int, int]) -> str:
     places = np.argwhere(bad)
     first = [int(i) for i in places[0]]
     at = (
@@ -220,7 +219,7 @@ def _without_dark(
     )
 
 
-def _mended(frame: Frame, path: Path, limit: float, gain: float) -> tuple[Frame, NDArray[np.bool_]]:
+def _mended(frame: Frame, path: Path, limit: float, gain: float) -> tuple[Frame, Bools]:
     """Without hot pixels, far over the median around, which takes their place; and where."""
     if frame.values.ndim != 2:
         raise InputError(f"{path}: is a profile, and hot mends images; leave hot out")

@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from raybayes.array_types import Array
 from raybayes.errors import InputError
-from raybayes.observations.files import LARGEST, one_of
-from raybayes.observations.options import Array
+from raybayes.observations.measured import LARGEST, one_of
 
 LENGTHS = {"m": 1e3, "cm": 10.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "micron": 1e-3, "nm": 1e-6}
 NESTED = 8  # how many defaults are followed

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from raybayes.array_types import Array
 from raybayes.errors import InputError
 from raybayes.observations.bins import onto
 from raybayes.observations.frames import Frame, read_frame
-from raybayes.observations.options import Array, Reading, Target
+from raybayes.observations.options import Reading, Target
 
 SLACK = 0.01  # of a bin: how far a pixel may be larger, or a measurement short
 AXES = ("horizontal", "vertical")

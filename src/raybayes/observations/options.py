@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Array = NDArray[np.float64]
+from raybayes.array_types import Array
 
 Positive = Annotated[float, Field(gt=0)]
 Pair = Annotated[

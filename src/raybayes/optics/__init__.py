@@ -15,6 +15,7 @@ import math
 import numpy as np
 from numba import njit
 
+from raybayes.array_types import Array, Ints
 from raybayes.optics.cutouts import clip, clip_slit, drop_evanescent
 from raybayes.optics.lines import diffract, diffract_or_reflect, reflect
 from raybayes.optics.profile import lower, stand_out
@@ -32,8 +33,6 @@ from raybayes.optics.rows import (
     STOP,
     TOROID,
     WAVELENGTH_SHIFT,
-    Array,
-    Ints,
     Tables,
     Y,
     Z,

@@ -14,6 +14,7 @@ import math
 import numpy as np
 from numba import njit
 
+from raybayes.array_types import Array
 from raybayes.optics.rows import (
     BILAYERS,
     COATING,
@@ -32,7 +33,6 @@ from raybayes.optics.rows import (
     SUBSTRATE,
     TOP,
     TURN,
-    Array,
     E,
     Tables,
 )

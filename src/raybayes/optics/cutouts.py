@@ -6,6 +6,7 @@ which a ray that finds no surface carries, fails every comparison and is lost to
 
 from numba import njit
 
+from raybayes.array_types import Array, Ints
 from raybayes.optics.rows import (
     CUTOUT,
     DX,
@@ -17,8 +18,6 @@ from raybayes.optics.rows import (
     SHAPE,
     STOP,
     TAPER,
-    Array,
-    Ints,
     X,
     Y,
 )

@@ -9,6 +9,7 @@ import math
 
 from numba import njit
 
+from raybayes.array_types import Array
 from raybayes.optics.rows import (
     DX,
     DY,
@@ -19,7 +20,6 @@ from raybayes.optics.rows import (
     PATTERN,
     VARIED,
     WAVELENGTH_SHIFT,
-    Array,
     E,
     X,
     Y,

@@ -9,7 +9,8 @@ import math
 
 from numba import njit
 
-from raybayes.optics.rows import JIT, Array, X, Y, Z
+from raybayes.array_types import Array
+from raybayes.optics.rows import JIT, X, Y, Z
 
 HEADER, NODE = 6, 4  # numbers before the places, and of each place
 

@@ -6,11 +6,7 @@ numbers and never code.
 
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from raybayes.array_types import Array
 
 # No fast-math: with fused multiply-adds the last bit would depend on what LLVM inlines, and so on
 # whether a caller was compiled or came from the cache. Strict arithmetic gives the same bytes.

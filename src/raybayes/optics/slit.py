@@ -4,7 +4,8 @@ import math
 
 from numba import njit
 
-from raybayes.optics.rows import DIFFRACTION, DX, DY, DZ, JIT, Array, E
+from raybayes.array_types import Array
+from raybayes.optics.rows import DIFFRACTION, DX, DY, DZ, JIT, E
 
 
 @njit(**JIT)

@@ -8,21 +8,8 @@ import math
 
 from numba import njit
 
-from raybayes.optics.rows import (
-    ACROSS,
-    DX,
-    DY,
-    DZ,
-    JIT,
-    OFFSET,
-    ROTATION,
-    SLOPE,
-    SURFACE,
-    Array,
-    X,
-    Y,
-    Z,
-)
+from raybayes.array_types import Array
+from raybayes.optics.rows import ACROSS, DX, DY, DZ, JIT, OFFSET, ROTATION, SLOPE, SURFACE, X, Y, Z
 
 NEWTON_LEFT = 1e-9  # mm along the ray, between the last step's end and the surface
 NEWTON_MOST = 20

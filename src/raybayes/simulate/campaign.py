@@ -11,13 +11,11 @@ from importlib import metadata
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from raybayes.array_types import Array
 from raybayes.simulate.engines.protocol import Engine
 from raybayes.simulate.failures import Failures, simulate_all
 from raybayes.store import Arrays, Store
-
-Array = NDArray[np.float64]
 
 
 class Proposal(Protocol):

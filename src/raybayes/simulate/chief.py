@@ -9,15 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
+from raybayes.array_types import Array, Ints
 from raybayes.beamline.emission import SPREAD
 from raybayes.beamline.source import STANDARD, emit
 from raybayes.optics import through
 from raybayes.optics.rows import JIT, RAY, E, Tables, X, Y
-
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 NUDGE = 0.01  # of the band: how far the chief ray's energy moves to find the dispersion
 AROUND = 4  # columns of a sample that say where and whereto a ray starts

@@ -9,15 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from raybayes.array_types import Array
+from raybayes.beamline.beam import beam
 from raybayes.beamline.geometry import compile_beamline
-from raybayes.beamline.results import beam
 from raybayes.beamline.trace import trace_compiled
 from raybayes.simulate.several import Several
 from raybayes.simulate.simulator import Simulator
-
-Array = NDArray[np.float64]
 
 LARGEST_STEP = 0.05  # of a parameter's range
 HALVINGS = 6

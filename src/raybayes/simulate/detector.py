@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numba import njit, prange
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -16,9 +16,8 @@ from pydantic import (
     model_validator,
 )
 
+from raybayes.array_types import Array
 from raybayes.optics import JIT
-
-Array = NDArray[np.float64]
 
 MOST = 1e15  # counts, which are whole numbers in float64
 NEGLIGIBLE = 1e-17  # share of the largest summand below which no more are summed

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit, prange
-from numpy.typing import NDArray
 
+from raybayes.array_types import Array, Ints
 from raybayes.beamline.emission import BEND, ENERGY, SIGMA_X, SIGMA_Y, SPREAD
 from raybayes.beamline.source import emit
 from raybayes.optics import through
@@ -43,9 +43,6 @@ from raybayes.optics.rows import (
 )
 from raybayes.simulate.chief import AROUND, blurred, chief_rays
 from raybayes.simulate.splat import FAR, carry_energy, deposit, deposit_image, truncate
-
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 BLOCK = 64  # centres, 256 rays: 14 KiB, which stay in the first-level cache
 CORNERS = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]])

@@ -4,13 +4,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from raybayes.array_types import Array, Bools
 from raybayes.errors import InputError
 from raybayes.simulate.engines.protocol import Engine, Key
-
-Array = NDArray[np.float64]
 
 LONGEST = 200  # characters of a reason
 NO_LIGHT = "no light on the detector"
@@ -60,7 +58,7 @@ class Outcome:
     lost: int
 
     @property
-    def good(self) -> NDArray[np.bool_]:
+    def good(self) -> Bools:
         """[n]."""
         return ~np.isin(np.arange(len(self.profile)), list(self.reasons))
 

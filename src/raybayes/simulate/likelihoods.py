@@ -5,13 +5,12 @@ independent. Both profiles of one image hold the same photons, so their noises a
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import multinomial, multivariate_normal
 
+from raybayes.array_types import Array
 from raybayes.errors import InputError
 from raybayes.simulate.detector import Detector
-
-Array = NDArray[np.float64]
 
 
 def image_marginals(detector: Detector, image: ArrayLike) -> tuple[Array, Array]:

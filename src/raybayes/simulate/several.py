@@ -5,18 +5,17 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from raybayes.array_types import Array
 from raybayes.beamline.derive import with_screen
-from raybayes.beamline.rml import Beamline
+from raybayes.beamline.model import Beamline
 from raybayes.errors import InputError
 from raybayes.observations import Reading
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.protocol import Capabilities, Scene
 from raybayes.simulate.simulator import Simulator
-
-Array = NDArray[np.float64]
 
 
 class SettingConfig(BaseModel):

@@ -6,12 +6,13 @@ from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
+from raybayes.array_types import Array
 from raybayes.beamline.emission import ENERGY, SPREAD
 from raybayes.beamline.geometry import Compiled, compile_beamline
-from raybayes.beamline.rml import Beamline
+from raybayes.beamline.model import Beamline
 from raybayes.beamline.source import (
     dimensions,
     gaussian_size,
@@ -34,8 +35,6 @@ from raybayes.simulate.expected import (
     soften,
     stops_of,
 )
-
-Array = NDArray[np.float64]
 
 PILOT = 16  # corners, edges and faces of the prior that tell which energies arrive at all
 PILOT_RAYS = 16384  # of each

@@ -4,11 +4,9 @@ import math
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
+from raybayes.array_types import Array
 from raybayes.optics.rows import JIT
-
-Array = NDArray[np.float64]
 
 FAR = 4.0  # standard deviations; 6e-5 of a Gaussian lies beyond
 # c0 (1 + c1 z + ... + c6 z^6)^-16, z >= 0: the tail of the normal law (Abramowitz and Stegun

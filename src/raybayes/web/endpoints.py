@@ -17,11 +17,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from raybayes.errors import InputError
-from raybayes.plan import explained
-from raybayes.web.desk import Desk
+from raybayes.study.plan import explained
 from raybayes.web.exports import TYPES
+from raybayes.web.requests import Example, Measurement, Opening, Refinement, Setting, Wish
+from raybayes.web.session import Desk
 from raybayes.web.uploads import LIMIT, bounded
-from raybayes.web.wishes import Example, Measurement, Opening, Refinement, Setting, Wish
 
 BODY = 2**20  # bytes of a wish
 ASSETS = {
@@ -106,7 +106,7 @@ class Endpoints:
 
 
 async def _asset(name: str, kind: str, request: Request) -> Response:
-    return Response((resources.files("raybayes") / "data" / name).read_bytes(), media_type=kind)
+    return Response((resources.files("raybayes") / "pages" / name).read_bytes(), media_type=kind)
 
 
 async def _wish(request: Request, kind: type[W]) -> W:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from raybayes.inference import Inference, as_result, write_page
-from raybayes.results import write_result
+from raybayes.analysis.measurement import Inference
+from raybayes.report.measurement_page import as_result, write_measurement_page
+from raybayes.report.nexus import write_result
 from raybayes.store import write_whole
-from raybayes.study import Run
+from raybayes.study.run import Run
 
 TYPES = {
     ".csv": "text/csv; charset=utf-8",
@@ -57,7 +58,7 @@ def _nexus(run: Run, result: Inference, path: Path) -> None:
 
 def _page(run: Run, result: Inference, path: Path) -> None:
     """The page and all its pictures."""
-    write_page(run, result, path.parent)
+    write_measurement_page(run, result, path.parent)
 
 
 EXPORTS: dict[str, Callable[[Run, Inference, Path], None]] = {

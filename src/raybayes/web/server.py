@@ -9,10 +9,10 @@ from typing import Any
 import uvicorn
 
 from raybayes.errors import InputError
-from raybayes.web.desk import Desk
+from raybayes.web.access import Gate, Keys
 from raybayes.web.endpoints import application
-from raybayes.web.gate import Gate, Keys
-from raybayes.web.shelf import shelf
+from raybayes.web.runs import shelf
+from raybayes.web.session import Desk
 from raybayes.web.uploads import Uploads
 
 

@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from raybayes.array_types import Array
 from raybayes.errors import InputError
 from raybayes.simulate.engines.programs import run
 from raybayes.simulate.engines.protocol import Capabilities, Key, Scene
-
-Array = NDArray[np.float64]
-
 
 # ${M4.rotationXerror}: a name of a parameter, or seed. A $ without braces stays.
 NAME = re.compile(r"\$\{([^${}]+)\}")

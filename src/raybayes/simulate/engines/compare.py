@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from raybayes.array_types import Array
 from raybayes.errors import InputError
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.config import EngineConfig, RayxConfig, TracerConfig, XrtConfig
@@ -17,7 +17,6 @@ from raybayes.simulate.simulator import Tracing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Array = NDArray[np.float64]
 
 FINE = Tracing(rays=16384, splat=0.2)
 LUCK = 1.3  # how many times the expected noise of counting may be

@@ -7,12 +7,10 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from raybayes.array_types import Array
 from raybayes.errors import InputError
 from raybayes.simulate.engines.protocol import Capabilities, Key, Scene
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

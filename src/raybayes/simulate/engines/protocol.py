@@ -7,13 +7,12 @@ from types import ModuleType
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from raybayes.beamline.rml import Beamline
+from raybayes.array_types import Array
+from raybayes.beamline.model import Beamline
 from raybayes.errors import InputError
 from raybayes.simulate.detector import Detector
 
-Array = NDArray[np.float64]
 Key = tuple[int, ...]
 
 INSTALL = {

@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from raybayes.array_types import Array
 from raybayes.beamline.derive import with_values
-from raybayes.beamline.rml import Beamline, Param, write_rml
+from raybayes.beamline.model import Beamline, Param
+from raybayes.beamline.rml import write_rml
 from raybayes.errors import InputError
 from raybayes.simulate.engines.programs import end
 from raybayes.simulate.engines.protocol import Capabilities, Key, Scene, needs
-
-Array = NDArray[np.float64]
 
 TABLE = "RawRaysOutgoing"
 SETUP = "engine rayui: RAY-UI cannot be started: "

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from raybayes.array_types import Array
 from raybayes.beamline.derive import WORLD_AXES, number_text, with_values
 from raybayes.beamline.emission import ENERGY, SIGMA_X, SIGMA_XP, SIGMA_Y, SIGMA_YP, SPREAD
 from raybayes.beamline.geometry import Compiled, compile_beamline
-from raybayes.beamline.rml import Beamline, Element, Param, write_rml
+from raybayes.beamline.model import Beamline, Element, Param
+from raybayes.beamline.rml import write_rml
 from raybayes.errors import InputError
 from raybayes.optics.rows import (
     KIND,
@@ -30,8 +31,6 @@ from raybayes.optics.rows import (
     STOP,
 )
 from raybayes.simulate.engines.protocol import Capabilities, Key, Scene, needs
-
-Array = NDArray[np.float64]
 
 SOURCES = ("Point Source", "Matrix Source", "Pixel Source", "Simple Undulator")
 GAUSSIAN = "1"  # of a width's distribution

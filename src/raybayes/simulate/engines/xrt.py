@@ -11,11 +11,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from raybayes.array_types import Array, Bools
 from raybayes.beamline.geometry import Compiled, compile_beamline, hc_of
-from raybayes.beamline.rml import Element
+from raybayes.beamline.model import Element
 from raybayes.beamline.source import STANDARD, dimensions, emit, standard, uniforms
 from raybayes.errors import InputError
 from raybayes.optics import RAY
@@ -44,8 +44,6 @@ from raybayes.optics.rows import (
     E,
 )
 from raybayes.simulate.engines.protocol import Capabilities, Key, Scene, needs
-
-Array = NDArray[np.float64]
 
 TURN = np.array([[-1.0, 0, 0], [0, 0, 1], [0, 1, 0]])
 FLAT = 1e30  # mm
@@ -201,7 +199,7 @@ def _to_plane(origin: Array, axes: Array, places: Array, directions: Array) -> A
     return (place - place[2] / direction[2] * direction)[:2]
 
 
-def _inside(row: Array, at: Array) -> NDArray[np.bool_]:
+def _inside(row: Array, at: Array) -> Bools:
     half = np.minimum(row[OPENING : OPENING + 2], row[CUTOUT : CUTOUT + 2])
     return np.asarray((np.abs(at) <= half[:, None]).all(axis=0))
 

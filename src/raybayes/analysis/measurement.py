@@ -1,0 +1,183 @@
+"""The trained posterior of a finished run, used on a measurement: numbers, alarms, files."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from raybayes.analysis import beam_alarms
+from raybayes.array_types import Array
+from raybayes.diagnostics import Alarm, Predictive, mahalanobis, predictive_check
+from raybayes.errors import InputError
+from raybayes.inference.importance import Refined, importance
+from raybayes.inference.posterior import Posterior
+from raybayes.observations import Observation, read_settings
+from raybayes.study.parameters import Parameter, shown_parameters
+from raybayes.study.plan import explained
+from raybayes.study.run import Run, exact_likelihood, open_posterior
+
+DRAWS = 4000
+PREDICTED = 200  # draws simulated again
+COMPARED = 400  # settings from the prior that an observation is held against
+STREAM = 4  # of random numbers, beside those of training and checks
+LEVELS = (0.16, 0.84)  # of the central 68 % interval
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A posterior at one measurement.
+
+    Attributes:
+        draws: [DRAWS, d], in the parameters' units.
+        predicted: [PREDICTED, size], counts: new readings at posterior draws.
+        check: of the measurement against what the draws predict.
+        unlike: distance of the beam from those that the study simulates.
+        alarms: sentences; none where nothing speaks against the posterior.
+    """
+
+    posterior: Posterior
+    observation: Observation
+    parameters: list[Parameter]
+    draws: Array
+    predicted: Array
+    check: Predictive
+    unlike: Alarm
+    alarms: tuple[str, ...]
+
+    @cached_property
+    def log_prob(self) -> Array:
+        """[DRAWS], of the draws, in nats."""
+        return self.posterior.log_prob(self.draws, self.observation.x)
+
+    @property
+    def best(self) -> Array:
+        """[d]: of the draws that were simulated again, the one nearest to the measurement.
+
+        All medians together may lie between the posterior's modes, where no draw is; but where a
+        simulation failed it is not known whose prediction is whose, and they must do.
+        """
+        if len(self.predicted) < PREDICTED:
+            return np.median(self.draws, axis=0)
+        return np.asarray(self.draws[self.check.chi2.argmin()])
+
+    def table(self) -> list[dict[str, Any]]:
+        """A row per parameter: mean, median, sd, central 68 % interval, unit."""
+        low, middle, high = np.quantile(self.draws, [LEVELS[0], 0.5, LEVELS[1]], axis=0)
+        return [
+            {
+                "parameter": p.name,
+                "unit": p.unit,
+                "mean": float(self.draws[:, j].mean()),
+                "median": float(middle[j]),
+                "sd": float(self.draws[:, j].std(ddof=1)),
+                "low": float(low[j]),
+                "high": float(high[j]),
+            }
+            for j, p in enumerate(self.parameters)
+        ]
+
+
+def measure(
+    run: Run, paths: Sequence[str | os.PathLike[str]], changes: dict[str, Any]
+) -> Observation:
+    """Read files by the study's [observation] and what the caller changes of it.
+
+    Args:
+        paths: of each setting, in the study's order.
+    """
+    try:
+        readings = run.study.readings(changes)
+    except ValidationError as error:
+        raise InputError(explained(error)) from error
+    return read_settings(paths, run.study.targets, readings)
+
+
+def infer(run: Run, observation: Observation, seed: int = 0) -> Inference:
+    """Draws at a measurement, what they predict, and what speaks against them."""
+    return Trained(run).infer(observation, seed)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run in memory: what no measurement changes is read or simulated once."""
+
+    run: Run
+
+    @cached_property
+    def posterior(self) -> Posterior:
+        return open_posterior(self.run)
+
+    @cached_property
+    def parameters(self) -> list[Parameter]:
+        return shown_parameters(self.run.beamline, self.run.study.prior)
+
+    @cached_property
+    def known(self) -> Array:
+        """[<= COMPARED, 5 for each setting]: summaries of beams at theta from the prior."""
+        rng = np.random.default_rng((self.run.study.seed, STREAM))
+        theta = self.run.study.prior.sample(COMPARED, rng)
+        return beam_alarms.summaries(self.run.study.detectors, self.run.observed(theta, rng)[1])
+
+    def expected(self, theta: Array) -> Array:
+        """Expected counts [size] at one theta [d]; smooth in theta where the tracer is ours."""
+        run = self.run
+        if run.exact:
+            profile = run.simulator.profiles(theta[None], None)[0]
+        else:
+            profile = run.expected(theta[None], (STREAM,))
+        if not len(profile):
+            raise InputError("this setting cannot be simulated; move a parameter back")
+        return run.study.detectors.expected(profile[0])
+
+    def infer(self, observation: Observation, seed: int = 0) -> Inference:
+        """See `infer`."""
+        return self.beside(observation, self.posterior.sample(observation.x, DRAWS, seed), seed)
+
+    def beside(self, observation: Observation, draws: Array, seed: int = 0) -> Inference:
+        """Draws [n, d], the network's own or better ones, beside the measurement."""
+        run, detectors = self.run, self.run.study.detectors
+        profiles = run.expected(draws[:PREDICTED], (STREAM, seed))
+        rng = np.random.default_rng((run.study.seed, STREAM, seed))
+        predicted = detectors.observe(profiles, rng)
+        expected = detectors.expected(profiles)
+        check = predictive_check(observation.x, expected, detectors.spread(expected), predicted)
+        seen = beam_alarms.summaries(detectors, observation.x[None])
+        unlike = mahalanobis(self.known, seen)
+        said = [
+            beam_alarms.unexplained(check),
+            beam_alarms.unlike(unlike),
+            beam_alarms.outside(beam_alarms.labels(run.study.targets), self.known, seen[0]),
+        ]
+        raised = tuple(sentence for sentence in said if sentence)
+        return Inference(
+            self.posterior, observation, self.parameters, draws, predicted, check, unlike, raised
+        )
+
+
+def refine(run: Run, result: Inference, n: int = DRAWS, seed: int = 0) -> Refined:
+    """Draws at a measurement, weighed by the exact likelihood.
+
+    Raises:
+        InputError: the likelihood is not exact, or no draw could have made the measurement.
+    """
+    x = result.observation.x
+    return result.posterior.refine(x, exact_likelihood(run, x), n, seed)
+
+
+def refining(run: Run, result: Inference, pieces: int = 32) -> Iterator[Refined | None]:
+    """`refine` for the result's own draws, a piece at a time, so that a caller can do other things
+    in between; all but the last are None.
+
+    Raises:
+        InputError: as `refine` does.
+    """
+    log_likelihood, parts = exact_likelihood(run, result.observation.x), []
+    for piece in np.array_split(result.draws, pieces):
+        parts.append(log_likelihood(piece))
+        yield None
+    log_p = np.concatenate(parts) + result.posterior.prior.log_prob(result.draws)
+    yield importance(result.draws, log_p, result.log_prob)

@@ -1,0 +1,30 @@
+"""The files that a beamline's parameters name."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from raybayes.beamline.model import Beamline, Element
+
+READ = ("undulatorFile", "photonEnergyDistributionFile", "profileFile")
+
+
+def contents(beamline: Beamline) -> list[str]:
+    """Hashes of the files that the tracer would read, in their order."""
+    every = (find_file(beamline, e, id_) for e in beamline.elements for id_ in READ)
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in every if path is not None]
+
+
+def find_file(beamline: Beamline, element: Element, id_: str) -> Path | None:
+    """A file that a parameter names: where RAY-UI had it, or beside the RML file."""
+    param = element.params.get(id_)
+    if param is None or not isinstance(param.text, str):
+        return None
+    folder = Path(beamline.path).parent
+    names = [param.text, param.attributes.get("absolute", ""), param.attributes.get("relative", "")]
+    for name in filter(None, names):
+        portable = name.replace("\\", "/")
+        for path in (folder / portable, folder / os.path.basename(portable)):
+            if path.is_file():
+                return path
+    return None

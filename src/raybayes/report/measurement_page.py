@@ -1,0 +1,70 @@
+"""The page of one measurement."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from raybayes.analysis.measurement import PREDICTED, STREAM, Inference
+from raybayes.report.figures import corner, fit_figures
+from raybayes.report.nexus import Result
+from raybayes.report.page import drawn, write_page
+from raybayes.study.run import Run
+
+
+def as_result(run: Run, result: Inference) -> Result:
+    """The arrays of an inference, for its file."""
+    posterior = result.posterior
+    return Result(
+        title=run.study.name,
+        targets=run.study.targets,
+        x=result.observation.x,
+        predicted=result.predicted,
+        names=tuple(p.name for p in result.parameters),
+        units=tuple(p.unit for p in result.parameters),
+        draws=result.draws,
+        log_prob=result.log_prob,
+        done=result.observation.done,
+        alarms=result.alarms,
+        made_by=posterior.made_by,
+    )
+
+
+def write_measurement_page(
+    run: Run,
+    result: Inference,
+    folder: Path,
+    more: Callable[[], dict[str, Figure]] = dict,
+    refined: dict[str, Any] | None = None,
+) -> Path:
+    """The page of one measurement.
+
+    Args:
+        more: figures; refined: what `raybayes refine` found.
+    """
+    rng = np.random.default_rng((run.study.seed, STREAM))
+    prior = run.study.prior.sample(1500, rng)
+
+    def figures() -> dict[str, Figure]:
+        return {
+            "corner": corner(
+                result.parameters, prior, result.draws[:1500],
+                np.median(result.draws, axis=0), "median",
+            ),
+            **fit_figures(run.study, result.observation.x, result.predicted),
+            **more(),
+        }  # fmt: skip
+
+    content: dict[str, object] = {
+        "study": run.study.name,
+        "files": result.observation.files,
+        "rows": result.table(),
+        "refined": refined,
+        "alarms": result.alarms,
+        "done": result.observation.done,
+        "predicted": PREDICTED,
+        "made_by": run.made_by,
+    }
+    return write_page(folder, drawn(figures), content, "observation.html.jinja")

@@ -1,0 +1,137 @@
+"""The report of a run: figures, tables and sentences."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raybayes.analysis.judge import judge_of
+from raybayes.inference.posterior import Posterior
+from raybayes.inference.train import Fit
+from raybayes.report import browser, checks_page, figures
+from raybayes.report.page import drawn, write_page
+from raybayes.study.parameters import Parameter, shown_parameters
+from raybayes.study.run import Checks, Run, summary
+from raybayes.study.study import Study
+
+CORNER = 1500  # draws shown
+PREDICTED = 100  # draws simulated again
+SHOWN = 0  # the validation pair that stands for one observation
+
+
+def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Path:
+    """All figures and the page, from the results of one run."""
+    study, shown = run.study, shown_parameters(run.beamline, run.study.prior)
+    rng = np.random.default_rng((study.seed, PREDICTED))
+    draws = posterior.sample(checks.x[SHOWN], CORNER, study.seed + 1)
+    profiles = run.expected(draws[:PREDICTED], (PREDICTED, 0))
+    predicted = study.detectors.observe(profiles, rng)
+    low, high = np.quantile(predicted, [0.05, 0.95], axis=0)
+    observed = checks.x[SHOWN]
+    judge = judge_of(run, posterior, checks)
+    verdict = judge and judge.at(observed)
+    images = drawn(
+        lambda: {
+            "recovery": figures.recovery(shown, checks.theta, checks.draws),
+            "corner": figures.corner(
+                shown, study.prior.sample(CORNER, rng), draws, checks.theta[SHOWN]
+            ),
+            **figures.fit_figures(study, observed, predicted),
+            "ranks": figures.rank_histograms(shown, checks.rank, checks.calibration),
+            "training": figures.training_curve(fit.history, fit.best_epochs),
+            **(checks_page.figures(judge, verdict, shown) if judge and verdict else {}),
+        }
+    )
+    content = {
+        "study": study.name,
+        "reads": what_is_read(study),
+        "beamline": run.beamline.path.rpartition("/")[2],
+        "simulations": study.simulations,
+        "validation": study.validation,
+        "sentences": sentences(run, checks),
+        "rows": rows(run, checks),
+        "predicted": PREDICTED,
+        "coverage": f"{((observed >= low) & (observed <= high)).mean():.2f}",
+        "all_uniform": bool(checks.calibration.uniform().all()),
+        "levels": checks.calibration.levels,
+        "training_note": _training_note(fit),
+        "trust": checks_page.content(judge, verdict, shown) if judge and verdict else None,
+        "flow": _flow(run, posterior, checks, shown),
+        "made_by": posterior.made_by,
+    }
+    return write_page(run.folder, images, content)
+
+
+def _flow(
+    run: Run, posterior: Posterior, checks: Checks, shown: list[Parameter]
+) -> dict[str, Any] | str:
+    """The posterior for the page to run, or why it cannot."""
+    units, why_not = [p.unit for p in shown], browser.obstacle(posterior)
+    return why_not or browser.described(posterior, units, run.study.targets, checks.x)
+
+
+def what_is_read(study: Study) -> str:
+    """In a word."""
+    return study.detector.reads.removesuffix("s") if study.settings is None else "measurement"
+
+
+def _training_note(fit: Fit) -> str:
+    kept = " and ".join(str(epoch) for epoch in fit.best_epochs)
+    note = f"{len(fit.history)} epochs; the weights after epoch {kept} were kept."
+    return note + (f" It stopped early: {fit.stopped}." if fit.stopped else "")
+
+
+def rows(run: Run, checks: Checks) -> list[dict[str, object]]:
+    """The report's table."""
+    numbers = summary(run, checks)["parameters"]
+    return [
+        {
+            "name": p.name,
+            "prior": f"{p.low:g} … {p.high:g} {p.unit}",
+            "error": f"{numbers[p.name]['rms_error']:.3g} {p.unit}",
+            "shrinkage": f"{numbers[p.name]['sd_over_prior_sd']:.3f}",
+            "verdict": figures.verdict(numbers[p.name]["sd_over_prior_sd"]),
+            "uniform": numbers[p.name]["ranks_uniform"],
+            "p_value": f"{numbers[p.name]['rank_p_value']:.2g}",
+        }
+        for p in shown_parameters(run.beamline, run.study.prior)
+    ]
+
+
+def sentences(run: Run, checks: Checks) -> list[str]:
+    """In words: what the profile tells, what it cannot, and which parameters hide each other."""
+    names = np.array(run.study.prior.names)
+    told = checks.shrinkage < figures.LEARNED
+    said = []
+    if told.any():
+        said.append(f"The {what_is_read(run.study)} tells {_list(names[told])}.")
+    if (~told).any():
+        shares = ", ".join(f"{s:.0%}" for s in checks.shrinkage[~told])
+        said.append(
+            f"It cannot tell {_list(names[~told])} alone: {shares} of the prior's width remains."
+        )
+    for i, j, r in _hidden_pairs(checks.draws):
+        said.append(
+            f"{names[i]} and {names[j]} hide each other (posterior correlation {r:+.2f}): only a "
+            "combination of them is seen. Another setting, with one motor moved by a known step or "
+            "a screen on the way, may tell them apart ([[settings]] in the study)."
+        )
+    return said + [f"{note}." for note in run.notes]
+
+
+def _hidden_pairs(draws: np.ndarray, strong: float = 0.7) -> list[tuple[int, int, float]]:
+    """Pairs whose mean correlation within a posterior is strong."""
+    centred = draws - draws.mean(axis=1, keepdims=True)
+    centred /= centred.std(axis=1, keepdims=True)
+    correlation = np.einsum("nli,nlj->ij", centred, centred) / (draws.shape[0] * draws.shape[1])
+    i, j = np.triu_indices(len(correlation), 1)
+    return [
+        (int(a), int(b), float(correlation[a, b]))
+        for a, b in zip(i, j, strict=True)
+        if abs(correlation[a, b]) > strong
+    ]
+
+
+def _list(names: np.ndarray) -> str:
+    *first, last = (str(n) for n in names)
+    return f"{', '.join(first)} and {last}" if first else last

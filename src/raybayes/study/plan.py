@@ -1,0 +1,278 @@
+"""What determines a study's simulations. It imports no JAX, so a worker needs none."""
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from raybayes.array_types import Array
+from raybayes.beamline.data_files import contents
+from raybayes.beamline.model import Beamline
+from raybayes.beamline.rml import read_rml
+from raybayes.errors import InputError
+from raybayes.observations import Target
+from raybayes.prior import Independent, Marginal
+from raybayes.simulate.campaign import Campaign
+from raybayes.simulate.detector import Detector
+from raybayes.simulate.engines.config import EngineConfig, TracerConfig
+from raybayes.simulate.engines.protocol import Engine, Scene
+from raybayes.simulate.failures import Failures
+from raybayes.simulate.several import Detectors, Setting, SettingConfig, Several
+from raybayes.simulate.simulator import Simulator, Tracing
+from raybayes.store import Store
+
+SHIPPED = ("ue112", "ue112-image", "ue112-wellposed", "ue112-rigid-m4", "ue112-two-settings")
+PACKAGES = ("raybayes", "numpy", "scipy", "numba")
+DETERMINE = (
+    "parameters", "seed", "detector", "tracing", "shard", "engine", "failures", "settings",
+)  # fmt: skip
+
+
+class Plan(BaseModel):
+    """The part of a study that its simulations follow from.
+
+    Relative paths are relative to the study's own file; $NAME in them is the environment's.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str = Field(min_length=1)
+    beamline: str = Field(description="an RML file; 'ue112_pgm1.rml' is shipped")
+    parameters: dict[str, Marginal] = Field(
+        description="ELEMENT.PARAMETER = [low, high] or {kind = ..., ...}, in RAY-UI's units",
+        min_length=1,
+    )
+    seed: int = Field(0, ge=0)
+    simulations: int = Field(20_000, ge=100)
+    shard: int = Field(1000, gt=0, description="simulations per file")
+    detector: Detector = Detector()
+    tracing: Tracing = Tracing()
+    engine: EngineConfig = TracerConfig()
+    failures: Failures = Failures()
+    settings: tuple[SettingConfig, ...] | None = Field(
+        None,
+        min_length=1,
+        exclude_if=lambda settings: settings is None,  # studies without keep their hashes
+        description="an observation of each, of one theta; default: one, as the beamline stands",
+    )
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _with_detectors(cls, settings: Any, info: ValidationInfo) -> Any:
+        """What a setting's own detector leaves out is as in [detector]."""
+        if not isinstance(settings, list) or "detector" not in info.data:
+            return settings
+        common = info.data["detector"].model_dump()
+        return [
+            {**each, "detector": {**common, **each["detector"]}}
+            if isinstance(each, Mapping) and isinstance(each.get("detector"), Mapping)
+            else each
+            for each in settings
+        ]
+
+    @property
+    def prior(self) -> Independent:
+        return Independent(tuple(self.parameters), tuple(self.parameters.values()))
+
+    @classmethod
+    def read(cls, name: str | os.PathLike[str]) -> tuple[Self, Beamline]:
+        """Read a shipped study by its name or any study by its path, and its beamline.
+
+        Raises:
+            InputError: no such file, a key or value that a study does not have (with the key), a
+                reversed prior, or a parameter that the beamline does not have.
+        """
+        path = study_path(name)
+        study = cls._parse(path)
+        beamline = read_rml(_beamline_path(study.beamline, path.parent))
+        for scene in study.scenes(beamline):
+            study.engine.check(scene)
+        return study, beamline
+
+    @classmethod
+    def _parse(cls, path: Path) -> Self:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            shipped = ", ".join(SHIPPED)
+            raise InputError(
+                f"{path}: cannot be read as a study ({getattr(error, 'strerror', error)}); "
+                f"give a TOML file or one of: {shipped}"
+            ) from error
+        try:
+            return cls(**_with_template(tomllib.loads(text), path.parent))
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(f"{path}: not valid TOML: {error}") from error
+        except ValidationError as error:
+            raise InputError(f"{path}: {explained(error)}") from error
+
+    def scene(self, beamline: Beamline) -> Scene:
+        prior = self.prior
+        return Scene(beamline, prior.names, (prior.low, prior.high), self.detector, self.seed)
+
+    def scenes(self, beamline: Beamline) -> list[Scene]:
+        """One for each setting, with the parameters that it sees.
+
+        Raises:
+            InputError: settings that this study or beamline cannot have, with the key.
+        """
+        plain = self.scene(beamline)
+        if self.settings is None:
+            return [plain]
+        if not isinstance(self.engine, TracerConfig):
+            raise InputError(
+                f"key 'settings': engine {self.engine.kind!r} simulates one setting; leave out "
+                "[engine], so that our tracer simulates them, or the settings"
+            )
+        scenes = []
+        for i, setting in enumerate(self.settings):
+            try:
+                scenes.append(setting.scene(plain))
+            except InputError as error:
+                raise InputError(f"key 'settings.{i}': {error}") from error
+        return scenes
+
+    @property
+    def detectors(self) -> Detectors:
+        """Of all settings: what reads an observation."""
+        own = [each.detector or self.detector for each in self.settings or ()]
+        return Detectors(tuple(own or [self.detector]))
+
+    @property
+    def targets(self) -> list[Target]:
+        """What each setting's part of an observation is; nameless where there is but one."""
+        labels = [f"setting {i}: {each.label}" for i, each in enumerate(self.settings or (), 1)]
+        return [
+            Target(d.reads, (d.edges(0), d.edges(1)), d.background, label)
+            for d, label in zip(self.detectors.each, labels or [""], strict=True)
+        ]
+
+    def at(self, values: Iterable[str]) -> Array:
+        """Theta [d] from texts NAME=VALUE; the middle of the prior where none is given."""
+        prior = self.prior
+        theta = dict(zip(prior.names, (prior.low + prior.high) / 2, strict=True))
+        for text in values:
+            name, _, value = text.rpartition("=")
+            if name not in theta:
+                raise InputError(
+                    f"{text}: give NAME=VALUE with one of the study's parameters {', '.join(theta)}"
+                )
+            try:
+                theta[name] = float(value)
+            except ValueError:
+                raise InputError(f"{text}: {value!r} is not a number") from None
+        return np.array(list(theta.values()))
+
+    def build_engine(self, beamline: Beamline) -> Engine:
+        """What simulates; a missing package or program is an InputError here."""
+        if self.settings is not None:
+            return self.simulator(beamline)
+        return self.engine.build(self.scene(beamline), self.tracing)
+
+    def simulator(self, beamline: Beamline) -> Simulator | Several:
+        """Our own tracer, of one setting or of several."""
+        every = [TracerConfig().build(s, self.tracing) for s in self.scenes(beamline)]
+        if self.settings is None:
+            return every[0]
+        steps = [each.steps for each in self.settings]
+        pairs = zip(every, steps, strict=True)
+        prior = self.prior
+        return Several(prior.names, (prior.low, prior.high), tuple(Setting(*p) for p in pairs))
+
+    def identity(self, beamline: Beamline, *parts: str) -> str:
+        """Hash of what determines a result: the named parts of the study, and the beamline."""
+        # How a measurement is read, and where a study lies, change nothing that was simulated.
+        apart: dict[str, Any] = {
+            "observation": True,
+            "settings": {"__all__": {"observation"}},
+            "engine": {"folder"},
+        }
+        chosen = self.model_dump(mode="json", include=set(parts) or None, exclude=apart)
+        elements = [
+            (e.name, e.type, sorted((k, str(p.text), p.rules) for k, p in e.params.items()))
+            for e in beamline.elements
+        ]
+        text = json.dumps([chosen, elements, *contents(beamline)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def store(self, beamline: Beamline, folder: Path) -> Store:
+        """Of simulations; its hash leaves out what does not change them."""
+        header = {
+            "study": self.identity(beamline, *DETERMINE),
+            "seed": self.seed,
+            "names": list(self.prior.names),
+            "units": {"theta": "RAY-UI's", "profile": "fraction of emitted photons per bin"},
+        }
+        return Store(folder / "simulations", header, self.shard)
+
+    def campaign(self, beamline: Beamline, folder: Path, engine: Engine | None = None) -> Campaign:
+        package = self.engine.package
+        return Campaign(
+            engine or self.build_engine(beamline),
+            self.prior,
+            self.store(beamline, folder),
+            self.failures,
+            self.seed,
+            self.detectors.size,
+            (*PACKAGES, package) if package else PACKAGES,
+        )
+
+
+def is_all(name: str | os.PathLike[str]) -> bool:
+    """Whether the study has no keys but those of its plan."""
+    try:
+        return set(tomllib.loads(study_path(name).read_text(encoding="utf-8"))) <= set(
+            Plan.model_fields
+        )
+    except (OSError, ValueError):
+        return True  # reading the plan says what is wrong
+
+
+def study_path(name: str | os.PathLike[str]) -> Path:
+    if str(name) in SHIPPED:
+        return Path(str(resources.files("raybayes") / "data" / f"{name}.toml"))
+    return Path(name)
+
+
+def _beamline_path(name: str, folder: Path) -> Path:
+    name = os.path.expandvars(name)
+    beside = folder / name
+    if not beside.exists() and not Path(name).is_absolute():
+        shipped = Path(str(resources.files("raybayes") / "data" / name))
+        return shipped if shipped.exists() else beside
+    return beside
+
+
+def _with_template(keys: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """An engine's template is a file beside the study; what counts is its text."""
+    engine = keys.get("engine")
+    if not isinstance(engine, Mapping) or not isinstance(engine.get("template"), str):
+        return keys
+    path = folder / engine["template"]
+    try:
+        text = path.read_text(encoding="utf-8")
+        return {**keys, "engine": {**engine, "template": text, "folder": str(folder.resolve())}}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"key 'engine.template': {path} cannot be read ({error})") from error
+
+
+def explained(error: ValidationError) -> str:
+    """The first of what is wrong, with its key."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"key {key!r}: {first['msg']}, found {first['input']!r}{more}"

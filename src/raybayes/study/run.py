@@ -1,0 +1,273 @@
+"""One study in one output folder: simulate, train, check."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raybayes.array_types import Array, Ints
+from raybayes.beamline.model import Beamline
+from raybayes.beamline.rml import read_rml
+from raybayes.diagnostics import Calibration, calibration, ranks
+from raybayes.errors import InputError
+from raybayes.inference.estimator import Estimator
+from raybayes.inference.posterior import Posterior
+from raybayes.inference.train import Fit, State
+from raybayes.simulate.campaign import Campaign, tally
+from raybayes.simulate.engines.config import TracerConfig
+from raybayes.simulate.engines.protocol import Engine
+from raybayes.simulate.failures import Outcome, simulate_all
+from raybayes.simulate.several import Several
+from raybayes.simulate.simulator import Simulator
+from raybayes.store import Arrays, Store, write_whole
+from raybayes.study import plan
+from raybayes.study.study import Study
+
+DRAWS = 255  # per observation, for ranks: 0..255
+NOISE, CHECK = 1, 2  # streams of random numbers beside the shards'
+PACKAGES = (*plan.PACKAGES, "jax", "equinox", "optax", "safetensors")
+
+
+@dataclass(frozen=True)
+class Checks:
+    """A posterior on fresh pairs.
+
+    Attributes:
+        theta, x: [n, d] truths and [n, bins] noisy observations.
+        draws: [n, DRAWS, d]; rank: [n, d], of the truth among them.
+        calibration: of the ranks of all parameters.
+        shrinkage: [d], root mean square posterior sd over prior sd.
+    """
+
+    theta: Array
+    x: Array
+    draws: Array
+    rank: Ints
+    calibration: Calibration
+    shrinkage: Array
+
+
+@dataclass(frozen=True)
+class Run:
+    """One study in one output folder."""
+
+    study: Study
+    beamline: Beamline
+    folder: Path
+
+    @cached_property
+    def simulator(self) -> Simulator | Several:
+        return self.study.simulator(self.beamline)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What simulates: our tracer, unless the study names another."""
+        tracer = isinstance(self.study.engine, TracerConfig)
+        return self.simulator if tracer else self.study.build_engine(self.beamline)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the likelihood is known; counted rays and other engines add a noise."""
+        study = self.study
+        return isinstance(study.engine, TracerConfig) and study.tracing.mode == "expected"
+
+    def identity(self, *parts: str) -> str:
+        """Hash of what determines a result: the named parts of the study, and the beamline."""
+        return self.study.identity(self.beamline, *parts)
+
+    @property
+    def made_by(self) -> dict[str, str]:
+        """Versions, study and seed: what stands in every artefact."""
+        versions = {name: metadata.version(name) for name in PACKAGES}
+        return {
+            "study": self.study.name,
+            "study_hash": self.identity(),
+            "seed": str(self.study.seed),
+            **versions,
+        }
+
+    def claim(self) -> None:
+        """Make the folder and write the study into it; refuse a folder of another study."""
+        mark = self.folder / "study.json"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if mark.exists():
+                found = json.loads(mark.read_text())["hash"]
+                if found != self.identity():
+                    raise InputError(
+                        f"{self.folder}: holds the results of another study (hash {found}, this "
+                        f"one is {self.identity()}); choose another --out folder"
+                    )
+        except (OSError, ValueError, KeyError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"{self.folder}: cannot be used as an output folder ({error})"
+            ) from error
+        if not mark.exists() and any(p.name != "simulations" for p in self.folder.iterdir()):
+            raise InputError(
+                f"{self.folder}: is not empty and was not made by raybayes; choose another folder"
+            )
+        content = {
+            "hash": self.identity(),
+            "beamline": str(Path(self.beamline.path).absolute()),
+            "study": self.study.model_dump(mode="json"),
+        }
+        write_whole(mark, (json.dumps(content, indent=1) + "\n").encode())
+
+    @cached_property
+    def campaign(self) -> Campaign:
+        return self.study.campaign(self.beamline, self.folder, self.engine)
+
+    @property
+    def store(self) -> Store:
+        return self.campaign.store
+
+    def simulate(self, progress: Callable[[dict], object] = lambda header: None) -> Arrays:
+        """All simulations of the study: made, or read where they are there already.
+
+        Args:
+            progress: called with the header of each shard that is made.
+        """
+        self.campaign.run(self.store.shards(self.study.simulations), progress)
+        return self.store.read(self.study.simulations)
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What a person must know of the simulations; none where all went well."""
+        if self.study.online:
+            return []
+        return tally(self.store, self.store.shards(self.study.simulations)).sentences()
+
+    def train(
+        self, data: Arrays | None, progress: Callable[[State], object]
+    ) -> tuple[Posterior, Fit]:
+        """Fit the density, with the detector's noise fresh in every epoch.
+
+        Args:
+            data: simulations; None: they are made while the network trains.
+        """
+        study, detector = self.study, self.study.detectors
+        density = study.density.model_copy(update=detector.features)
+        estimator = Estimator(study.prior, density, study.training, study.pretraining, study.seed)
+        common = (progress, self.folder / "training.safetensors", self.made_by)
+        if data is None:
+            posterior = estimator.fit_online(self.observe, study.simulations, *common)
+        else:
+            arrays = (data["theta"], data["profile"], detector.observe)
+            posterior = estimator.fit(*arrays, *common)
+        posterior.save(self.folder / "posterior.safetensors")
+        return posterior, estimator.fit_
+
+    def observe(self, theta: Array, rng: np.random.Generator) -> Array:
+        """Noisy observations x of theta [n, d], with rays of their own."""
+        outcome = self._outcome(theta, rng)
+        for reason in outcome.reasons.values():
+            raise InputError(f"{len(outcome.reasons)} of {len(theta)} simulations failed: {reason}")
+        return self.study.detectors.observe(outcome.profile, rng)
+
+    def observed(self, theta: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+        """As `observe`, of those theta that do not fail: theta [<= n, d] and x."""
+        outcome = self._outcome(theta, rng)
+        x = self.study.detectors.observe(outcome.profile[outcome.good], rng)
+        return theta[outcome.good], x
+
+    def expected(self, theta: Array, key: tuple[int, ...]) -> Array:
+        """Expected profiles of those theta [n, d] that do not fail, [<= n, bins]."""
+        outcome = self._simulated(theta, key)
+        return outcome.profile[outcome.good]
+
+    def _outcome(self, theta: Array, rng: np.random.Generator) -> Outcome:
+        return self._simulated(theta, tuple(int(k) for k in rng.integers(1 << 32, size=2)))
+
+    def _simulated(self, theta: Array, key: tuple[int, ...]) -> Outcome:
+        study = self.study
+        # How many may fail is a rule for campaigns; here the caller sees which did.
+        rule = study.failures.model_copy(update={"then": "skip", "at_most": 1.0})
+        return simulate_all(self.engine, theta, key, study.detectors.size, rule)
+
+    def check(self, posterior: Posterior) -> Checks:
+        """Judge the posterior on fresh pairs that training never saw."""
+        study, rng = self.study, np.random.default_rng((self.study.seed, NOISE, CHECK, CHECK))
+        theta = study.prior.sample(study.validation, rng)
+        theta, x = self.observed(theta, rng)  # what failed, training did not see either
+        draws = posterior.sample(x, DRAWS, study.seed)
+        rank = ranks(theta, draws)
+        result = calibration(rank, DRAWS + 1)
+        spread = np.sqrt((draws.var(axis=1, ddof=1)).mean(axis=0))
+        return Checks(theta, x, draws, rank, result, spread / study.prior.sd)
+
+
+def summary(run: Run, checks: Checks) -> dict[str, Any]:
+    """The run in numbers, for a machine or a table: a row per parameter."""
+    error = np.sqrt(((checks.draws.mean(axis=1) - checks.theta) ** 2).mean(axis=0))
+    rows = {
+        name: {
+            "rms_error": float(error[j]),
+            "sd_over_prior_sd": float(checks.shrinkage[j]),
+            "rank_p_value": float(checks.calibration.p_value[j]),
+            "ranks_uniform": bool(checks.calibration.uniform()[j]),
+        }
+        for j, name in enumerate(run.study.prior.names)
+    }
+    return {"study": run.study.name, "validation": len(checks.theta), "parameters": rows}
+
+
+def open_run(folder: str | os.PathLike[str]) -> Run:
+    """The run that a folder holds.
+
+    Raises:
+        InputError: it holds none, or its beamline file was moved or changed.
+    """
+    mark = Path(folder) / "study.json"
+    try:
+        found = json.loads(mark.read_text())
+        study, path, identity = Study(**found["study"]), found["beamline"], found["hash"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder}: holds no run of raybayes; give the --out folder of one") from (
+            error
+        )
+    run = Run(study, read_rml(path), Path(folder))
+    if run.identity() != identity:
+        raise InputError(
+            f"{path}: was changed after the run in {folder}, or another version of raybayes made "
+            "it; run the study again"
+        )
+    return run
+
+
+def open_posterior(run: Run) -> Posterior:
+    """What the run has trained."""
+    return Posterior.load(trained_file(run))
+
+
+def trained_file(run: Run) -> Path:
+    """Where it stands.
+
+    Raises:
+        InputError: the run has not come so far.
+    """
+    path = run.folder / "posterior.safetensors"
+    if not path.exists():
+        raise InputError(f"{run.folder}: its study has not been trained yet; run it to its end")
+    return path
+
+
+def exact_likelihood(run: Run, x: Array) -> Callable[[Array], Array]:
+    """theta [n, d] -> log p(x | theta) [n].
+
+    Raises:
+        InputError: the study's simulations have a noise of their own.
+    """
+    if not run.exact:
+        raise InputError(
+            f"study {run.study.name}: its simulations have a noise of their own, so their "
+            'likelihood is not exact; refining needs our tracer with [tracing] mode = "expected"'
+        )
+    return run.simulator.log_likelihood(x)

@@ -1,0 +1,55 @@
+"""A study is one TOML file = one run: simulate, train, check. The room that knows all others."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from raybayes.beamline.model import Beamline
+from raybayes.density import DensityConfig, Pretraining, deep
+from raybayes.inference.train import Training
+from raybayes.observations import Reading
+from raybayes.study.plan import Plan, study_path
+
+
+class Study(Plan):
+    """The whole of a run: the plan of its simulations, and what is learned from them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    online: bool = Field(False, description="so many simulations anew in every epoch; none stored")
+    validation: int = Field(1000, ge=100, description="fresh pairs for checks and report")
+    checks: Literal["ranks", "exact"] = Field(
+        "exact", description="of the ranks of parameters alone, or by the exact likelihood too"
+    )
+    density: DensityConfig = deep(members=2)
+    training: Training = Training()
+    pretraining: Pretraining | None = None
+    observation: Reading = Reading()
+
+    def readings(self, changes: Mapping[str, Any]) -> list[Reading]:
+        """Of each setting, how its files are read, but for what a caller changes."""
+        common = self.observation.model_dump()
+        own = [each.observation for each in self.settings or ()]
+        return [Reading.model_validate({**common, **each, **changes}) for each in own or [{}]]
+
+
+def read_study(name: str | os.PathLike[str]) -> tuple[Study, Beamline]:
+    """Read a shipped study by its name or any study by its path; see `Plan.read`."""
+    study, beamline = Study.read(name)
+
+    def placed(dark: str | None) -> dict[str, str]:
+        folder = study_path(name).parent.absolute()
+        return {} if dark is None else {"dark": str(folder / os.path.expandvars(dark))}
+
+    own = study.observation
+    changes: dict[str, Any] = {"observation": own.model_copy(update=placed(own.dark))}
+    if study.settings is not None:
+        changes["settings"] = tuple(
+            each.model_copy(
+                update={"observation": each.observation | placed(each.observation.get("dark"))}
+            )
+            for each in study.settings
+        )
+    return study.model_copy(update=changes), beamline

@@ -1,0 +1,49 @@
+"""Infer from measured files."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from raybayes.analysis.measurement import Inference, infer, measure
+from raybayes.report.measurement_page import as_result, write_measurement_page
+from raybayes.report.nexus import write_result
+from raybayes.store import make_folder
+from raybayes.study.run import Run, open_run
+
+
+def infer_files(
+    out: str | os.PathLike[str],
+    paths: Sequence[str | os.PathLike[str]],
+    to: str | os.PathLike[str] | None = None,
+    changes: dict[str, Any] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Infer from measured files and write page and NeXus file.
+
+    Args:
+        out: the folder of a finished run.
+        to: the folder of the results; default: one beside the run's, named after the first file.
+        changes: of the study's table [observation].
+
+    Returns:
+        the table, the alarms, what was done to the data, and where the files are.
+    """
+    run = open_run(out)
+    result = infer(run, measure(run, paths, changes or {}), seed)
+    folder = Path(to) if to else run.folder / "observations" / Path(paths[0]).name
+    return {
+        "study": run.study.name,
+        "parameters": result.table(),
+        "alarms": list(result.alarms),
+        "done": list(result.observation.done),
+        "written": write(run, result, folder),
+    }
+
+
+def write(run: Run, result: Inference, folder: Path) -> dict[str, str]:
+    """The result as NeXus, and its page; where they are."""
+    make_folder(folder)
+    nexus = folder / "result.nxs"
+    write_result(nexus, as_result(run, result))
+    return {"report": str(write_measurement_page(run, result, folder)), "nexus": str(nexus)}

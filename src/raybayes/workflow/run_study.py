@@ -1,0 +1,101 @@
+"""Run a study from its file to its report, with progress on the way."""
+
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from raybayes.analysis.judge import judge_of
+from raybayes.errors import InputError
+from raybayes.inference.posterior import Posterior
+from raybayes.inference.train import Fit, State
+from raybayes.report.checks_page import numbers
+from raybayes.report.run_page import write_report
+from raybayes.store import Arrays
+from raybayes.study.campaigns import Bar
+from raybayes.study.run import Run, open_posterior, open_run, summary
+from raybayes.study.study import read_study
+
+
+def run_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> dict[str, Any]:
+    """Simulate, train, check and report; resumes what an earlier run of the study left.
+
+    Returns:
+        the numbers of the closing table, and the path of the report.
+    """
+    run = Run(*read_study(name), Path(out))
+    run.claim()
+    return complete(run, quiet)
+
+
+def complete(run: Run, quiet: bool = False) -> dict[str, Any]:
+    """What `run_study` does in a folder that is claimed."""
+    study, data = run.study, None
+    if not study.online:
+        shards = run.store.shards(study.simulations)
+        with Bar(run.campaign, len(shards), len(run.store.missing(shards)), quiet) as bar:
+            data = run.simulate(bar.add)
+    posterior, fit = train_with_progress(run, data, quiet)
+    checks = run.check(posterior)
+    page = write_report(run, posterior, fit, checks)
+    return {**summary(run, checks), "notes": run.notes, "report": str(page)}
+
+
+def train_with_progress(run: Run, data: Arrays | None, quiet: bool) -> tuple[Posterior, Fit]:
+    """`Run.train` with a bar of epochs."""
+    total = run.study.training.epochs
+    with tqdm(total=total, desc="train", unit="epoch", disable=quiet) as epochs:
+
+        def progress(state: State) -> None:
+            epochs.update(state.epoch - epochs.n)
+            if state.history:
+                epochs.set_postfix_str(f"validation {state.history[-1][1]:.3f} nat")
+
+        return run.train(data, progress)
+
+
+def train_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> dict[str, Any]:
+    """Train on what the store holds; simulates nothing, and resumes what an earlier call left.
+
+    Raises:
+        InputError: simulations are missing, with how many and the command that makes them.
+    """
+    run = Run(*read_study(name), Path(out))
+    study, store = run.study, run.store
+    if study.online:
+        raise InputError(
+            f"study {study.name}: it is online, so it stores no simulations to train on; use "
+            f"raybayes run {shlex.join([name, '--out', str(out)])}"
+        )
+    missing = len(store.missing(store.shards(study.simulations)))
+    if missing:
+        command = shlex.join(["raybayes", "simulate", name, "--out", str(out)])
+        raise InputError(
+            f"{store.folder}: {missing} of {len(store.shards(study.simulations))} shards of "
+            f"simulations are missing; make them first: {command}"
+        )
+    run.claim()
+    _, fit = train_with_progress(run, store.read(study.simulations), quiet)
+    return {
+        "study": study.name,
+        "simulations": study.simulations,
+        "epochs": len(fit.history),
+        "training_nats": fit.history[-1][0],
+        "validation_nats": fit.history[-1][1],
+        "best_epochs": list(fit.best_epochs),
+        "stopped": fit.stopped,
+        "notes": run.notes,
+        "posterior": str(run.folder / "posterior.safetensors"),
+    }
+
+
+def check_run(out: str | os.PathLike[str]) -> dict[str, Any]:
+    """Judge a run's posterior on fresh pairs, in numbers; writes nothing."""
+    run = open_run(out)
+    posterior = open_posterior(run)
+    checks = run.check(posterior)
+    judge = judge_of(run, posterior, checks)
+    exact = judge and numbers(judge, run.study.prior.names)
+    return {**summary(run, checks), "exact": exact}
