@@ -31,22 +31,24 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     out = parser.parse_args().out
     prepare_jax()
-    from raybayes.web.requests import Example, Opening, Refinement, Setting
-    from raybayes.web.runs import shelf
-    from raybayes.web.session import Desk
+    from raybayes.web.requests import AtTheta, Example, Opening, Refinement
+    from raybayes.web.runs import find_runs
+    from raybayes.web.session import Session
     from raybayes.web.uploads import Uploads
 
     with tempfile.TemporaryDirectory() as folder:
-        desk = Desk(shelf([out]), Uploads(Path(folder)), Path(folder))
-        timed("opening", lambda i: desk.open(Opening(study="1")), 1)
-        timed("inference", lambda i: desk.example(Example(study="1", number=i)), 30)
-        first = desk.example(Example(study="1"))
+        session = Session(find_runs([out]), Uploads(Path(folder)), Path(folder))
+        timed("opening", lambda i: session.open(Opening(study="1")), 1)
+        timed("inference", lambda i: session.example(Example(study="1", number=i)), 30)
+        first = session.example(Example(study="1"))
         theta = [row["median"] for row in first["rows"]]
-        setting = Setting(study="1", theta=theta, result=first["id"])
-        timed("one setting of the sliders", lambda i: desk.simulate(setting), 200)
-        timed("the beamline drawn", lambda i: desk.layout(setting), 10)
+        setting = AtTheta(study="1", theta=theta, result=first["id"])
+        timed("one setting of the sliders", lambda i: session.simulate(setting), 200)
+        timed("the beamline drawn", lambda i: session.layout(setting), 10)
         timed(
-            "the exact likelihood", lambda i: list(desk.refine(Refinement(result=first["id"]))), 10
+            "the exact likelihood",
+            lambda i: list(session.refine(Refinement(result=first["id"]))),
+            10,
         )
 
 

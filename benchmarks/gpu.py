@@ -22,7 +22,9 @@ def row(prior, theta, x, density, training):
     """Milliseconds per step, held-out loss, and the largest and mean difference of log q."""
     training, marks = training.model_copy(update={"epochs": 6}), []
     estimator = Estimator(prior, density, training)
-    posterior = estimator.fit(theta, x, progress=lambda state: marks.append(time.perf_counter()))
+    posterior, fit = estimator.train(
+        theta, x, progress=lambda state: marks.append(time.perf_counter())
+    )
     steps = int(PAIRS * (1 - training.validation)) // training.batch
     seconds = float(np.median(np.diff(marks[1:])))
     draws = posterior.sample(x[:20], 500)
@@ -32,7 +34,7 @@ def row(prior, theta, x, density, training):
         copy = Posterior.load(f"{folder}/posterior.safetensors")
         there = copy.log_prob(draws, x[:20])
     apart = np.abs(here - there)
-    return 1e3 * seconds / steps, estimator.fit_.history[-1][1], apart.max(), apart.mean()
+    return 1e3 * seconds / steps, fit.history[-1][1], apart.max(), apart.mean()
 
 
 def main():

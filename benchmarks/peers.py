@@ -33,7 +33,7 @@ from raybayes import Run, read_study
 from raybayes.beamline.emission import ENERGY, SIGMA_X, SIGMA_XP, SIGMA_Y, SIGMA_YP, SPREAD
 from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.source import STANDARD, emit
-from raybayes.beamline.trace import trace_rays
+from raybayes.beamline.trace import Drawn, Traced, trace_rays
 from raybayes.optics import RAY
 from raybayes.optics.rows import KIND, OPENING, SURFACE, TOROID, WAVELENGTH_SHIFT
 from raybayes.simulate.simulator import Simulator, Tracing
@@ -105,14 +105,15 @@ def point_source(path, emission):
 
 def ours(study, beamline, compiled, samples):
     """As `run.py` measures a peer: seconds per million rays and per setting, and the same rays."""
-    perfect = np.zeros((1, 2, 1)), np.full(compiled.rows.shape[1], -1)
+    slots = np.full(compiled.rows.shape[1], -1)
 
     def trace(setting, samples):
         n = len(samples)
         rays, lost = np.empty((RAY, n)), np.empty(n, np.int64)
         emission, rows = compiled.emission[setting], compiled.rows[setting]
-        nothing = np.empty(0), np.empty((4, 0))
-        trace_rays(emission, rows, samples, *perfect, rays, lost, *nothing, compiled.tables)
+        drawn = Drawn(samples, np.zeros((1, 2, 1)), slots)
+        out = Traced(rays, lost, np.empty(0), np.empty((4, 0)))
+        trace_rays(emission, rows, drawn, out, compiled.tables)
         return rays[:2], lost == 0
 
     few = samples[:FEW]
@@ -145,7 +146,7 @@ def accuracy(simulator, theta, reference, key):
 
 def at_equal_accuracy(run):
     """Rays of ours and random rays for ERROR, and our CPU seconds per simulation."""
-    study, base = run.study, run.simulator
+    study, base = run.study, run.simulator.settings[0].simulator
     theta = study.prior.sample(DRAWS, np.random.default_rng(2))
 
     def simulator(**tracing):

@@ -82,14 +82,14 @@ def estimator(prior, choice, simulations, seed, **training):
 
 
 def fit(prior, theta, x, seed):
-    """An ensemble of what does best for one network on held-out pairs; its name and estimator."""
+    """An ensemble of what does best for one network on held-out pairs; its fit and its name."""
     epochs = max(80, min(200, round(2e5 / len(theta))))
     own = {"epochs": epochs, "patience": epochs, "validation": min(0.1, 500 / len(theta))}
     tried = {choice: estimator(prior, choice, len(theta), seed, **own) for choice in CHOICES}
-    best, _ = best_of(tried.values(), theta, x)
+    best, *_ = best_of(tried.values(), theta, x)
     choice = next(name for name, one in tried.items() if one is best)
     fitter = replace(best, density=best.density.model_copy(update={"members": 4}))
-    return fitter.fit(theta, x), choice, fitter
+    return *fitter.train(theta, x), choice
 
 
 def sequential(task, x_o, network, simulations, rounds, seed):
@@ -177,10 +177,10 @@ def run(name, simulations, a):
     theta = task.prior.sample(simulations, rng)
     x = task.simulate(theta, rng)
     start = time.perf_counter()
-    posterior, choice, fitter = fit(task.prior, theta, x, a.seed)
+    posterior, fitted, choice = fit(task.prior, theta, x, a.seed)
     row["seconds"] = time.perf_counter() - start
     observed = observed.reshape(-1, x.shape[1])
-    row |= {"choice": choice, "best_epochs": fitter.fit_.best_epochs}
+    row |= {"choice": choice, "best_epochs": fitted.best_epochs}
     row |= summary(scores(known, posterior.sample(observed, DRAWS, a.seed)))
     if a.refine:
         likely = scores(known, [refined(task, posterior, one) for one in observed])

@@ -21,25 +21,16 @@ from scipy.stats import binomtest
 from raybayes import with_values
 from raybayes.analysis.judge import Judge, Pairs
 from raybayes.diagnostics import mmd, together
-from raybayes.simulate.several import Several
 from raybayes.study.run import open_posterior, open_run
 
 SET, MANY = 20, 60  # observations that are judged together
-NULL = 600  # of the suspects' null
+NULL = 600  # of the alternatives' null
 LEVEL = 0.05
 
 
-def changed(simulator, change):
-    """Every setting's simulator with one thing changed."""
-    if not isinstance(simulator, Several):
-        return change(simulator)
-    settings = (replace(s, simulator=change(s.simulator)) for s in simulator.settings)
-    return replace(simulator, settings=tuple(settings))
-
-
 def wide(simulator):
-    pitch = tuple(1.03 * p for p in simulator.detector.pitch)
-    return replace(simulator, detector=simulator.detector.model_copy(update={"pitch": pitch}))
+    width = tuple(1.03 * p for p in simulator.detector.bin_width)
+    return replace(simulator, detector=simulator.detector.model_copy(update={"bin_width": width}))
 
 
 def bright(simulator):
@@ -57,13 +48,13 @@ def wrongs(simulator):
     """The truth that made the observations, by what is wrong with the study's simulator."""
     return {
         "nothing": simulator,
-        "pixels 3 % larger": changed(simulator, wide),
-        "radius of M3 5 % larger": changed(simulator, bent),
-        "background half as much again": changed(simulator, bright),
+        "pixels 3 % larger": simulator.changed(wide),
+        "radius of M3 5 % larger": simulator.changed(bent),
+        "background half as much again": simulator.changed(bright),
     }
 
 
-def rates(judge, x, suspect):
+def rates(judge, x, alternative):
     """Share of alarms, and how many observations or sets were judged."""
     root = lambda counts: np.sqrt(np.maximum(counts, 0))  # noqa: E731
     sets = x.reshape(-1, SET, x.shape[1])
@@ -74,10 +65,10 @@ def rates(judge, x, suspect):
         "predictive": predictive.raised(LEVEL),
         "evidence": evidence.raised(LEVEL),
     }
-    suspicion = judge.suspicion(suspect, x, NULL)
-    raised["suspect"] = suspicion.raised(LEVEL)
+    found = judge.against_alternative(alternative, x, NULL)
+    raised["alternative"] = found.raised(LEVEL)
     for size in (SET, MANY):
-        raised[f"suspect, of {size}"] = together(suspicion, size).raised(LEVEL)
+        raised[f"alternative, of {size}"] = together(found, size).raised(LEVEL)
     return {name: (float(np.mean(r)), len(r)) for name, r in raised.items()}
 
 
@@ -95,7 +86,7 @@ def main():
     truths = wrongs(run.simulator)
     for name, truth in truths.items():
         theta = run.study.prior.sample(a.observations, rng)
-        x = truth.detector.observe(truth.profiles(theta, 9)[0], rng)
+        x = truth.detectors.observe(truth.profiles(theta, 9)[0], rng)
         table[name] = rates(judge, x, truth if name != "nothing" else truths["pixels 3 % larger"])
     if a.json:
         print(json.dumps(table))

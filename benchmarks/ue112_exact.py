@@ -31,7 +31,9 @@ def main():
     posterior = Posterior.load(arguments.folder / "posterior.safetensors")
     checks = run.check(posterior)
     prior = study.prior
-    better = replace(run.simulator, tracing=Tracing(rays=4096), seed=study.seed + 1)
+    better = run.simulator.changed(
+        lambda one: replace(one, tracing=Tracing(rays=4096), seed=study.seed + 1)
+    )
     exact, network, fisher = [], [], []
     for i in range(arguments.observations):
         x = checks.x[i]

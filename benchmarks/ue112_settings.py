@@ -20,7 +20,7 @@ import numpy as np
 from raybayes import Detector, Estimator, Training, read_study, reference_posterior
 from raybayes.beamline.derive import with_screen
 from raybayes.density import deep
-from raybayes.simulate.several import Setting, Several
+from raybayes.simulate.settings import JointSimulator, Setting
 from raybayes.simulate.simulator import Simulator
 
 FOCUS, REACH = "IP.distanceImagePlane", 100.0  # mm
@@ -36,7 +36,7 @@ def settings():
     sample = Simulator(
         beamline, prior.names, (prior.low, prior.high), study.detector, study.tracing
     )
-    wide = Detector(pitch=(0.06, 0.012), photons=study.detector.photons)
+    wide = Detector(bin_width=(0.06, 0.012), photons=study.detector.photons)
     ends = (prior.low[:UPSTREAM], prior.high[:UPSTREAM])
     slit = Simulator(with_screen(beamline, "ES"), prior.names[:UPSTREAM], ends, wide, study.tracing)
     every = (Setting(sample, {}), Setting(slit, {}), Setting(sample, {FOCUS: REACH}))
@@ -45,7 +45,7 @@ def settings():
         prior,
         sample,
         {
-            name: Several(prior.names, (prior.low, prior.high), every[: i + 1])
+            name: JointSimulator(prior.names, (prior.low, prior.high), every[: i + 1])
             for i, name in enumerate(names)
         },
     )
@@ -62,7 +62,7 @@ def amortised(prior, several, pairs, x):
     theta = prior.sample(pairs, rng)
     profiles, _ = several.profiles(theta, 1)
     fitted = estimator(prior, {"widths": (256, 128)}, 25.4).fit(
-        theta, profiles, several.detector.observe
+        theta, profiles, several.detectors.observe
     )
     return fitted.sample(x, 4000).std(axis=0)
 
@@ -100,7 +100,7 @@ def main():
     prior, simulator, observed = settings()
     rows, rng = {}, np.random.default_rng(0)
     for name, several in observed.items():
-        x = several.detector.observe(several.profiles(TRUTH[None], None)[0], rng)[0]
+        x = several.detectors.observe(several.profiles(TRUTH[None], None)[0], rng)[0]
         exact = reference_posterior(prior, several.log_likelihood(x), 2000, live=500)
         rows[f"exact: {name}"] = exact.draws.std(axis=0) / prior.sd
     rows["network: all three"] = amortised(prior, several, a.pairs, x) / prior.sd

@@ -27,14 +27,14 @@ from raybayes.errors import InputError
 from raybayes.observations import Observation
 from raybayes.study.run import Run, open_run
 from raybayes.study.study import read_study
-from raybayes.web import session as desk_module
+from raybayes.web import session as session_module
 from raybayes.web import uploads
 from raybayes.web.access import Keys
 from raybayes.web.exports import exported
-from raybayes.web.requests import Example, Setting
-from raybayes.web.runs import shelf
+from raybayes.web.requests import AtTheta, Example
+from raybayes.web.runs import find_runs
 from raybayes.web.server import listen, serve
-from raybayes.web.session import Desk
+from raybayes.web.session import Session
 
 TINY = TINY.replace("simulations = 600", "simulations = 2000").replace("epochs = 4", "epochs = 12")
 TINY = TINY.replace("[tracing]", "[detector]\nphotons = 1e3\n[tracing]")  # wide posteriors
@@ -240,7 +240,7 @@ def test_several_settings(client, runs, tmp_path):
     both = np.concatenate([np.concatenate(beam["settings"][0]["expected"]),
                            np.ravel(beam["settings"][1]["image"])])  # fmt: skip
     theta = np.array(found["best"])
-    np.testing.assert_allclose(both, Trained(run).expected(theta), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(both, Trained(run).expected_counts(theta), rtol=1e-4, atol=1e-4)
     assert beam["chi2"] > 0
     status, found = client.wish("infer", study="4", files=[*files, files[0], files[0]])
     assert status == 422 and "4 files were given; this study has 2 settings" in found["error"]
@@ -339,13 +339,13 @@ def test_wrong_wishes_get_a_sentence(case, client, x):
 
 def test_a_result_of_another_study_is_not_compared(runs, x, tmp_path):
     """But that of a study that was put aside meanwhile is."""
-    desk = Desk(shelf([runs]), uploads.Uploads(tmp_path), tmp_path)
+    session = Session(find_runs([runs]), uploads.Uploads(tmp_path), tmp_path)
     one, other = "1", "2"
-    result = desk.example(Example(study=one, number=0))["id"]
+    result = session.example(Example(study=one, number=0))["id"]
     with pytest.raises(InputError, match="another study's"):
-        desk.simulate(Setting(study=other, theta=[0, 0], result=result))
-    desk.opened.clear()
-    assert desk.simulate(Setting(study=one, theta=[0, 0], result=result))
+        session.simulate(AtTheta(study=other, theta=[0, 0], result=result))
+    session.opened.clear()
+    assert session.simulate(AtTheta(study=one, theta=[0, 0], result=result))
 
 
 def test_browsers_leave_out_the_port_of_http():
@@ -367,7 +367,7 @@ def test_no_export_is_half_a_file(runs, tmp_path, monkeypatch):
     assert len(exported(run, found, "draws.csv", tmp_path / "r").splitlines()) == 4001
 
 
-def test_what_is_no_wish(client):
+def test_what_is_no_api_request(client):
     for body, message in ((b"{", "not JSON"), (b"[" * 10**5, "not JSON"), (b'{"study": NaN}', "")):
         status, _, text = client.ask("POST", "/api/open", body)
         assert status == 400 and message in json.loads(text)["error"]
@@ -381,7 +381,7 @@ def test_the_unforeseen_is_short(client, monkeypatch):
     def broken(*arguments):
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(desk_module.answers, "beam", broken)
+    monkeypatch.setattr(session_module.answers, "beam", broken)
     status, found = client.wish("simulate", study="1", theta=[0, 0])
     assert status == 500 and "terminal" in found["error"] and "secret" not in found["error"]
 
@@ -431,7 +431,7 @@ def page(browser, link):
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("dialog", lambda dialog: wrong.append(dialog.message))
     page.goto(link)
-    page.wait_for_selector("#desk:not([hidden])")
+    page.wait_for_selector("#session:not([hidden])")
     until(page, "workbench.beam !== null")
     yield page
     here = f"http://{urlsplit(link).netloc}/"
@@ -526,9 +526,9 @@ def test_sliders_by_keyboard(page, runs):
     assert page.get_attribute("#theta-0", "aria-valuetext") == page.inner_text("#said-0")
     assert page.inner_text("#said-0") == "0.0018 mrad"
     shown = np.concatenate(page.evaluate("workbench.beam.settings[0].expected"))
-    np.testing.assert_allclose(shown, Trained(run).expected(theta), rtol=1e-5)
+    np.testing.assert_allclose(shown, Trained(run).expected_counts(theta), rtol=1e-5)
     profile = run.simulator.profiles(theta[None], None)[0][0]
-    np.testing.assert_allclose(shown, run.study.detector.expected(profile), rtol=1e-5)
+    np.testing.assert_allclose(shown, run.study.detector.expected_counts(profile), rtol=1e-5)
     row = page.inner_text("#elements .bad")
     assert row.startswith("M4") and "rotationX 0.0018 mrad" in row
     assert page.evaluate("document.getElementById('layout').naturalWidth") > 100

@@ -6,7 +6,7 @@ import pytest
 from raybayes.beamline.derive import with_values
 from raybayes.beamline.geometry import HC, compile_beamline
 from raybayes.beamline.source import STANDARD
-from raybayes.beamline.trace import slope_slots, trace, trace_rays
+from raybayes.beamline.trace import Drawn, Traced, slope_slots, trace, trace_rays
 from raybayes.optics import RAY, WAVELENGTH_SHIFT
 from raybayes.optics.rows import Tables
 
@@ -16,7 +16,7 @@ ALPHA, BETA = np.deg2rad(87.172998), np.deg2rad(83.628703)
 THETA, THETA2 = np.deg2rad(2.0), np.deg2rad(4.599149)
 # No path lengths, no polarisation, no optical constants, no measured profiles.
 TABLES = Tables(np.ones(2), np.empty((0, 2, 2)), HC, np.empty(0))
-NOTHING = np.empty(0), np.empty((4, 0)), TABLES
+NOTHING = np.empty(0), np.empty((4, 0))  # no path, no light
 ARCSEC = np.pi / 180 / 3600
 # Photon source at 100 eV: electron beam and diffraction in quadrature, mm.
 SIGMA_R = np.sqrt(2 * HC / E * 1e-9 * 3.584) / (2 * np.pi) * 1e3
@@ -35,7 +35,8 @@ def landing(beamline, plane, sample=(), slope=None):
     for column, value in dict(sample).items():
         samples[0, column] = value
     rays, lost = np.empty((RAY, 1)), np.empty(1, np.int64)
-    trace_rays(compiled.emission[0], rows, samples, slopes, slots, rays, lost, *NOTHING)
+    drawn, out = Drawn(samples, slopes, slots), Traced(rays, lost, *NOTHING)
+    trace_rays(compiled.emission[0], rows, drawn, out, TABLES)
     assert lost[0] in (0, len(rows))  # the slit itself may stop it: it has landed
     return rays[:, 0]
 
@@ -138,9 +139,7 @@ def test_order_zero_is_a_mirror(ue112):
     for order_zero in (0.0, 1e-300):  # the second takes the grating's path
         rows[index, WAVELENGTH_SHIFT] = order_zero
         rays, lost = np.empty((RAY, 100)), np.empty(100, np.int64)
-        trace_rays(
-            compiled.emission[0], rows, samples, np.zeros((1, 2, 100)),
-            np.full(len(rows), -1), rays, lost, *NOTHING,
-        )  # fmt: skip
+        drawn = Drawn(samples, np.zeros((1, 2, 100)), np.full(len(rows), -1))
+        trace_rays(compiled.emission[0], rows, drawn, Traced(rays, lost, *NOTHING), TABLES)
         out.append(rays)
     np.testing.assert_allclose(out[0], out[1], rtol=0, atol=1e-12)

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from raybayes.cli import app
 from raybayes.simulate.derivatives import information
-from raybayes.simulate.simulator import Simulator, Tracing
+from raybayes.simulate.settings import JointSimulator
+from raybayes.simulate.simulator import Tracing
 from raybayes.study.plan import SHIPPED, Plan
 from raybayes.study.study import read_study
 from raybayes.workflow.self_test import Check
@@ -100,10 +101,10 @@ KNOWN = {"ue112-wellposed": 6, "ue112-rigid-m4": 4}
 def test_what_profiles_can_tell(name):
     """Fisher information: all six are learned, or four directions of a rigid body's six."""
     plan, beamline = Plan.read(name)
-    scene = plan.scene(beamline)
-    fine = Tracing(rays=4096)
-    simulator = Simulator(beamline, scene.names, scene.support, scene.detector, fine, 1)
-    low, high = scene.support
+    fine = replace(
+        plan.simulator(beamline).settings[0].simulator, tracing=Tracing(rays=4096), seed=1
+    )
+    simulator, (low, high) = JointSimulator.alone(fine), fine.support
     found = information(simulator, low + 0.3 * (high - low))
     assert found.identifiable == KNOWN[name]
     if KNOWN[name] == 6:

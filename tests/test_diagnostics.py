@@ -170,7 +170,7 @@ def test_right_passes_and_wrong_fails(case, posterior, judged):
 @pytest.mark.parametrize("posterior", [Claimed(scale=5), Claimed(shift=6)])
 def test_predictive_check_sees_what_shows_in_the_data(posterior):
     result = predictive_check(*readings(Judged(posterior)))
-    assert result.p_value < 1e-3 and result.chi2_per_dof > 4
+    assert result.p_value < 1e-3 and result.chi2_per_bin > 4
 
 
 # --- the model, not the posterior ---------------------------------------------------------------
@@ -298,7 +298,7 @@ def test_predictive_chi2_is_one_on_average():
         x = simulate(theta[None], rng)[0]
         expected = Claimed().draw(x, 60, rng) @ A.T
         result = predictive_check(x, expected, np.full_like(expected, NOISE**2), expected)
-        found.append(result.chi2_per_dof)
+        found.append(result.chi2_per_bin)
     assert np.mean(found) == pytest.approx(1, abs=0.12)
 
 

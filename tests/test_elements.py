@@ -22,7 +22,7 @@ from periodictable.xsf import index_of_refraction
 from raybayes.beamline.derive import with_values
 from raybayes.beamline.geometry import HC, PLACERS, compile_beamline
 from raybayes.beamline.rml import read_rml, write_rml
-from raybayes.beamline.source import LAWS, STANDARD, emit
+from raybayes.beamline.source import DISTRIBUTIONS, STANDARD, emit
 from raybayes.beamline.trace import trace
 from raybayes.beamline.undulator_file import file_angles
 from raybayes.errors import InputError
@@ -33,7 +33,7 @@ from raybayes.optics.rows import KIND, PLANE, QUADRIC, RAY, SURFACE, TOROID
 
 def test_every_type_has_a_case():
     assert set(ELEMENTS) == set(PLACERS) == set(IMAGES)
-    assert set(SOURCES) == set(LAWS) == set(EMITTED)
+    assert set(SOURCES) == set(DISTRIBUTIONS) == set(EMITTED)
 
 
 def spot(beamline, rays=1000, **options):

@@ -45,7 +45,7 @@ def test_gaussian():
     np.testing.assert_allclose(result.sd, sd, rtol=0.06)
     np.testing.assert_allclose(result.standard_error, sd / 64, rtol=0.06)
     np.testing.assert_array_less(np.abs(result.mean_of_256 - mean), 5 * 0.0625 * sd)
-    assert len(result.modes) == 1 and result.modes[0].mass == 1 and result.spread is None
+    assert len(result.modes) == 1 and result.modes[0].mass == 1 and result.network_sd is None
     np.testing.assert_allclose(result.map, mean, atol=1e-2 * sd.min())
     np.testing.assert_allclose(result.modes[0].covariance, covariance, atol=1e-3 * sd.max() ** 2)
     peak = multivariate_normal(mean, covariance).logpdf(mean)
@@ -145,13 +145,15 @@ def test_geometric_median_is_robust():
     assert np.linalg.norm(geometric_median(points)) < 0.5
 
 
-def test_spread_over_an_ensemble():
+def test_sd_over_an_ensemble():
     apart = np.array([0.3, 0, 0, 0, 0])
     pair = Ensemble(stack([gaussian(CENTRE - apart), gaussian(CENTRE + apart)]), 2)
     q = posterior(PLAIN, pair, deep(members=2))
     assert len(q.members) == 2 and q.members[0].config.members == 1
-    spread = estimate(q, X, 4096).spread
-    assert spread[0] == pytest.approx(np.sqrt(2) * 0.9, rel=0.05) and (spread[1:] < 0.15).all()
+    network_sd = estimate(q, X, 4096).network_sd
+    assert (
+        network_sd[0] == pytest.approx(np.sqrt(2) * 0.9, rel=0.05) and (network_sd[1:] < 0.15).all()
+    )
 
 
 BAD = {

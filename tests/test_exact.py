@@ -81,7 +81,7 @@ def test_standard_error_of_the_evidence_is_its_scatter():
 def test_a_network_too_narrow_is_not_corrected_in_silence():
     refined = gaussian_posterior(0.3).refine(X, log_likelihood, 4000)
     assert not refined.trusted and "too narrow here to be corrected" in refined.sentence
-    assert "Posterior.moved" in refined.sentence and "> 0.7" in refined.sentence
+    assert "Posterior.tempered" in refined.sentence and "> 0.7" in refined.sentence
 
 
 def test_far_off_is_said_too():
@@ -160,7 +160,9 @@ def test_moved_draws_are_exact_and_no_twins():
     np.testing.assert_allclose(found.log_p, exact, rtol=1e-12)
     again = network.tempered(X, log_likelihood, refined, 4000)
     assert np.array_equal(found.theta, again.theta)
-    assert not np.array_equal(found.theta, network.tempered(X, log_likelihood, refined, 4000, 3).theta)
+    assert not np.array_equal(
+        found.theta, network.tempered(X, log_likelihood, refined, 4000, 3).theta
+    )
 
 
 def test_a_bridge_leads_to_the_exact_posterior():
@@ -334,20 +336,20 @@ def test_refined_and_reference_agree_on_a_beamline():
 
 
 def spot(bins, tilt):
-    """A tilted Gaussian spot of 60 % of the light."""
-    across, along = np.meshgrid(*(np.linspace(-3, 3, n) for n in bins), indexing="ij")
-    law = multivariate_normal([0, 0.5], [[1, tilt], [tilt, 1]])
-    image = law.pdf(np.stack([across, along], axis=-1))
+    """A tilted Gaussian spot of 60 % of the light: [rows, columns], rows from below."""
+    across, along = np.meshgrid(*(np.linspace(-3, 3, n) for n in bins))
+    spot = multivariate_normal([0, 0.5], [[1, tilt], [tilt, 1]])
+    image = spot.pdf(np.stack([across, along], axis=-1))
     return 0.6 * image / image.sum()
 
 
 def test_marginals_of_one_image_have_the_stated_moments():
     detector = Detector(bins=(6, 5), photons=300.0, background=2.0, read_noise=1.5)
     image, rng = spot((6, 5), 0.7), np.random.default_rng(0)
-    pixels = rng.poisson(300 * image + 2, (40_000, 6, 5)) + 1.5 * rng.standard_normal(
-        (40_000, 6, 5)
+    pixels = rng.poisson(300 * image + 2, (40_000, 5, 6)) + 1.5 * rng.standard_normal(
+        (40_000, 5, 6)
     )
-    x = np.concatenate([pixels.sum(axis=2), pixels.sum(axis=1)], axis=1)
+    x = np.concatenate([pixels.sum(axis=1), pixels.sum(axis=2)], axis=1)
     mean, covariance = image_marginals(detector, image)
     np.testing.assert_allclose(x.mean(axis=0), mean, atol=5 * np.sqrt(covariance.max() / 40_000))
     np.testing.assert_allclose(np.cov(x.T), covariance, atol=0.03 * covariance.max())
@@ -361,10 +363,26 @@ def test_marginals_of_one_image_have_the_stated_moments():
 def test_separable_image_has_the_profiles():
     detector = Detector(bins=(6, 5))
     image = spot((6, 5), 0.0)
-    profile = np.concatenate([image.sum(axis=1), image.sum(axis=0)])
+    profile = np.concatenate([image.sum(axis=0), image.sum(axis=1)])
     np.testing.assert_allclose(separable_image(detector, profile), image, atol=1e-12)
-    with pytest.raises(InputError, match=r"the detector's is \(6, 5\)"):
+    with pytest.raises(InputError, match=r"\[rows, columns\], is \(5, 6\)"):
         image_marginals(detector, image.T)
+
+
+def test_a_square_image_is_not_read_transposed():
+    """The observation of a study that reads images, and the sums of the same image, share axes."""
+    study, beamline = read_study("ue112")
+    detector = study.detector.model_copy(update={"reads": "image", "bins": (40, 40)})
+    prior = study.prior
+    support = prior.low, prior.high
+    simulator = Simulator(beamline, prior.names, support, detector, Tracing(rays=64))
+    profile = simulator.profiles(prior.sample(1, np.random.default_rng(2)), None)[0][0]
+    image = profile.reshape(40, 40)
+    mean = image_marginals(detector, image)[0]
+    np.testing.assert_allclose(mean, detector.profiles(detector.expected_counts(profile)))
+    sums = detector.profiles(detector.observe(profile, np.random.default_rng(3)))
+    right, wrong = (image_log_likelihood(sums, detector, each) for each in (image, image.T))
+    assert right > wrong + 100
 
 
 def test_counting_is_multinomial():

@@ -33,7 +33,7 @@ from raybayes.density.rnade import Components
 from raybayes.density.standardised import regressed
 from raybayes.density.trees import stack, trainable
 from raybayes.errors import InputError
-from raybayes.inference.estimator import Estimator, best_of
+from raybayes.inference.estimator import Estimator, Proposed, best_of
 from raybayes.inference.posterior import Posterior
 from raybayes.inference.train import Trainer, Training, _matrices
 from raybayes.prior import (
@@ -693,12 +693,12 @@ def test_fit_of_plain_pairs():
     z = prior.to_real(theta)
     x = z @ SLOPE.T + NOISE * rng.standard_normal((4000, 3))
     estimator = Estimator(prior, DENSITIES["ensemble"], Training(epochs=12, patience=12))
-    posterior = estimator.fit(theta, x)
+    posterior, fit = estimator.train(theta, x)
     mean, covariance = exact_posterior(x[0] + 20)
     draws = prior.to_real(posterior.sample(x[0], 5000))
     np.testing.assert_allclose(draws.mean(axis=0), mean, atol=0.15)
     np.testing.assert_allclose(np.cov(draws.T), covariance, atol=0.05)
-    assert estimator.fit_.density.count == 3 and posterior.size == 3
+    assert fit.density.count == 3 and posterior.size == 3
 
 
 def test_a_simulator_cannot_change_its_theta():
@@ -811,7 +811,7 @@ def test_a_start_is_of_the_same_kind():
     ]
     for other, seen in others:
         with pytest.raises(InputError, match="start: this posterior has another prior"):
-            other.fit(theta, seen, start=start)
+            other.fit(theta, seen, proposed=Proposed(start))
 
 
 def test_an_estimator_is_data():
@@ -831,17 +831,19 @@ def test_an_embedding_trained_before(target, frozen, tmp_path):
     plan = Pretraining(target=target, bins=8, epochs=5, frozen=frozen)
     estimator = Estimator(BOX, config, Training(epochs=10, batch=100), plan)
     path = tmp_path / "checkpoint.safetensors"
-    posterior = estimator.fit(theta, x, checkpoint=path)
+    posterior, fit = estimator.train(theta, x, checkpoint=path)
     before, _ = read_arrays(tmp_path / "checkpoint-embedding.safetensors")
-    learned = estimator.fit_.density.members.density.embedding
+    learned = fit.density.members.density.embedding
     same = any(np.array_equal(a, jax.tree.leaves(learned)[0]) for a in before.values())
     assert same == frozen
     if frozen:  # going on from these networks does not train their embeddings anew
         more = replace(estimator, training=Training(epochs=1))
-        warm = more.fit(theta[:500], x[:500], start=posterior).density.members.density.embedding
+        warm = more.fit(theta[:500], x[:500], proposed=Proposed(posterior))
+        warm = warm.density.members.density.embedding
         assert np.array_equal(jax.tree.leaves(warm)[0], jax.tree.leaves(learned)[0])
         more = replace(more, pretraining=None)
-        warm = more.fit(theta[:500], x[:500], start=posterior).density.members.density.embedding
+        warm = more.fit(theta[:500], x[:500], proposed=Proposed(posterior))
+        warm = warm.density.members.density.embedding
         assert isinstance(learned, Frozen) and not isinstance(warm, Frozen)
     fresh = BOX.sample(500, rng)
     x = simulated(fresh, rng)
@@ -870,13 +872,13 @@ def test_the_best_of_two():
         Estimator(prior, deep(**SMALL, members=2, start=start), Training(epochs=3))
         for start in ("prior", "linear")
     ]
-    estimator, posterior = best_of(tried, theta, x)
+    estimator, posterior, fit = best_of(tried, theta, x)
     assert estimator is tried[1]
     draws = prior.to_real(posterior.sample(x[0], 4000))
     gain = 1 / (1 + 0.3**2)
     np.testing.assert_allclose(draws.mean(axis=0), gain * x[0], atol=0.2)
     np.testing.assert_allclose(draws.std(axis=0), 0.3 * gain**0.5, rtol=0.25)
-    assert posterior.density.count == 2 and len(estimator.fit_.best_epochs) == 2
+    assert posterior.density.count == 2 and len(fit.best_epochs) == 2
     with pytest.raises(InputError, match="at least one estimator"):
         best_of([], theta, x)
 
@@ -892,8 +894,12 @@ def test_losses_of_several_kinds_are_not_compared():
         Estimator(prior, mixture(components=2, widths=(16,), **small), Training(epochs=15)),
         Estimator(prior, flow_matching(widths=(32, 32), **small), Training(epochs=15)),
     ]
-    best, _ = best_of(tried, theta, x, lambda rows, rng: rows)
-    losses = [float(one.fit_.least[0]) for one in tried]
+
+    def same(rows, rng):
+        return rows
+
+    best, *_ = best_of(tried, theta, x, same)
+    losses = [float(one.train(theta, x, same)[1].least[0]) for one in tried]
     assert best is tried[1] and losses[0] < losses[1]
 
 

@@ -208,7 +208,9 @@ def test_no_partial_result(tmp_path, monkeypatch):
 @pytest.mark.parametrize("reads", ["profiles", "image"])
 def test_summaries_of_a_beam(reads):
     """Total, centroid and width of a Gaussian beam, above its background."""
-    detector = Detector(reads=reads, bins=(60, 50), pitch=(0.01, 0.01), background=4, read_noise=0)
+    detector = Detector(
+        reads=reads, bins=(60, 50), bin_width=(0.01, 0.01), background=4, read_noise=0
+    )
     edges = [detector.edges(axis) for axis in (0, 1)]
     x, y = ((e[1:] + e[:-1]) / 2 for e in edges)
     along = [np.exp(-0.5 * ((x - 0.05) / 0.04) ** 2), np.exp(-0.5 * ((y + 0.03) / 0.02) ** 2)]

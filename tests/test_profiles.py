@@ -101,7 +101,7 @@ def test_uneven_places_are_brought_onto_even_ones(tmp_path):
 def test_expected_profile_is_that_of_counted_rays(tmp_path):
     """A ripple of 60 mm that splits the beam."""
     ripple = np.stack([ALONG, 6e-5 * np.cos(ALONG / 10)], axis=1)
-    detector = Detector(bins=(50, 50), pitch=(0.004, 0.01), psf=(0.004, 0.004))
+    detector = Detector(bins=(50, 50), bin_width=(0.004, 0.01), psf=(0.004, 0.004))
     support = (np.array([-0.01]), np.array([0.01]))
     expectation, counting = Tracing(rays=1 << 14), Tracing(mode="counting", rays=2_000_000)
 

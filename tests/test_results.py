@@ -15,6 +15,7 @@ from raybayes.simulate.derivatives import (
     moments_jacobian,
     profile_jacobian,
 )
+from raybayes.simulate.settings import JointSimulator
 from raybayes.simulate.simulator import Simulator, Tracing
 from raybayes.study.study import read_study
 
@@ -88,7 +89,7 @@ def test_moments_follow_a_mirrors_pitch():
 @pytest.mark.slow
 def test_information_of_ue112():
     """One profile: yaw, roll and focus of M4 are known well; M1 and M3 only as a sum."""
-    found = information(simulator(), TILTED)
+    found = information(JointSimulator.alone(simulator()), TILTED)
     sd = dict(zip(found.names, found.sd, strict=True))
     assert sd["M4.rotationZerror"] < 0.1 and sd["M4.rotationYerror"] < 0.1
     assert sd["M3.rotationXerror"] > 0.5 and sd["M1.rotationXerror"] > 0.3

@@ -15,7 +15,7 @@ from raybayes.beamline.geometry import HC, PLACERS, compile_beamline, hc_of
 from raybayes.beamline.model import Beamline, Element, Param
 from raybayes.beamline.rml import read_rml, write_rml
 from raybayes.beamline.schema import MODELLED, OBJECTS, SOURCES, ZERO_ONLY
-from raybayes.beamline.source import LAWS
+from raybayes.beamline.source import DISTRIBUTIONS
 from raybayes.beamline.unmodelled import not_modelled
 from raybayes.beamline.values import HC_OLD
 from raybayes.errors import InputError
@@ -31,7 +31,7 @@ def test_round_trip_is_bytes(tmp_path, ue112):
 
 def test_every_type_has_a_placer_or_is_a_source():
     assert set(PLACERS) | SOURCES == set(OBJECTS)
-    assert set(SCALES) == set(LAWS) == SOURCES
+    assert set(SCALES) == set(DISTRIBUTIONS) == SOURCES
 
 
 def test_shipped_file_has_every_parameter_that_ray_ui_writes(shared, ue112):

@@ -10,7 +10,7 @@ from raybayes.density import Pretraining, cinn, nsf
 from raybayes.density.atomic import Atomic, with_atoms
 from raybayes.density.pretraining import Frozen
 from raybayes.errors import InputError
-from raybayes.inference.estimator import Estimator, held_rows
+from raybayes.inference.estimator import Estimator, Proposed, held_rows
 from raybayes.inference.rounds import run_rounds
 from raybayes.inference.sequential import Method, Sequential, inside, leakage, snpe_c, tsnpe
 from raybayes.inference.train import Training
@@ -191,8 +191,8 @@ def test_few_held_out_pairs_are_compared_with_all():
     theta = PRIOR.sample(60, np.random.default_rng(0))
     x = simulate(theta, np.random.default_rng(1))
     estimator = Estimator(PRIOR, DENSITIES["cinn"], Training(epochs=1, validation=0.01))
-    estimator.fit(theta, x, atoms=10)
-    assert all(0.2 < loss < 2.5 * np.log(10) for loss in estimator.fit_.history[0])
+    _, fit = estimator.train(theta, x, proposed=Proposed(atoms=10))
+    assert all(0.2 < loss < 2.5 * np.log(10) for loss in fit.history[0])
 
 
 @pytest.mark.parametrize("drawn", [0, 600])

@@ -15,7 +15,7 @@ from raybayes.errors import InputError
 from raybayes.observations import Reading, Target, read_settings
 from raybayes.simulate.derivatives import information, next_steps
 from raybayes.simulate.detector import Detector
-from raybayes.simulate.several import Setting, Several
+from raybayes.simulate.settings import JointSimulator, Setting
 from raybayes.simulate.simulator import Simulator, Tracing
 from raybayes.study.plan import DETERMINE, Plan
 from raybayes.study.run import Run, open_posterior, open_run
@@ -30,11 +30,12 @@ SLIT = Simulator(
     with_screen(BEAMLINE, "ES"),
     PRIOR.names[:2],
     (PRIOR.low[:2], PRIOR.high[:2]),
-    Detector(bins=(60, 50), pitch=(0.1, 0.024), photons=2e4),
+    Detector(bins=(60, 50), bin_width=(0.1, 0.024), photons=2e4),
     Tracing(rays=256),
 )
+ALONE = JointSimulator.alone(SAMPLE)
 FOCUS = "IP.distanceImagePlane"
-THREE = Several(
+THREE = JointSimulator(
     PRIOR.names,
     (PRIOR.low, PRIOR.high),
     (Setting(SAMPLE, {}), Setting(SLIT, {}), Setting(SAMPLE, {FOCUS: 100.0})),
@@ -46,7 +47,7 @@ def test_observations_stand_one_after_the_other():
     profiles, transmission = THREE.profiles(np.stack([THETA, THETA]), None)
     assert profiles.shape == (2, 200 + 110 + 200) and transmission.shape == (2,)
     moved = THETA + np.array([0, 0, 0, 0, 0, 100.0])
-    parts = THREE.detector.parts(profiles)
+    parts = THREE.detectors.parts(profiles)
     np.testing.assert_array_equal(parts[0], SAMPLE.profiles(THETA[None].repeat(2, 0), None)[0])
     np.testing.assert_array_equal(parts[2][:1], SAMPLE.profiles(moved[None], None)[0])
     passed = SLIT.profiles(THETA[None, :2], None)[1]
@@ -56,8 +57,8 @@ def test_observations_stand_one_after_the_other():
 
 def test_likelihood_is_the_product():
     rng = np.random.default_rng(0)
-    x = THREE.detector.observe(THREE.profiles(THETA[None], None)[0], rng)[0]
-    one, two, three = THREE.detector.parts(x)
+    x = THREE.detectors.observe(THREE.profiles(THETA[None], None)[0], rng)[0]
+    one, two, three = THREE.detectors.parts(x)
     exact = (
         SAMPLE.log_likelihood(one)(THETA[None])
         + SLIT.log_likelihood(two)(THETA[None, :2])
@@ -82,17 +83,17 @@ def test_the_screen_sees_both_pitches_as_one():
 
 
 def test_steps_add_information():
-    alone = information(SAMPLE, THETA)
+    alone = information(ALONE, THETA)
     step = np.zeros((2, 6))
     step[1, 5] = 20
-    both = information(SAMPLE, THETA, step)
+    both = information(ALONE, THETA, step)
     assert (both.sd <= alone.sd + 0.01).all() and both.sd[5] < 0.8 * alone.sd[5]
-    twice = information(SAMPLE, THETA, np.zeros((2, 6)))
+    twice = information(ALONE, THETA, np.zeros((2, 6)))
     np.testing.assert_allclose(twice.fisher, 2 * alone.fisher)
 
 
 def test_what_to_measure_next():
-    steps = next_steps(SAMPLE, THETA)
+    steps = next_steps(ALONE, THETA)
     assert {s.name for s in steps} == {"", *PRIOR.names}
     nats = [s.nats for s in steps]
     assert nats == sorted(nats, reverse=True) and min(nats) > 0
@@ -106,7 +107,9 @@ def test_what_to_measure_next():
 
 BAD = {
     "unknown step": (
-        lambda: Several(PRIOR.names, (PRIOR.low, PRIOR.high), (Setting(SAMPLE, {"M9.x": 1.0}),)),
+        lambda: JointSimulator(
+            PRIOR.names, (PRIOR.low, PRIOR.high), (Setting(SAMPLE, {"M9.x": 1.0}),)
+        ),
         "M9.x",
     ),
     "no element": (lambda: with_screen(BEAMLINE, "M9"), "no element 'M9'"),
@@ -186,9 +189,9 @@ steps = {"IP.distanceImagePlane" = 100}
 def test_settings_of_a_study(tmp_path):
     plan, beamline = read(tmp_path, THREE_SETTINGS)
     several = plan.build_engine(beamline)
-    assert several.detector == plan.detectors and several.detector.size == 200 + 110 + 200
+    assert several.detectors == plan.detectors and several.detectors.size == 200 + 110 + 200
     assert several.settings[1].simulator.names == ("M1.rotationXerror",)
-    assert several.detector.each[1].photons == 2e4  # what is left out is as in [detector]
+    assert several.detectors.each[1].photons == 2e4  # what is left out is as in [detector]
     assert several.settings[2].simulator.support[0][-1] == 1280
     names = [target.name for target in plan.targets]
     assert names == [
@@ -371,5 +374,5 @@ def test_the_shipped_study_tells_m1_and_m3_apart(tmp_path):
     small = {"simulations": 4000, "validation": 200, "training": training}
     run = Run(study.model_copy(update=small), beamline, tmp_path)
     posterior, _ = run.train(run.simulate(), lambda state: None)
-    shrinkage = dict(zip(study.prior.names, run.check(posterior).shrinkage, strict=True))
-    assert shrinkage["M1.rotationXerror"] < 0.15 and shrinkage["M3.rotationXerror"] < 0.7
+    sd_ratio = dict(zip(study.prior.names, run.check(posterior).sd_ratio, strict=True))
+    assert sd_ratio["M1.rotationXerror"] < 0.15 and sd_ratio["M3.rotationXerror"] < 0.7

@@ -193,7 +193,7 @@ def test_expected_and_counted_agree_where_mirrors_absorb():
     """A coated mirror: both kinds of profile lose the same intensity."""
     coated = {"reflectivityType": 1, "elementSubstrate": "Au", "grazingIncAngle": 5.0}
     beamline = small("Plane Mirror", source_type="Simple Undulator", **coated)
-    detector = Detector(pitch=(0.1, 0.1))
+    detector = Detector(bin_width=(0.1, 0.1))
     support = ["O.rotationXerror"], ((-0.01,), (0.01,))
     expected, counted = (
         Simulator(beamline, *support, detector, Tracing(mode=mode, rays=rays)).profiles([[0.0]])
@@ -235,7 +235,7 @@ SAME = {  # a beamline
 @pytest.mark.parametrize("case", SAME)
 def test_expected_profiles_are_those_of_counted_rays(case, tmp_path):
     beamline = SAME[case](tmp_path)
-    detector = Detector(bins=(40, 40), pitch=(0.02, 0.008), psf=(0.02, 0.008))
+    detector = Detector(bins=(40, 40), bin_width=(0.02, 0.008), psf=(0.02, 0.008))
     rays = {"expected": 1 << 13, "counting": 2_000_000}
     (expected, passed), (counted, arrived) = (
         Simulator(beamline, [], ((), ()), detector, Tracing(mode=m, rays=n), 1).profiles([[]])
@@ -264,7 +264,7 @@ def test_a_corner_that_cannot_be_built_fails_alone():
 
 WRONG = {
     "no bins": {"bins": (0, 100)},
-    "bins of no width": {"pitch": (0.0, 0.1)},
+    "bins of no width": {"bin_width": (0.0, 0.1)},
     "no number": {"psf": (float("nan"), 0.1)},
     "endless light": {"photons": float("inf")},
     "more than a number holds": {"photons": 1e16},
@@ -298,7 +298,7 @@ def test_expected_profiles_need_a_gaussian_source():
 # --- images ------------------------------------------------------------------------------------
 
 IMAGE = STUDY.detector.model_copy(
-    update={"reads": "image", "bins": (40, 40), "pitch": (0.025, 0.00625)}
+    update={"reads": "image", "bins": (40, 40), "bin_width": (0.025, 0.00625)}
 )
 YAW = PRIOR.names.index("M4.rotationYerror")
 
@@ -327,7 +327,7 @@ def test_an_images_sums_are_the_profiles():
 
 def test_a_slanted_splat_keeps_its_covariance():
     image, pitch = np.zeros((400, 300)), np.array([0.01, 0.01])
-    deposit_image(image, 0.1, -0.2, (0.04, 0.03, 0.05), (0.02, 0.05), pitch, 2.0, np.empty(401))
+    deposit_image(image, (0.1, -0.2), (0.04, 0.03, 0.05), (0.02, 0.05), pitch, 2.0, np.empty(401))
     x, y = ((np.arange(n) + 0.5 - n / 2) * 0.01 for n in (300, 400))
     y, x = np.meshgrid(y, x, indexing="ij")
     mean = [(image * a).sum() / image.sum() for a in (x, y)]

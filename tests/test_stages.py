@@ -99,9 +99,7 @@ def test_refine(finished, tmp_path, monkeypatch):
 
 def test_refine_has_the_same_defaults_on_the_command_line():
     """Which does not import the function for its help."""
-    typed, called = (signature(each).parameters for each in (infer.refine, refine_files))
-    for name in ("n", "moves", "to", "seed"):
-        assert typed[name].default == called[name].default
+    assert asdict(infer.RefiningOptions()) == asdict(Refining())
 
 
 def test_refine_needs_the_exact_likelihood(finished, tmp_path):

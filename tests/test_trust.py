@@ -16,6 +16,7 @@ from raybayes.inference.posterior import Posterior
 from raybayes.inference.train import Training
 from raybayes.prior import box
 from raybayes.report import checks_page as trusted
+from raybayes.simulate.settings import JointSimulator
 from raybayes.simulate.simulator import Simulator, Tracing
 from raybayes.study.parameters import Parameter
 from raybayes.study.study import read_study
@@ -23,7 +24,9 @@ from raybayes.study.study import read_study
 STUDY, BEAMLINE = read_study("ue112")
 DETECTOR = STUDY.detector.model_copy(update={"photons": 2e3})  # little light: wide posteriors
 TWO = box(["M4.rotationXerror", "M4.rotationZerror"], [-0.06, -0.5], [0.06, 0.5])
-SIMULATOR = Simulator(BEAMLINE, TWO.names, (TWO.low, TWO.high), DETECTOR, Tracing(rays=64))
+SIMULATOR = JointSimulator.alone(
+    Simulator(BEAMLINE, TWO.names, (TWO.low, TWO.high), DETECTOR, Tracing(rays=64))
+)
 SHOWN = [Parameter(n, "mrad", a, b) for n, a, b in zip(TWO.names, TWO.low, TWO.high, strict=True)]
 FRESH = 200
 
@@ -55,7 +58,7 @@ def observed():
 def test_a_good_network_is_trusted(judge, observed):
     verdict = judge.at(observed)
     assert judge.calibration.rank.shape == (FRESH, 4)  # two parameters, log q, log-likelihood
-    assert (judge.coverage.p_value > 1e-4).all() and (judge.balls.p_value > 1e-4).all()
+    assert (judge.coverage.p_value > 1e-4).all() and (judge.tarp_coverage.p_value > 1e-4).all()
     assert verdict.refined.trusted and verdict.c2st.accuracy < 0.7  # trained for seconds
     assert verdict.prdc.coverage > verdict.prdc.expected[3] - 0.15
     assert verdict.predictive.p_value > 0.01
@@ -86,7 +89,7 @@ def test_an_instrument_that_changed_raises_an_alarm(judge):
     rng, theta = np.random.default_rng(5), TWO.sample(20, np.random.default_rng(4))
     profiles, _ = SIMULATOR.profiles(theta, None)
     bright_x = bright.observe(profiles, rng)
-    suspicion = judge.suspicion(replace(SIMULATOR, detector=bright), bright_x)
+    suspicion = judge.against_alternative(replace(SIMULATOR, detector=bright), bright_x)
     assert suspicion.raised().mean() > 0.9
     assert max(alarm.raised().mean() for alarm in judge.alarms(bright_x)) > 0.5
     right = DETECTOR.observe(SIMULATOR.profiles(theta, None)[0], rng)

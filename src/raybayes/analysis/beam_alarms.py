@@ -8,7 +8,7 @@ from raybayes.array_types import Array
 from raybayes.diagnostics import Alarm, Predictive
 from raybayes.observations import Target
 from raybayes.simulate.detector import Detector
-from raybayes.simulate.several import Detectors
+from raybayes.simulate.settings import Detectors
 
 LEVEL = 0.01  # rate of false alarms
 # Of the simulated range: its ends are not those of all beams, and a beam that is aligned at its
@@ -22,8 +22,8 @@ def unexplained(check: Predictive) -> str:
         return ""
     return (
         f"What the posterior predicts does not explain the measurement: chi² per bin "
-        f"{check.chi2_per_dof:.3g} where {check.replicated.mean():.3g} is expected (p = "
-        f"{check.p_value:.2g}). The beamline, the detector's settings or the network do not "
+        f"{check.chi2_per_bin:.3g} where {check.replicated.mean():.3g} is expected (p = "
+        f"{check.p_value:.2g}). The beamline, the detector's numbers or the network do not "
         "describe it; do not act on these numbers."
     )
 

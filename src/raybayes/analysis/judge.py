@@ -6,7 +6,7 @@ pairs, and every diagnostic.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -16,9 +16,9 @@ from raybayes.diagnostics import (
     PRDC,
     Alarm,
     Calibration,
+    ConformalCalibration,
     LocalC2ST,
     Predictive,
-    Repair,
     c2st,
     chi2_per_bin,
     conformal,
@@ -37,12 +37,10 @@ from raybayes.inference.estimates import Estimates, estimate
 from raybayes.inference.importance import Refined
 from raybayes.inference.posterior import Posterior
 from raybayes.simulate.alternative import ascend, log_likelihood, score
-from raybayes.simulate.detector import Detector
-from raybayes.simulate.several import Detectors, Several
-from raybayes.simulate.simulator import Simulator
+from raybayes.simulate.settings import Detectors, JointSimulator
 from raybayes.study.run import Checks, Run
 
-LEVEL = 0.68  # of the intervals that are repaired
+LEVEL = 0.68  # of the intervals that are calibrated
 PAIRS, DRAWS = 200, 31  # simulated again for the log-likelihood as a test quantity
 REFINED = 4000  # draws weighed by the exact likelihood at the observation
 NULL, NULL_DRAWS = 100, 200  # observations whose evidence makes the null, draws for each
@@ -75,13 +73,13 @@ class Judge:
     """
 
     posterior: Posterior
-    simulator: Simulator | Several
+    simulator: JointSimulator
     pairs: Pairs
     seed: int = 0
 
     @property
-    def detector(self) -> Detector | Detectors:
-        return self.simulator.detector
+    def detectors(self) -> Detectors:
+        return self.simulator.detectors
 
     # -- on all pairs
 
@@ -122,13 +120,13 @@ class Judge:
         return hpd(*self.log_q)
 
     @cached_property
-    def balls(self) -> Calibration:
+    def tarp_coverage(self) -> Calibration:
         """TARP, about references that depend on x."""
         p = self.pairs
         return tarp(p.theta, p.draws, references(p.theta, p.x, self.seed))
 
     @cached_property
-    def repair(self) -> Repair:
+    def conformal_intervals(self) -> ConformalCalibration:
         """What the intervals of LEVEL need to hold as often as they say."""
         tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
         low, high = np.quantile(self.pairs.draws, tails, axis=1)
@@ -139,7 +137,7 @@ class Judge:
     def at(self, x_o: Array) -> "Verdict":
         return Verdict(self, np.asarray(x_o, np.float64))
 
-    # -- alarms: each statistic over its law for the first pairs, so that 5 % are false
+    # -- alarms: each statistic over its distribution for the first pairs, so that 5 % are false
 
     def refined(self, x: Array, n: int) -> Refined | None:
         """n weighted draws; None where no draw could have made x."""
@@ -164,8 +162,8 @@ class Judge:
         found = []
         for one in x:
             draws = self.posterior.sample(one, EXPLAINING, self.seed)
-            expected = self.detector.expected(self.simulator.profiles(draws, None)[0])
-            found.append(chi2_per_bin(one, expected, self.detector.spread(expected)).mean())
+            expected = self.detectors.expected_counts(self.simulator.profiles(draws, None)[0])
+            found.append(chi2_per_bin(one, expected, self.detectors.variance(expected)).mean())
         return np.array(found)
 
     @cached_property
@@ -184,31 +182,29 @@ class Judge:
             evidence_alarm(self.evidences, self._evidences(x)),
         )
 
-    def suspicion(self, suspect: Simulator | Several, x: Array, null: int = NULL) -> Alarm:
-        """Of observations [m, size]: were they made by another simulator, named as a suspect?
+    def against_alternative(self, alternative: JointSimulator, x: Array, null: int = NULL) -> Alarm:
+        """Of observations [m, size]: were they made by another simulator, an alternative model?
 
-        The log likelihood ratio of the suspect against the study's simulator, after the
-        parameters have taken up what they can; see `raybayes.simulate.suspects`. What one
+        The log likelihood ratio of the alternative against the study's simulator, after the
+        parameters have taken up what they can; see `raybayes.simulate.alternative`. What one
         observation cannot show, `diagnostics.together` may, with more than NULL observations as
         the null.
         """
 
         def ratio(observations: Array, likely: Array) -> Array:
-            return score(self.simulator, suspect, observations, likely).log_ratio
+            return score(self.simulator, alternative, observations, likely).log_ratio
 
         known = self.pairs.x[:null]
-        if null not in self._known_likely:
-            self._known_likely[null] = self._most_likely(known)
         return Alarm(
-            "log likelihood ratio of the suspect [nat]",
+            "log likelihood ratio of the alternative [nat]",
             ratio(x, self._most_likely(x)),
-            ratio(known, self._known_likely[null]),
+            ratio(known, self._likely_of_pairs(null)),
         )
 
     @cached_property
-    def _known_likely(self) -> dict[int, Array]:
-        """`_most_likely` of the first pairs' observations, by their number."""
-        return {}
+    def _likely_of_pairs(self) -> Callable[[int], Array]:
+        """`_most_likely` of the first so many pairs' observations; each found once."""
+        return cache(lambda null: self._most_likely(self.pairs.x[:null]))
 
     def _most_likely(self, x: Array) -> Array:
         """[m, d]: the maximum of each observation's likelihood, from its likeliest draws."""
@@ -252,7 +248,7 @@ class Verdict:
 
     def _against_exact(self, compare: Callable[[Array, Array], C2ST | PRDC]) -> C2ST | PRDC | None:
         if self.exact is None or self.refined is None or self.refined.ess < COMPARED / 2:
-            return None  # twins among the draws would be told apart by themselves
+            return None  # duplicate draws alone would be recognised
         return compare(self.exact, self.draws[-COMPARED:])
 
     @cached_property
@@ -275,13 +271,13 @@ class Verdict:
         """[PREDICTED, size] each: expected counts of posterior draws, and a reading of each."""
         profiles, _ = self.judge.simulator.profiles(self.draws[:PREDICTED], None)
         rng = np.random.default_rng((self.judge.seed, PREDICTED))
-        detector = self.judge.detector
-        return detector.expected(profiles), detector.observe(profiles, rng)
+        detectors = self.judge.detectors
+        return detectors.expected_counts(profiles), detectors.observe(profiles, rng)
 
     @cached_property
     def predictive(self) -> Predictive:
         expected, readings = self.predicted
-        return predictive_check(self.x, expected, self.judge.detector.spread(expected), readings)
+        return predictive_check(self.x, expected, self.judge.detectors.variance(expected), readings)
 
     @cached_property
     def alarms(self) -> tuple[Alarm, ...]:

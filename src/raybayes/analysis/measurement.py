@@ -22,7 +22,7 @@ from raybayes.study.run import Run, exact_likelihood, open_posterior
 
 DRAWS = 4000
 PREDICTED = 200  # draws simulated again
-COMPARED = 400  # settings from the prior that an observation is held against
+COMPARED = 400  # thetas from the prior that an observation is held against
 STREAM = 4  # of random numbers, beside those of training and checks
 LEVELS = (0.16, 0.84)  # of the central 68 % interval
 
@@ -122,16 +122,16 @@ class Trained:
         theta = self.run.study.prior.sample(COMPARED, rng)
         return beam_alarms.summaries(self.run.study.detectors, self.run.observed(theta, rng)[1])
 
-    def expected(self, theta: Array) -> Array:
+    def expected_counts(self, theta: Array) -> Array:
         """Expected counts [size] at one theta [d]; smooth in theta where the tracer is ours."""
         run = self.run
         if run.exact:
             profile = run.simulator.profiles(theta[None], None)[0]
         else:
-            profile = run.expected(theta[None], (STREAM,))
+            profile = run.profiles(theta[None], (STREAM,))
         if not len(profile):
-            raise InputError("this setting cannot be simulated; move a parameter back")
-        return run.study.detectors.expected(profile[0])
+            raise InputError("this theta cannot be simulated; move a parameter back")
+        return run.study.detectors.expected_counts(profile[0])
 
     def infer(self, observation: Observation, seed: int = 0) -> Inference:
         """See `infer`."""
@@ -140,11 +140,11 @@ class Trained:
     def beside(self, observation: Observation, draws: Array, seed: int = 0) -> Inference:
         """Draws [n, d], the network's own or better ones, beside the measurement."""
         run, detectors = self.run, self.run.study.detectors
-        profiles = run.expected(draws[:PREDICTED], (STREAM, seed))
+        profiles = run.profiles(draws[:PREDICTED], (STREAM, seed))
         rng = np.random.default_rng((run.study.seed, STREAM, seed))
         predicted = detectors.observe(profiles, rng)
-        expected = detectors.expected(profiles)
-        check = predictive_check(observation.x, expected, detectors.spread(expected), predicted)
+        expected = detectors.expected_counts(profiles)
+        check = predictive_check(observation.x, expected, detectors.variance(expected), predicted)
         seen = beam_alarms.summaries(detectors, observation.x[None])
         unlike = mahalanobis(self.known, seen)
         said = [

@@ -32,7 +32,7 @@ MOST_BILAYERS = 1000
 def coat(walk: Walk, element: Element, row: Array) -> None:
     """Whatever takes intensity at this element: nothing, a number, layers, a foil."""
     standing = element.number("systemMount") != SX700  # there the azimuths are 0 and 180 deg
-    twice = 2 * np.deg2rad(walk.settings(element, "azimuthalAngle") if standing else 0.0)
+    twice = 2 * np.deg2rad(walk.values(element, "azimuthalAngle") if standing else 0.0)
     row[:, TURN], row[:, TURN + 1] = np.cos(twice), np.sin(twice)
     if "lineProfile" in element.params:
         _efficiency(walk, element, row)
@@ -49,7 +49,7 @@ def coat(walk: Walk, element: Element, row: Array) -> None:
 
 def _efficiency(walk: Walk, element: Element, row: Array) -> None:
     """Of a grating, as given: one number, or what RAY-UI computed for its line profile."""
-    get = walk.settings
+    get = walk.values
     param = element.params.get("gratingEfficiency")
     if element.number("lineProfile") == UNKNOWN_PROFILE:
         if param is not None and param.attributes.get("enabled") != "F":
@@ -68,7 +68,7 @@ def _efficiency(walk: Walk, element: Element, row: Array) -> None:
 
 def _lattice(walk: Walk, element: Element, row: Array) -> None:
     """Of a crystal: what RAY-UI shows of its lattice plane, computed from the Miller indices."""
-    get = walk.settings
+    get = walk.values
     row[:, COATING] = CRYSTAL
     row[:, LATTICE] = get.positive(element, "dSpacing2")
     row[:, LATTICE + 1] = get.positive(element, "unitCellVolume")
@@ -80,8 +80,8 @@ def _lattice(walk: Walk, element: Element, row: Array) -> None:
 
 
 def _share(walk: Walk, element: Element, id_: str) -> Array:
-    value = walk.settings(element, id_)
-    walk.settings.check(element, id_, (value >= 0) & (value <= 1), "it lies between 0 and 1")
+    value = walk.values(element, id_)
+    walk.values.check(element, id_, (value >= 0) & (value <= 1), "it lies between 0 and 1")
     return value
 
 
@@ -93,9 +93,9 @@ def _layers(walk: Walk, element: Element, row: Array) -> None:
         row[:, BILAYERS] = 1
         _layer(walk, element, row, COATING1, "Coating1")
     if kind >= MULTILAYER:
-        bilayers = walk.settings(element, "numberLayer", 1)
+        bilayers = walk.values(element, "numberLayer", 1)
         good = (bilayers >= 1) & (bilayers <= MOST_BILAYERS)
-        walk.settings.check(element, "numberLayer", good, f"it lies between 1 and {MOST_BILAYERS}")
+        walk.values.check(element, "numberLayer", good, f"it lies between 1 and {MOST_BILAYERS}")
         row[:, BILAYERS] = np.floor(bilayers)
         _layer(walk, element, row, COATING2, "Coating2")
     if kind == MULTILAYER_WITH_TOP:
@@ -103,7 +103,7 @@ def _layers(walk: Walk, element: Element, row: Array) -> None:
 
 
 def _layer(walk: Walk, element: Element, row: Array, column: int, name: str) -> None:
-    get = walk.settings
+    get = walk.values
     row[:, column] = walk.material(_material(walk, element, name))
     row[:, column + 1] = _density(walk, element, name)
     for offset, id_ in ((2, f"thickness{name}"), (3, f"roughness{name}")):
@@ -118,16 +118,16 @@ def _material(walk: Walk, element: Element, name: str) -> str:
         param = element.params.get(id_)
         if param is not None and isinstance(param.text, str) and param.text:
             return param.text
-    raise walk.settings.error(element, "it is by material, but no material is given", ids[0])
+    raise walk.values.error(element, "it is by material, but no material is given", ids[0])
 
 
 def _density(walk: Walk, element: Element, name: str) -> Array:
     """g/cm3, from the file; elements have one of their own."""
     id_ = f"density{name}"
-    value = walk.settings(element, id_)
+    value = walk.values(element, id_)
     if np.all(value == 0):
         value = np.asarray(_natural_density(_material(walk, element, name)))
-    walk.settings.check(element, id_, value > 0, "a density must be positive")
+    walk.values.check(element, id_, value > 0, "a density must be positive")
     return value
 
 

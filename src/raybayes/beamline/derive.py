@@ -25,7 +25,7 @@ def with_values(beamline: Beamline, values: Mapping[str, float]) -> Beamline:
         InputError: an unknown name, one that follows from others, or a value that is not finite
             or for which the geometry does not exist.
     """
-    beamline = replace(beamline, hc=hc_of(beamline))  # the angles that tell it may change now
+    beamline = replace(beamline, hc=hc_of(beamline))  # the angles that show it may change now
     # Frames before openings, which may be the frames'.
     for name in sorted(values, key=lambda name: name.endswith(tuple(OPENINGS))):
         value, (element, id_) = values[name], beamline.find(name)

@@ -22,7 +22,7 @@ BROADEST = 600.0  # in units of 1 / gamma; photons far below Ec fan out by (Ec /
 
 
 def vertical_angles(beamline: Beamline, u: Array) -> Array:
-    """Quantiles of the vertical law at photonEnergy: u in (0, 1) -> psi, rad."""
+    """Quantiles of the vertical distribution at photonEnergy: u in (0, 1) -> psi, rad."""
     gamma = beamline.source.number("electronEnergy") / REST
     x, cumulated, _, _ = _table(_ratio(beamline))
     return np.interp(u, cumulated, x) / gamma

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from raybayes.array_types import Array
 from raybayes.beamline.energies import mean_of_file
 from raybayes.beamline.model import Element
-from raybayes.beamline.values import Settings
+from raybayes.beamline.values import Values
 
 # Scales of the six standard numbers of a sample (mm, mrad * 1e-3, eV, mm), the mean energy, and
 # the signed bending radius of a dipole's orbit (mm; 0: none).
@@ -21,7 +21,7 @@ FROM_FILE = 0  # energyDistributionType
 Scales = tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]
 
 
-def emission_row(get: Settings, hc: float) -> Array:
+def emission_row(get: Values, hc: float) -> Array:
     """[n, EMISSION_COLUMNS]."""
     source = get.beamline.source
     row = np.zeros((get.n, EMISSION_COLUMNS))
@@ -43,7 +43,7 @@ def from_file(source: Element) -> bool:
     return False
 
 
-def _energy(get: Settings, source: Element) -> tuple[ArrayLike, ArrayLike]:
+def _energy(get: Values, source: Element) -> tuple[ArrayLike, ArrayLike]:
     """Mean and scale, eV; samples of a distribution from a file are differences to its mean."""
     energy = get(source, "photonEnergy")
     if from_file(source):
@@ -59,7 +59,7 @@ def _energy(get: Settings, source: Element) -> tuple[ArrayLike, ArrayLike]:
     return energy, spread
 
 
-def _extended(get: Settings, source: Element, _hc: float) -> Scales:
+def _extended(get: Values, source: Element, _hc: float) -> Scales:
     """Width, height, mm, and divergences, mrad: full widths, or rms where Gaussian."""
     return (
         get(source, "sourceWidth"),
@@ -69,7 +69,7 @@ def _extended(get: Settings, source: Element, _hc: float) -> Scales:
     )
 
 
-def _circles(get: Settings, source: Element, _hc: float) -> Scales:
+def _circles(get: Values, source: Element, _hc: float) -> Scales:
     return get(source, "sourceWidth"), get(source, "sourceHeight"), 1.0, 1.0
 
 
@@ -82,7 +82,7 @@ def diffraction_limit(wavelength: Array, length: Array, accurate: bool) -> tuple
     return size, np.sqrt(wavelength / (2 * length))
 
 
-def _simple_undulator(get: Settings, source: Element, hc: float) -> Scales:
+def _simple_undulator(get: Values, source: Element, hc: float) -> Scales:
     """Electron and diffraction-limited sizes in quadrature, RAY-UI's formulas."""
     energy = get.positive(source, "photonEnergy")
     length = get.positive(source, "undulatorLength")
@@ -97,8 +97,8 @@ def _simple_undulator(get: Settings, source: Element, hc: float) -> Scales:
     return x * 1e3, y * 1e3, xp, yp
 
 
-def _dipole(get: Settings, source: Element, _hc: float) -> Scales:
-    """Rms sizes of the electron beam, mm; the vertical law depends on the energy: baked in."""
+def _dipole(get: Values, source: Element, _hc: float) -> Scales:
+    """Rms sizes of the electron beam, mm; the vertical one depends on the energy: baked in."""
     for id_ in ("photonEnergy", "electronEnergy", "bendingRadius", "verEbeamDiv"):
         if get.varies(source, id_):
             raise get.error(source, "a prior cannot vary it; set it in the file", id_)
@@ -112,7 +112,7 @@ def _dipole(get: Settings, source: Element, _hc: float) -> Scales:
     )
 
 
-def _undulator_file(get: Settings, source: Element, _hc: float) -> Scales:
+def _undulator_file(get: Values, source: Element, _hc: float) -> Scales:
     """Angles come from the file."""
     return get(source, "sourceWidth"), get(source, "sourceHeight"), 1.0, 1.0
 
@@ -124,7 +124,7 @@ def orientation(source: Element) -> float:
 
 DIPOLES = ("Dipole", "Dipole Source")
 FLAT = (*DIPOLES, "Matrix Source")  # all of their light starts at one depth
-SCALES: dict[str, Callable[[Settings, Element, float], Scales]] = {
+SCALES: dict[str, Callable[[Values, Element, float], Scales]] = {
     "Matrix Source": _extended,
     "Point Source": _extended,
     "Pixel Source": _extended,

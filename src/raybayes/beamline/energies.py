@@ -1,4 +1,4 @@
-"""Energies of a source that are neither a band nor a normal law: lines, and files."""
+"""Energies of a source that are neither a band nor normal: lines, and files."""
 
 from functools import lru_cache
 from pathlib import Path

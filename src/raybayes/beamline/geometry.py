@@ -1,8 +1,8 @@
-"""Parameters -> a table of numbers, one row per element; thousands of settings in one pass.
+"""Parameters -> a table of numbers, one row per element; thousands of thetas in one pass.
 
 Everything is computed from RAY-UI's parameters, never from the world coordinates of a file:
 those are stale wherever a script has edited it. All arithmetic broadcasts over a leading axis
-of settings, so a beamline with n settings is one array [n, elements, columns].
+of thetas, so a beamline at n thetas is one array [n, elements, columns].
 
 Frames (RAY-UI): right-handed, z along the beam, y up. A mirror's surface lies in its xz plane
 with the normal along +y; a slit's or image plane's opening lies in xy.
@@ -28,7 +28,7 @@ from raybayes.beamline.emission import (
 from raybayes.beamline.model import Beamline, Element
 from raybayes.beamline.placement import Placer, Walk
 from raybayes.beamline.unmodelled import not_modelled
-from raybayes.beamline.values import HC, HC_OLD, Settings
+from raybayes.beamline.values import HC, HC_OLD, Values
 from raybayes.errors import InputError
 from raybayes.optics.rows import COATING, PERFECT, Tables
 
@@ -73,7 +73,7 @@ PLACERS: dict[str, Placer] = {
 
 @dataclass(frozen=True)
 class Compiled:
-    """n settings of one beamline as numbers.
+    """One beamline at n thetas, as numbers.
 
     Attributes:
         names: of the elements after the source, in beam order.
@@ -109,12 +109,12 @@ class Compiled:
 def compile_beamline(
     beamline: Beamline, names: Sequence[str] = (), theta: ArrayLike | None = None
 ) -> Compiled:
-    """Compile one beamline at n settings of some of its parameters.
+    """Compile one beamline at n thetas, the values of some of its parameters.
 
     Args:
         beamline: as read by `read_rml`.
         names: d parameters, "ELEMENT.PARAMETER", in RAY-UI's names and units.
-        theta: [n, d], their values; None is one setting, as in the file.
+        theta: [n, d], their values; None is one theta, as in the file.
 
     Raises:
         InputError: an unknown name, a feature that is not modelled, or values for which the
@@ -124,12 +124,12 @@ def compile_beamline(
         for sentence in not_modelled(beamline.elements, beamline.path):
             raise InputError(sentence)
     hc = hc_of(beamline)
-    settings = Settings.of(beamline, names, theta)
+    values = Values.of(beamline, names, theta)
     with np.errstate(all="ignore"):  # _check_range says what is wrong
-        emission = emission_row(settings, hc)
-        walk = Walk(settings, hc)
+        emission = emission_row(values, hc)
+        walk = Walk(values, hc)
         walk.down(PLACERS, coat)
-    settings.check_all_used()
+    values.check_all_used()
     axes, origins = (np.stack(a, axis=1) for a in zip(*walk.frames, strict=True))
     _check_range(beamline, walk, emission)
     element_names = tuple(e.name for e in beamline.elements[1:])
@@ -155,9 +155,9 @@ def _check_range(beamline: Beamline, walk: Walk, emission: Array) -> None:
 
 
 def hc_of(beamline: Beamline) -> float:
-    """hc in nm eV: as the caller says, or the one that a grating's stored angle tells.
+    """hc in nm eV: as the caller says, or the one that a grating's stored angle shows.
 
-    Older RAY-UI used 1239.852. No version number tells; the automatic alpha of a grating does.
+    Older RAY-UI used 1239.852. No version number says so; a grating's automatic alpha shows it.
     """
     if beamline.hc is not None:
         return beamline.hc
@@ -172,7 +172,7 @@ def hc_of(beamline: Beamline) -> float:
 
 
 def _alpha_error(beamline: Beamline, grating: Element, hc: float) -> float:
-    walk = Walk(Settings(replace(beamline, hc=hc), 1, {}), hc)
+    walk = Walk(Values(replace(beamline, hc=hc), 1, {}), hc)
     # The stored alpha is what RAY-UI computed; compute it again whatever the mount.
     try:
         alpha, _ = gratings.grating_angles(walk, grating)

@@ -12,7 +12,7 @@ from raybayes.beamline.model import Element
 from raybayes.beamline.placement import Walk
 from raybayes.beamline.schema import SX700
 from raybayes.beamline.shapes import A11, A33, curved, plane, radius_of, torus
-from raybayes.beamline.values import Settings
+from raybayes.beamline.values import Values
 from raybayes.optics.lines import (
     IMAGE_ABOVE,
     IMAGE_ALONG,
@@ -40,7 +40,7 @@ def grating_of(walk: Walk, mirror: Element) -> Element:
     for element in elements[elements.index(mirror) + 1 :][:1]:
         if element.type == "Plane Grating" and element.number("systemMount") == SX700:
             return element
-    raise walk.settings.error(
+    raise walk.values.error(
         mirror,
         "it is SX700, so a Plane Grating with systemMount SX700 must follow it",
         "systemMount",
@@ -49,14 +49,14 @@ def grating_of(walk: Walk, mirror: Element) -> Element:
 
 def _shift(walk: Walk, grating: Element) -> Array:
     """m N lambda times the energy, eV."""
-    get = walk.settings
+    get = walk.values
     density = get.positive(grating, "lineDensity")
     return walk.hc * 1e-6 * get(grating, "orderDiffraction") * density
 
 
 def design_energy(walk: Walk, grating: Element) -> Array:
     """The energy that the mount is set for: that of the source, or as given."""
-    get = walk.settings
+    get = walk.values
     id_ = "designEnergyMounting" if grating.type == "Plane Grating" else "designEnergy"
     energy = get.derived(grating, id_, walk.energy)
     get.check(grating, id_, energy > 0, "a photon energy must be positive")
@@ -72,11 +72,11 @@ def grating_angles(walk: Walk, grating: Element) -> tuple[Array, Array]:
     """
     shift = _shift(walk, grating) / design_energy(walk, grating)
     with np.errstate(invalid="ignore", divide="ignore"):
-        alpha, beta = MOUNTS[mount_of(grating)](walk.settings, grating, shift)
-    beta = np.deg2rad(walk.settings.manual(grating, "beta", np.rad2deg(beta)))
+        alpha, beta = MOUNTS[mount_of(grating)](walk.values, grating, shift)
+    beta = np.deg2rad(walk.values.manual(grating, "beta", np.rad2deg(beta)))
     angles = np.stack(np.broadcast_arrays(alpha, beta))
     if not (np.isfinite(angles).all() and (np.abs(angles) < np.pi / 2).all()):
-        raise walk.settings.error(
+        raise walk.values.error(
             grating,
             "no diffracted beam exists at this energy, order, line density and mount; change one "
             "of them",
@@ -90,18 +90,18 @@ def mount_of(grating: Element) -> int:
     return int(grating.number("gratingMount"))
 
 
-def _constant_deviation(get: Settings, grating: Element, shift: Array) -> tuple[Array, Array]:
+def _constant_deviation(get: Values, grating: Element, shift: Array) -> tuple[Array, Array]:
     half = np.deg2rad(get(grating, "deviationAngle")) / 2
     beta = np.arcsin(shift / (2 * np.cos(half))) - half
     return 2 * half + beta, beta
 
 
-def _constant_incidence(get: Settings, grating: Element, shift: Array) -> tuple[Array, Array]:
+def _constant_incidence(get: Values, grating: Element, shift: Array) -> tuple[Array, Array]:
     alpha = np.deg2rad(get(grating, "alpha"))
     return alpha, np.arcsin(shift - np.sin(alpha))
 
 
-def _constant_c_factor(get: Settings, grating: Element, shift: Array) -> tuple[Array, Array]:
+def _constant_c_factor(get: Values, grating: Element, shift: Array) -> tuple[Array, Array]:
     """cos beta / cos alpha = c."""
     c2 = get(grating, "cFactor") ** 2
     rule = np.arcsin((-shift + np.sqrt(c2 * shift**2 + (c2 - 1) ** 2)) / (c2 - 1))
@@ -109,7 +109,7 @@ def _constant_c_factor(get: Settings, grating: Element, shift: Array) -> tuple[A
     return alpha, np.arcsin(shift - np.sin(alpha))
 
 
-Mount = Callable[[Settings, Element, Array], tuple[Array, Array]]
+Mount = Callable[[Values, Element, Array], tuple[Array, Array]]
 MOUNTS: dict[int, Mount] = {
     DEVIATION: _constant_deviation,
     INCIDENCE: _constant_incidence,
@@ -124,7 +124,7 @@ def _place(walk: Walk, element: Element) -> tuple[Array, Array]:
     distance, chi = walk.place(element)
     if element.number("systemMount") == SX700:
         psi = (np.pi - alpha - np.abs(beta)) / 2
-        distance, chi = walk.settings(element, "pimpaleY0") / np.sin(2 * psi), np.asarray(np.pi)
+        distance, chi = walk.values(element, "pimpaleY0") / np.sin(2 * psi), np.asarray(np.pi)
         walk.derived[element.name]["distancePreceding"] = distance
     walk.derived[element.name] |= {"alpha": np.rad2deg(alpha), "beta": np.rad2deg(beta)}
     walk.deflect(element, distance, chi, np.pi / 2 - np.abs(alpha), np.pi / 2 - np.abs(beta))
@@ -140,7 +140,7 @@ def _rule_lines(walk: Walk, element: Element, row: Array) -> None:
     old = "vlsParameterB2" in element.params
     for i in range(6):
         id_ = f"vlsParameterB{i + 2}" if old else f"vlsParameter{i + 1}"
-        row[:, PATTERN + i] = walk.settings(element, id_)
+        row[:, PATTERN + i] = walk.values(element, id_)
 
 
 def plane_grating(walk: Walk, element: Element, row: Array) -> None:
@@ -187,7 +187,7 @@ def toroidal_grating(walk: Walk, element: Element, row: Array) -> None:
 
 def zone_plate(walk: Walk, element: Element, row: Array) -> None:
     """A reflection zone plate that images point to point at its design energy and angles."""
-    get = walk.settings
+    get = walk.values
     alpha_d = walk.angle(element, "designAlphaAngle")
     beta_d = walk.angle(element, "designBetaAngle")
     order = get(element, "orderDiffraction")
@@ -209,7 +209,7 @@ def zone_plate(walk: Walk, element: Element, row: Array) -> None:
 
 def _zone_angles(walk: Walk, element: Element, shift: Array, design: Array) -> tuple[Array, Array]:
     """Grazing angles of the axis: cos beta = cos alpha - (lambda m / lambda_d m_d) design."""
-    get = walk.settings
+    get = walk.values
     with np.errstate(invalid="ignore"):
         if mount_of(element) == INCIDENCE:
             alpha = walk.angle(element, "grazingIncAngle")

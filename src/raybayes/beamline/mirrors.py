@@ -37,7 +37,7 @@ def plane_mirror(walk: Walk, element: Element, row: Array) -> None:
         walk.mirror(element)
         walk.blank(element, row)
         return
-    get, grating = walk.settings, grating_of(walk, element)
+    get, grating = walk.values, grating_of(walk, element)
     alpha, beta = grating_angles(walk, grating)
     psi = (np.pi - alpha - np.abs(beta)) / 2
     height = get(grating, "pimpaleY0")
@@ -94,11 +94,11 @@ def toroid(walk: Walk, element: Element, row: Array) -> None:
 def _figure_rotation(walk: Walk, element: Element) -> ArrayLike:
     """a11: 1 rotationally symmetric, 0 a plane figure (a cylinder), or as given."""
     kind = element.number("figureRotation")
-    return walk.settings(element, "parameter_a11") if kind == 2 else float(kind == 0)
+    return walk.values(element, "parameter_a11") if kind == 2 else float(kind == 0)
 
 
 def ellipsoid(walk: Walk, element: Element, row: Array) -> None:
-    get = walk.settings
+    get = walk.values
     angle = walk.angle(element, "grazingIncAngle")
     ra, rb = get.positive(element, "entranceArmLength"), get.positive(element, "exitArmLength")
     along_figure = element.number("misalignmentCoordinateSystem", 1) == ERRORS_ALONG_FIGURE
@@ -137,7 +137,7 @@ def _ellipse(row: Array, a: Array, b: Array, y0: Array, z0: Array) -> None:
 
 def paraboloid(walk: Walk, element: Element, row: Array) -> None:
     """RAY-UI's frame: z is the axis of the parabola, which the collimated beam follows."""
-    get = walk.settings
+    get = walk.values
     theta = walk.angle(element, "grazingIncAngle")
     arm = get.positive(element, "armLength")
     focusing = element.number("parameter_P_type") == 1
@@ -165,7 +165,7 @@ def paraboloid(walk: Walk, element: Element, row: Array) -> None:
 
 
 def cone(walk: Walk, element: Element, row: Array) -> None:
-    get = walk.settings
+    get = walk.values
     theta = walk.mirror(element)
     walk.blank(element, row)
     ra, rb = get.positive(element, "entranceArmLength"), get.positive(element, "exitArmLength")
@@ -198,7 +198,7 @@ def _cone_radii(theta: Array, ra: Array, rb: Array, length: Array) -> tuple[Arra
 
 def experts_optics(walk: Walk, element: Element, row: Array) -> None:
     """Any quadric, given by its coefficients."""
-    get = walk.settings
+    get = walk.values
     alpha = np.deg2rad(get(element, "tangentAngleAlpha"))
     beta = np.deg2rad(get(element, "tangentAngleBeta"))
     walk.deflect(element, *walk.place(element), alpha, beta)

@@ -56,7 +56,7 @@ class Beamline:
     """A beamline in beam order, the source first.
 
     `tail` holds what follows the beamline in the file (RAY-UI's drawing options), verbatim.
-    `hc` (nm eV) is None where the file is to tell; `lenient` traces on without what is not
+    `hc` (nm eV) is None where it follows from the file; `lenient` traces on without what is not
     modelled.
     """
 

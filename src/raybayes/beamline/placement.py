@@ -10,7 +10,7 @@ from raybayes.array_types import Array
 from raybayes.beamline.data_files import find_file
 from raybayes.beamline.heights import height_table
 from raybayes.beamline.model import Element
-from raybayes.beamline.values import ARCSEC, Settings, misaligned, rotation
+from raybayes.beamline.values import ARCSEC, Values, misaligned, rotation
 from raybayes.optics.rows import (
     ACROSS,
     COLUMNS,
@@ -34,11 +34,11 @@ SLOPES = ("slopeErrorSag", "slopeErrorMer")
 class Walk:
     """Carries the beam frame from element to element and writes one row for each."""
 
-    def __init__(self, settings: Settings, hc: float) -> None:
-        self.settings = settings
+    def __init__(self, values: Values, hc: float) -> None:
+        self.values = values
         self.hc = hc
-        self.beamline = settings.beamline
-        n = settings.n
+        self.beamline = values.beamline
+        n = values.n
         self.axes: Array = np.broadcast_to(np.eye(3), (n, 3, 3))
         self.origin = np.zeros((n, 3))
         self.distance: Array = np.zeros(n)
@@ -51,7 +51,7 @@ class Walk:
         self.derived: dict[str, dict[str, Array]] = {}
         self.materials: list[str] = []
         self.heights: list[Array] = []
-        self.energy = settings(self.beamline.source, "photonEnergy")
+        self.energy = values(self.beamline.source, "photonEnergy")
 
     def down(self, placers: "dict[str, Placer]", coat: "Placer") -> None:
         """Place the source and then every element."""
@@ -71,8 +71,8 @@ class Walk:
     def keep_frame(
         self, element: Element, axes: Array, origin: Array, turn: ArrayLike = 0.0
     ) -> None:
-        axes, origin = misaligned(self.settings, element, axes, origin, turn)
-        n = self.settings.n
+        axes, origin = misaligned(self.values, element, axes, origin, turn)
+        n = self.values.n
         self.frames.append((np.broadcast_to(axes, (n, 3, 3)), np.broadcast_to(origin, (n, 3))))
         self.paths.append(self.distance)
 
@@ -118,8 +118,8 @@ class Walk:
         row[:, CUTOUT + 2] = centre
         on = element.number("slopeError", 1) == 0
         for offset, id_ in enumerate(SLOPES):
-            if on or self.settings.varies(element, id_):
-                row[:, SLOPE + offset] = np.abs(self.settings(element, id_)) * ARCSEC
+            if on or self.values.varies(element, id_):
+                row[:, SLOPE + offset] = np.abs(self.values(element, id_)) * ARCSEC
         if on and element.number("profileKind", NO_PROFILE) == PROFILE_FILE:
             row[:, PROFILE] = self._profile(element)
 
@@ -127,7 +127,7 @@ class Walk:
         """1 + where the element's measured profile stands among those of the beamline."""
         path = find_file(self.beamline, element, "profileFile")
         if path is None:
-            error = self.settings.error(
+            error = self.values.error(
                 element,
                 "the measured profile is not there; put it beside the RML file",
                 "profileFile",
@@ -145,7 +145,7 @@ class Walk:
 
         A trapezoid is totalWidth wide at its upstream end and totalWidthB downstream.
         """
-        get = self.settings
+        get = self.values
         half_x, half_s = get(element, "totalWidth") / 2, get(element, length) / 2
         shape = element.number("geometricalShape")
         if shape == TRAPEZOID:
@@ -164,23 +164,23 @@ class Walk:
 
     def place(self, element: Element) -> tuple[Array, Array]:
         """The distance from the element before (mm) and the azimuth (rad)."""
-        get = self.settings
+        get = self.values
         chi = np.deg2rad(get(element, "azimuthalAngle"))
         return get(element, "distancePreceding"), chi
 
     def angle(self, element: Element, id_: str) -> Array:
         """A grazing angle that is in the file, rad."""
-        degrees = self.settings(element, id_)
+        degrees = self.values(element, id_)
         good = (degrees > 0) & (degrees <= 90)
-        self.settings.check(element, id_, good, "a grazing angle is above 0 and at most 90 deg")
+        self.values.check(element, id_, good, "a grazing angle is above 0 and at most 90 deg")
         return np.deg2rad(degrees)
 
     def inverse_arms(self, element: Element, suffix: str = "") -> tuple[Array, Array]:
         """1 / entrance and 1 / exit arm length, 1/mm; an arm that is not given is infinite."""
         arms = []
         for side in ("entranceArmLength", "exitArmLength"):
-            arm = self.settings(element, side + suffix, np.inf)
-            self.settings.check(element, side + suffix, arm != 0, "an arm length is not zero")
+            arm = self.values(element, side + suffix, np.inf)
+            self.values.check(element, side + suffix, arm != 0, "an arm length is not zero")
             arms.append(1 / arm)
         return arms[0], arms[1]
 

@@ -28,7 +28,7 @@ def _screen(walk: Walk, element: Element, row: Array) -> None:
 def slit(walk: Walk, element: Element, row: Array) -> None:
     """Frame, opening and beamstop. Up to version 1.13 the frame's size is the opening's."""
     _screen(walk, element, row)
-    get = walk.settings
+    get = walk.values
     sizes = tuple(OPENINGS)
     shape = "openingShape"
     if sizes[0] in element.params or get.varies(element, *sizes):
@@ -59,7 +59,7 @@ def aperture(walk: Walk, element: Element, row: Array) -> None:
     if element.number("maskType") == 0:
         walk.outline(element, row, "totalHeight")
         return
-    get = walk.settings
+    get = walk.values
     row[:, STOP] = element.number("geometricalShape")
     row[:, STOP + 1] = np.abs(get(element, "totalWidth")) / 2
     row[:, STOP + 2] = np.abs(get(element, "totalHeight")) / 2
@@ -76,8 +76,8 @@ def image_plane(walk: Walk, element: Element, row: Array) -> None:
 
 def image_plane_bundle(walk: Walk, element: Element, row: Array) -> None:
     """Of the many planes of a bundle the one that RAY-UI shows: its current position."""
-    start = walk.settings(element, "startDistanceBundle")
-    _image(walk, element, row, walk.settings(element, "currentPosition", float(np.mean(start))))
+    start = walk.values(element, "startDistanceBundle")
+    _image(walk, element, row, walk.values(element, "currentPosition", float(np.mean(start))))
 
 
 def _image(walk: Walk, element: Element, row: Array, distance: Array) -> None:
@@ -93,7 +93,7 @@ def _image(walk: Walk, element: Element, row: Array, distance: Array) -> None:
 
 def _image_distance(walk: Walk, element: Element) -> Array:
     """From the file; early files have world coordinates instead."""
-    get = walk.settings
+    get = walk.values
     world = element.params.get("worldPosition")
     if "distanceImagePlane" in element.params or get.varies(element, "distanceImagePlane"):
         return get(element, "distanceImagePlane")

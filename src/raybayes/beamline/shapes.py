@@ -31,9 +31,7 @@ def torus(row: Array, long_: ArrayLike, short: ArrayLike) -> None:
 def radius_of(walk: Walk, element: Element, id_: str, rule: ArrayLike) -> Array:
     """A radius from the file or from `rule`; not zero."""
     walk.derived[element.name][id_] = np.asarray(rule)
-    radius = walk.settings.derived(element, id_, rule)
+    radius = walk.values.derived(element, id_, rule)
     good = np.isfinite(radius) & (radius != 0)
-    walk.settings.check(
-        element, id_, good, "a radius is finite and not zero; check the arm lengths"
-    )
+    walk.values.check(element, id_, good, "a radius is finite and not zero; check the arm lengths")
     return radius

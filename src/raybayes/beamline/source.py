@@ -1,7 +1,7 @@
 """Where rays come from: points of the unit cube, and rays made of them.
 
-A sample is a row of standard numbers: position x and y, angle x and y, energy, depth. A setting
-scales them; so all settings can share samples, and the same seed gives the same rays whatever
+A sample is a row of standard numbers: position x and y, angle x and y, energy, depth. A theta
+scales them; so all thetas can share samples, and the same seed gives the same rays whatever
 the number of threads.
 """
 
@@ -71,7 +71,9 @@ def standard(beamline: Beamline, points: Array, start: int = 0, rays: int | None
     """
     source = beamline.source
     samples = points[:, :STANDARD] - 0.5  # what stays is uniform, width 1
-    LAWS[source.type](beamline, points, samples, start, len(points) if rays is None else rays)
+    DISTRIBUTIONS[source.type](
+        beamline, points, samples, start, len(points) if rays is None else rays
+    )
     _energies(beamline, points[:, 4], samples)
     return samples
 
@@ -176,7 +178,7 @@ def _undulator_file(beamline: Beamline, points: Array, samples: Array, _s: int, 
     samples[:, 2:4] = file_angles(beamline, points[:, 2:4]) + spread * divergence
 
 
-LAWS: dict[str, Callable[[Beamline, Array, Array, int, int], None]] = {
+DISTRIBUTIONS: dict[str, Callable[[Beamline, Array, Array, int, int], None]] = {
     "Matrix Source": _matrix,
     "Point Source": _point,
     "Pixel Source": _pixel,

@@ -1,6 +1,7 @@
-"""Trace many rays through one setting of a beamline, in parallel over blocks of rays."""
+"""Trace many rays through a beamline at one theta, in parallel over blocks of rays."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit, prange
@@ -93,28 +94,41 @@ class Rays:
         return self.values[E, self.arrived]
 
 
-@njit(parallel=True, **JIT)
-def trace_rays(
-    emission: Array,
-    rows: Array,
-    samples: Array,
-    slopes: Array,
-    slots: Ints,
-    rays: Array,
-    lost: Ints,
-    path: Array,
-    stokes: Array,
-    tables: Tables,
-) -> None:
-    """Fill rays [7, n] and lost [n] (0, or 1 + index of the element) from samples [n, STANDARD].
+class Drawn(NamedTuple):
+    """What is drawn for each of n rays.
 
-    path: [n] gets the length of each ray from the source, mm; or [0] for none.
-    stokes: [4, n], of the source; changed into those that arrive; or [4, 0] for none.
-    tables: what the rows point to.
+    samples: [n, STANDARD].
+    slopes: [k, 2 or 3, n], see `optics.through`.
+    slots: [elements]: which of the k each element uses, or -1 for none.
+    """
+
+    samples: Array
+    slopes: Array
+    slots: Ints
+
+
+class Traced(NamedTuple):
+    """What becomes of n rays; `trace_rays` fills it.
+
+    rays: [7, n].
+    lost: [n], 0 or 1 + index of the element.
+    path: [n], the length of each ray from the source, mm; or [0] for none.
+    stokes: [4, n], of the source, changed into those that arrive; or [4, 0] for none.
+    """
+
+    rays: Array
+    lost: Ints
+    path: Array
+    stokes: Array
+
+
+@njit(parallel=True, **JIT)
+def trace_rays(emission: Array, rows: Array, drawn: Drawn, out: Traced, tables: Tables) -> None:
+    """Fill `out` from what is drawn; tables: what the rows point to.
 
     Each ray depends on its own sample alone, so blocks and threads cannot change a result.
-    slopes: [k, 2 or 3, n], see `optics.through`; slots [elements]: which of the k, or -1 for none.
     """
+    (samples, slopes, slots), (rays, lost, path, stokes) = drawn, out
     n = rays.shape[1]
     for block in prange((n + BLOCK - 1) // BLOCK):
         start = block * BLOCK
@@ -221,16 +235,16 @@ def trace(
 def trace_compiled(
     beamline: Beamline,
     compiled: Compiled,
-    setting: int,
+    i: int,
     rays: int,
     plane: str | None,
     seed: int | tuple[int, ...],
     sampling: Sampling,
 ) -> Rays:
-    """Trace one of many compiled settings; see `trace`."""
+    """Trace one of many compiled thetas; see `trace`."""
     plane = compiled.names[-1] if plane is None else plane
     stop = 0 if plane == beamline.source.name else compiled.index(plane) + 1
-    rows = compiled.rows[setting, :stop]
+    rows = compiled.rows[i, :stop]
     slots = slope_slots(rows) if stop else np.empty(0, np.int64)
     k = int(slots.max(initial=-1)) + 1
     values, lost, path = np.empty((RAY, rays)), np.empty(rays, np.int64), np.empty(rays)
@@ -245,20 +259,15 @@ def trace_compiled(
         chunk = np.empty((RAY, len(points)))
         light = polarisation(beamline, points)
         trace_rays(
-            compiled.emission[setting],
+            compiled.emission[i],
             rows,
-            standard(beamline, points[:, :width], start, rays),
-            slopes,
-            slots,
-            chunk,
-            lost[part],
-            path[part],
-            light if compiled.coated else np.empty((4, 0)),
+            Drawn(standard(beamline, points[:, :width], start, rays), slopes, slots),
+            Traced(chunk, lost[part], path[part], light if compiled.coated else np.empty((4, 0))),
             compiled.tables,
         )
         values[:, part], stokes[:, part] = chunk, light
         start = part.stop
-    path -= compiled.paths[setting, stop]
+    path -= compiled.paths[i, stop]
     numbers = np.isfinite(values).all(axis=0) & np.isfinite(stokes).all(axis=0) & np.isfinite(path)
     lost[(lost == 0) & ~numbers] = stop  # beyond float64: it did not arrive
     deflected = bool((rows[:, KIND] != SCREEN).any())

@@ -53,7 +53,7 @@ def _refuse(path: str, element: "Element", id_: str, allowed: frozenset[int]) ->
 
 
 # A choice counts only where another one switches it on.
-GATES = {
+SWITCHES = {
     "profileKind": ("slopeError", 1, 0),
     "thermalDistortionAmp": ("slopeError", 1, 0),
     "cylindricalBowingAmp": ("slopeError", 1, 0),
@@ -63,7 +63,7 @@ GATES = {
 
 
 def _in_force(element: "Element", id_: str) -> bool:
-    if id_ not in GATES:
+    if id_ not in SWITCHES:
         return True
-    gate, default, value = GATES[id_]
-    return element.number(gate, default) == value
+    switch, default, value = SWITCHES[id_]
+    return element.number(switch, default) == value

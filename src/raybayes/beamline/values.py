@@ -1,4 +1,4 @@
-"""The value of any parameter at n settings of a beamline, and rotations of n frames."""
+"""The value of any parameter of a beamline at n thetas, and rotations of n frames."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,17 +16,20 @@ HC_OLD = 1239.852  # nm eV, of older RAY-UI
 ARCSEC = np.pi / 180 / 3600
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The value of any parameter: [n] where theta varies it, a scalar where it does not."""
+@dataclass
+class Values:
+    """The value of any parameter: [n] where theta varies it, a scalar where it does not.
+
+    It keeps what was asked for, so that a parameter on which nothing depends is refused.
+    """
 
     beamline: Beamline
     n: int
     varied: Mapping[tuple[str, str], Array]
-    used: set[tuple[str, str]] = field(default_factory=set)
+    used: set[tuple[str, str]] = field(default_factory=set, init=False)
 
     @classmethod
-    def of(cls, beamline: Beamline, names: Sequence[str], theta: ArrayLike | None) -> "Settings":
+    def of(cls, beamline: Beamline, names: Sequence[str], theta: ArrayLike | None) -> "Values":
         values = np.zeros((1, 0)) if theta is None else np.asarray(theta, np.float64)
         if values.ndim != 2 or values.shape[1] != len(names):
             raise InputError(
@@ -106,7 +109,7 @@ def rotation(axis: int, angle: ArrayLike) -> Array:
 
 
 def misaligned(
-    settings: Settings, element: Element, axes: Array, origin: Array, turn: ArrayLike = 0.0
+    values: Values, element: Element, axes: Array, origin: Array, turn: ArrayLike = 0.0
 ) -> tuple[Array, Array]:
     """RAY-UI misalignment: M = Rz Ry Rx on the element's own axes, then a shift along them.
 
@@ -115,10 +118,10 @@ def misaligned(
     """
     ids = (*TRANSLATIONS, *ROTATIONS)
     on = element.number("alignmentError", 1) == 0
-    if not on and not settings.varies(element, *ids):
+    if not on and not values.varies(element, *ids):
         return axes, origin
     # Where the file says "no alignment error", its own values are stale: only theta counts.
-    get = {i: settings(element, i) if on or settings.varies(element, i) else 0.0 for i in ids}
+    get = {i: values(element, i) if on or values.varies(element, i) else 0.0 for i in ids}
     x, y, z = (rotation(axis, np.multiply(get[id_], 1e-3)) for axis, id_ in enumerate(ROTATIONS))
     shift = np.stack(np.broadcast_arrays(*(get[id_] for id_ in TRANSLATIONS)), axis=-1)
     if not np.any(turn):

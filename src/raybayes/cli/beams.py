@@ -1,14 +1,14 @@
-"""raybayes trace and show: one setting of a beamline, in numbers and pictures."""
+"""raybayes trace and show: a beamline at one theta, in numbers and pictures."""
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raybayes.cli.frame import JSON, app, one_sentence, say, warnings_as_sentences
+from raybayes.cli.frame import JSON, app, bundled, one_sentence, say, warnings_as_sentences
 from raybayes.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,18 +16,33 @@ if TYPE_CHECKING:
     from raybayes.beamline.trace import Rays
 
 
-@app.command()
-def trace(
-    file: Annotated[Path, typer.Argument(help="A beamline: RAY-UI's RML file.")],
-    table: Annotated[
-        Path | None, typer.Option("--table", help="Write the rays as RAY-UI's table (CSV).")
-    ] = None,
+@dataclass(frozen=True)
+class TraceOptions:
+    """Which rays, how far, by which rules."""
+
     rays: Annotated[
         int | None, typer.Option("--rays", help="How many; default: as in the file.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same rays.")] = 0,
+    ] = None
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same rays.")] = 0
     plane: Annotated[
         str | None, typer.Option("--plane", help="An element's name; default: the last one.")
+    ] = None
+    slit_diffraction: Annotated[
+        bool, typer.Option("--slit-diffraction", help="Let slits diffract, as in RAY-UI.")
+    ] = False
+    allow_unmodelled: Annotated[
+        bool,
+        typer.Option("--allow-unmodelled", help="Warn of what is not modelled and go on."),
+    ] = False
+
+
+@app.command()
+@bundled
+def trace(
+    file: Annotated[Path, typer.Argument(help="A beamline: RAY-UI's RML file.")],
+    options: TraceOptions,
+    table: Annotated[
+        Path | None, typer.Option("--table", help="Write the rays as RAY-UI's table (CSV).")
     ] = None,
     spot: Annotated[
         Path | None, typer.Option("--spot", help="Write a picture of the spot (PNG).")
@@ -35,13 +50,6 @@ def trace(
     layout: Annotated[
         Path | None, typer.Option("--layout", help="Write a picture of the beamline (PNG).")
     ] = None,
-    slit_diffraction: Annotated[
-        bool, typer.Option("--slit-diffraction", help="Let slits diffract, as in RAY-UI.")
-    ] = False,
-    allow_unmodelled: Annotated[
-        bool,
-        typer.Option("--allow-unmodelled", help="Warn of what is not modelled and go on."),
-    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON; mm, rad, eV.")
     ] = False,
@@ -53,8 +61,9 @@ def trace(
         from raybayes.beamline.table import write_table
         from raybayes.beamline.trace import trace as trace_rays
 
-        beamline = read_rml(file, unmodelled="warn" if allow_unmodelled else "error")
-        result = trace_rays(beamline, rays, plane, seed, slit_diffraction=slit_diffraction)
+        o = options
+        beamline = read_rml(file, unmodelled="warn" if o.allow_unmodelled else "error")
+        result = trace_rays(beamline, o.rays, o.plane, o.seed, slit_diffraction=o.slit_diffraction)
         if table is not None:
             write_table(result, table)
         _pictures(beamline, result, spot, layout)

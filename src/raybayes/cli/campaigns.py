@@ -1,13 +1,14 @@
 """raybayes simulate and cluster-script: campaigns of simulations."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from raybayes.cli.frame import JSON, OUT, STUDY, app, one_sentence, say
+from raybayes.cli.frame import JSON, OUT, STUDY, app, bundled, one_sentence, say
 from raybayes.errors import InputError
 
 WHERE = ("local", "slurm")
@@ -52,40 +53,55 @@ class _DaskAlone(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-@app.command(cls=_DaskAlone)
-def simulate(
-    study: STUDY,
-    out: OUT,
-    n: N = None,
-    shards: Annotated[
-        str, typer.Option("--shards", metavar="A-B", help="Only these, as 3-7.")
-    ] = "",
+@dataclass(frozen=True)
+class DaskOptions:
+    """Where the simulations run."""
+
     dask: Annotated[
         str,
         typer.Option(
             "--dask", metavar="[local|slurm|tcp://...]", help="On Dask; alone: on this machine."
         ),
-    ] = "",
+    ] = ""
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Dask's processes, or Slurm's jobs.")
-    ] = None,
+    ] = None
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What it would take."""
+
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what it would take; simulate nothing.")
-    ] = False,
+    ] = False
     cores: Annotated[
         int | None, typer.Option("--cores", min=1, help="To plan for; default: done in a day.")
-    ] = None,
+    ] = None
+
+
+@app.command(cls=_DaskAlone)
+@bundled
+def simulate(
+    study: STUDY,
+    out: OUT,
+    where: DaskOptions,
+    planning: PlanOptions,
+    n: N = None,
+    shards: Annotated[
+        str, typer.Option("--shards", metavar="A-B", help="Only these, as 3-7.")
+    ] = "",
     as_json: JSON = False,
 ) -> None:
     """Fill a store with simulations; what is there already is not made again."""
     with one_sentence():
         from raybayes.study.campaigns import Request, plan_study, simulate_study
 
-        request = Request(study, out, n, _range(shards), dask, workers)
+        request = Request(study, out, n, _range(shards), where.dask, where.workers)
         if not shards:
             _check_all(study)
-        if plan:
-            result = plan_study(request, cores)
+        if planning.plan:
+            result = plan_study(request, planning.cores)
             say(result, as_json, _plan_lines(result))
         else:
             result = simulate_study(request, quiet=as_json)
@@ -121,21 +137,29 @@ def _plan_lines(result: dict[str, Any]) -> Iterator[str]:
     yield f"time          {result['hours']:,.3g} hours on {result['cores']} cores"
 
 
+@dataclass(frozen=True)
+class JobOptions:
+    """What is asked of Slurm."""
+
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many.")] = 10
+    cores: Annotated[int, typer.Option("--cores", min=1, help="Of each job.")] = 4
+    memory: Annotated[str, typer.Option("--memory", help="Of each job.")] = "4GB"
+    time: Annotated[str, typer.Option("--time", help="Of each job, as Slurm writes it.")] = (
+        "04:00:00"
+    )
+    partition: Annotated[str, typer.Option("--partition", help="Slurm's.")] = ""
+    sbatch: Annotated[
+        list[str] | None, typer.Option("--sbatch", help="Another option of sbatch, as --account=x.")
+    ] = None
+
+
 @app.command("cluster-script")
+@bundled
 def cluster_script(
     study: STUDY,
     out: OUT,
+    options: JobOptions,
     n: N = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many.")] = 10,
-    cores: Annotated[int, typer.Option("--cores", min=1, help="Of each job.")] = 4,
-    memory: Annotated[str, typer.Option("--memory", help="Of each job.")] = "4GB",
-    time: Annotated[
-        str, typer.Option("--time", help="Of each job, as Slurm writes it.")
-    ] = "04:00:00",
-    partition: Annotated[str, typer.Option("--partition", help="Slurm's.")] = "",
-    sbatch: Annotated[
-        list[str] | None, typer.Option("--sbatch", help="Another option of sbatch, as --account=x.")
-    ] = None,
     dask: Annotated[
         bool, typer.Option("--dask", help="Through dask-jobqueue, not as a job array.")
     ] = False,
@@ -146,7 +170,8 @@ def cluster_script(
         from raybayes.study.campaigns import Job, Request, array_script, dask_script
 
         _check_all(study)
-        job = Job(jobs, cores, memory, time, partition, tuple(sbatch or ()))
+        o = options
+        job = Job(o.jobs, o.cores, o.memory, o.time, o.partition, tuple(o.sbatch or ()))
         request = Request(study, out, n)
         script = dask_script(request, job) if dask else array_script(request, job)
         say({"script": script}, as_json, iter([script.rstrip()]))

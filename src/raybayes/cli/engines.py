@@ -1,4 +1,4 @@
-"""raybayes engines: one setting of a study through our tracer, RAYX and xrt."""
+"""raybayes engines: one theta of a study through our tracer, RAYX and xrt."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ def engines(
     ] = None,
     as_json: JSON = False,
 ) -> None:
-    """Trace one setting with every engine that is installed and say how far they are apart."""
+    """Trace one theta with every engine that is installed and say how far they are apart."""
     with one_sentence(), warnings_as_sentences():
         from raybayes.simulate.engines.compare import compare, comparison_picture
         from raybayes.study.plan import Plan
@@ -57,8 +57,8 @@ def engines(
 
 
 def _lines(result: dict[str, Any]) -> Iterator[str]:
-    setting = ", ".join(f"{name} = {value:g}" for name, value in result["theta"].items())
-    yield f"{result['study']}: {setting}"
+    theta = ", ".join(f"{name} = {value:g}" for name, value in result["theta"].items())
+    yield f"{result['study']}: {theta}"
     yield "engine   transmission  from ours, % of the peak: h, v (counting)    CPU s"
     for row in result["engines"]:
         start = f"{row['engine']:8} {row['transmission']:12.5f}"

@@ -1,12 +1,15 @@
-"""The command line's frame: the app, how mistakes are said, what JAX is told before it loads."""
+"""The command line's frame: the app, how mistakes are said, JAX's options before it loads."""
 
 import json
 import math
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,6 +93,32 @@ def _strict(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_strict(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def bundled(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with each parameter that is a dataclass spread into its fields, as options.
+
+    A command of many options takes few bundles of them; Typer sees every option by itself.
+    """
+    own = signature(command)
+    bundles: dict[str, Any] = {
+        name: p.annotation for name, p in own.parameters.items() if is_dataclass(p.annotation)
+    }
+
+    @wraps(command)
+    def spread(**values: Any) -> None:
+        made = {
+            name: kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+            for name, kind in bundles.items()
+        }
+        command(**values, **made)
+
+    plain = [p for name, p in own.parameters.items() if name not in bundles]
+    every = [*plain, *(p for kind in bundles.values() for p in signature(kind).parameters.values())]
+    every = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in every]
+    spread.__signature__ = own.replace(parameters=every)  # type: ignore[attr-defined]
+    spread.__annotations__ = {p.name: p.annotation for p in every}
+    return spread
 
 
 def main() -> None:

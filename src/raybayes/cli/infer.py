@@ -1,13 +1,14 @@
 """raybayes infer and refine: a finished run, used on a measurement."""
 
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from raybayes.cli.frame import JSON, app, one_sentence, prepare_jax, say
-from raybayes.cli.reading import with_reading
+from raybayes.cli.frame import JSON, app, bundled, one_sentence, prepare_jax, say
+from raybayes.cli.reading import ReadingOptions
 
 RUN = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
 FILES = Annotated[
@@ -23,12 +24,25 @@ SEED = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class RefiningOptions:
+    """How much work a refinement is."""
+
+    n: Annotated[int, typer.Option("-n", min=200, metavar="DRAWS", help="That are weighed.")] = (
+        10_000
+    )
+    moves: Annotated[
+        int, typer.Option("--moves", min=0, help="MCMC moves of the file's draws, to part them.")
+    ] = 30
+    seed: SEED = 0
+
+
 @app.command()
-@with_reading
+@bundled
 def infer(
     out: RUN,
     files: FILES,
-    changes: dict[str, Any],
+    reading: ReadingOptions,
     to: TO = None,
     seed: SEED = 0,
     as_json: JSON = False,
@@ -41,36 +55,31 @@ def infer(
         prepare_jax()
         from raybayes.workflow.infer import infer_files
 
-        result = infer_files(out, files, to, changes, seed)
+        result = infer_files(out, files, to, reading.changes(), seed)
         say(result, as_json, _inferred(result))
 
 
 @app.command()
-@with_reading
+@bundled
 def refine(
     out: RUN,
     files: FILES,
-    changes: dict[str, Any],
-    n: Annotated[
-        int, typer.Option("-n", min=200, metavar="DRAWS", help="That are weighed.")
-    ] = 10_000,
-    moves: Annotated[
-        int, typer.Option("--moves", min=0, help="Of the file's draws, so that none are twins.")
-    ] = 30,
+    refining: RefiningOptions,
+    reading: ReadingOptions,
     to: TO = None,
-    seed: SEED = 0,
     as_json: JSON = False,
 ) -> None:
     """As infer, with the draws weighed by the exact likelihood.
 
     Says how far the weights can be trusted, and when the network was too narrow for them. The
-    draws of the file and the page are picked by their weights and moved by the exact likelihood.
+    draws of the file and the page are picked by their weights and parted by MCMC moves.
     """
     with one_sentence():
         prepare_jax()
         from raybayes.workflow.refine import Refining, refine_files
 
-        result = refine_files(out, files, to, changes, Refining(n, moves, seed), as_json)
+        work = Refining(**asdict(refining))
+        result = refine_files(out, files, to, reading.changes(), work, as_json)
         say(result, as_json, _refined(result))
 
 

@@ -32,10 +32,10 @@ def new(
     ] = None,
     as_json: JSON = False,
 ) -> None:
-    """Write a study, with comments: asks which parameters vary, or is told by --vary."""
+    """Write a study, with comments: asks which parameters vary, or takes --vary."""
     with one_sentence():
         from raybayes.beamline.rml import read_rml
-        from raybayes.study.new import Varied, write_draft
+        from raybayes.study.new import Varied, write_study
 
         beamline = read_rml(file)
         target = out or Path(f"{file.stem}.toml")
@@ -48,7 +48,7 @@ def new(
             ]
         else:
             varied = _asked(beamline)
-        write_draft(beamline, file, varied, target)
+        write_study(beamline, file, varied, target)
         result = {"study": str(target), "parameters": [each.name for each in varied]}
         command = ["raybayes", "run", str(target), "--out", f"out/{target.stem}"]
         steps = f"next: {shlex.join(command)}"

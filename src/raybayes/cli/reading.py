@@ -1,74 +1,58 @@
 """How files are read: the options that every command on measured files has."""
 
-from collections.abc import Callable
-from functools import wraps
-from inspect import signature
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 
-def _options(
+@dataclass(frozen=True)
+class ReadingOptions:
+    """What the caller changes of the study's table [observation]; None changes nothing."""
+
     pixel_size: Annotated[
         tuple[float, float] | None, typer.Option("--pixel-size", help="Width, height, mm.")
-    ] = None,
+    ] = None
     roi: Annotated[
         tuple[int, int, int, int] | None,
         typer.Option("--roi", help="Left, top, width, height of what is used, pixels."),
-    ] = None,
+    ] = None
     centre: Annotated[
         tuple[float, float] | None,
         typer.Option("--centre", help="x, y of the optical axis, pixels."),
-    ] = None,
+    ] = None
     dark: Annotated[
         Path | None, typer.Option("--dark", help="A frame without beam, subtracted.")
-    ] = None,
+    ] = None
     background: Annotated[
         str | None, typer.Option("--background", help="A number per pixel, edge or none.")
-    ] = None,
+    ] = None
     hot: Annotated[
-        float | None, typer.Option("--hot", help="Mend pixels so many sd over their neighbours.")
-    ] = None,
+        float | None,
+        typer.Option("--hot", help="Replace pixels so many sd over their neighbours."),
+    ] = None
     rotate: Annotated[
         int | None, typer.Option("--rotate", help="90, 180 or 270 degrees, counter-clockwise.")
-    ] = None,
-    flip: Annotated[
-        str | None, typer.Option("--flip", help="horizontal, vertical or none.")
-    ] = None,
+    ] = None
+    flip: Annotated[str | None, typer.Option("--flip", help="horizontal, vertical or none.")] = None
     columns: Annotated[
         tuple[int, int] | None, typer.Option("--columns", help="Of positions and counts, from 1.")
-    ] = None,
+    ] = None
     unit: Annotated[
         str | None, typer.Option("--unit", help="Of positions in a text table: mm or um.")
-    ] = None,
+    ] = None
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="Which array of an HDF5 or .npz file.")
-    ] = None,
+    ] = None
     saturation: Annotated[
         float | None, typer.Option("--saturation", help="A reading so high is no reading.")
-    ] = None,
-    gain: Annotated[
-        float | None, typer.Option("--gain", help="Counts per unit of the file.")
-    ] = None,
-) -> dict[str, Any]:
-    """What the caller changes of the study's table [observation]."""
-    given = {**locals(), "dark": str(dark.absolute()) if dark else None}
-    return {name: value for name, value in given.items() if value is not None}
+    ] = None
+    gain: Annotated[float | None, typer.Option("--gain", help="Counts per unit of the file.")] = (
+        None
+    )
 
-
-def with_reading(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with these options, which reach it as one dict, `changes`."""
-    options = signature(_options).parameters
-    own = signature(command)
-
-    @wraps(command)
-    def wrapped(**values: Any) -> None:
-        reading = {name: values.pop(name) for name in options}
-        command(**values, changes=_options(**reading))
-
-    kept = [p for name, p in own.parameters.items() if name != "changes"]
-    every = [*kept, *options.values()]
-    wrapped.__signature__ = own.replace(parameters=every)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {p.name: p.annotation for p in every}
-    return wrapped
+    def changes(self) -> dict[str, Any]:
+        """Of the keys of [observation], those that were given."""
+        given = {**asdict(self), "dark": str(self.dark.absolute()) if self.dark else None}
+        return {name: value for name, value in given.items() if value is not None}

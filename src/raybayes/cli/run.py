@@ -88,7 +88,7 @@ def _table(result: dict[str, Any]) -> Iterator[str]:
 
 WORDS = {
     "coverage_p_value": "coverage of densest regions",
-    "tarp_p_value": "coverage of balls (TARP)",
+    "tarp_p_value": "TARP coverage",
     "log_q_rank_p_value": "ranks of log q",
     "log_likelihood_rank_p_value": "ranks of the log-likelihood",
 }

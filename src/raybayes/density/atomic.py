@@ -14,7 +14,7 @@ class Atomic(eqx.Module, Generic[Q]):
     """A density fitted to pairs that were not drawn from the prior.
 
     Each pair comes with the theta of others: which of these atoms made x? The answer,
-    (q(theta|x) / p(theta)) over its sum, does not depend on what proposed them; but it tells
+    (q(theta|x) / p(theta)) over its sum, does not depend on what proposed them; but it does not fix
     nothing about mass where no atom lies. So pairs that the prior drew also have their plain
     likelihood ("combined loss" in `sbi`).
     """

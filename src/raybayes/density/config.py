@@ -300,7 +300,7 @@ DensityConfig = Annotated[
 
 
 def cinn(**changes: Any) -> FlowConfig:
-    """The talk's conditional invertible network: 8 blocks of two halves, 256 units."""
+    """The conditional invertible network of Steinbach (2021): 8 blocks of two halves, 256 units."""
     talk = {"layers": 16, "widths": (256, 256), "mixing": "permutation", "activation": "relu"}
     return FlowConfig(**{**talk, **changes})
 

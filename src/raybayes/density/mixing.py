@@ -42,7 +42,7 @@ class _Fixed(Constants):
 
 
 class LU(eqx.Module):
-    """A trained linear map P L U with a shift, arXiv 1807.03039 sec. 3.2; starts where told."""
+    """A trained linear map P L U with a shift, arXiv 1807.03039 sec. 3.2; starts at a given one."""
 
     order: _Fixed
     packed: Float[Array, "d d"]  # L below the diagonal, U above it

@@ -1,4 +1,4 @@
-"""An embedding trained by itself before the density: the talk's second option."""
+"""An embedding trained by itself before the density: the second option of Steinbach (2021)."""
 
 from typing import Any, Literal
 

@@ -67,7 +67,7 @@ class Rnade(eqx.Module):
     u = 2 Phi(z) - 1 = centre + gain x + factor r, factor lower triangular; r_i lies where u_i is in
     [-1, 1], given those before. w, m and s come from a network that sees x and the coordinates
     before i, as in MADE; m is also linear in these. Where the prior is a box, u is theta scaled
-    to [-1, 1]: an observation that tells a combination of parameters far better than each of
+    to [-1, 1]: an observation that constrains a combination of parameters far better than each of
     them, as a beam's position does, leaves a thin sheet that is flat in u and a curved one in z,
     and what the last coordinate follows is linear there. u is taken in `order`.
     """
@@ -158,7 +158,7 @@ def order_and_regression(
 ) -> tuple[Orthogonal, Regression]:
     """Of a new `Rnade`, given some pairs.
 
-    What the other coordinates tell best is taken last: so what is curved or of two modes is
+    What the other coordinates predict best is taken last: so what is curved or of two modes is
     described before the sheet, not integrated over it.
 
     Args:
@@ -169,7 +169,7 @@ def order_and_regression(
     if not linear:
         return Orthogonal(order), unit(z.shape[1], x.shape[1])
     found = regressed(scipy.special.erf(z / math.sqrt(2)) @ order.T, x, items)
-    # A coordinate that x does not tell has r of variance 1/3, as u has: uniform.
+    # A coordinate that x does not constrain has r of variance 1/3, as u has: uniform.
     gain, centre = np.asarray(found.gain), np.asarray(found.centre)
     return Orthogonal(order), Regression(gain, centre, 3 * found.covariance)
 

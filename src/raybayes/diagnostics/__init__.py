@@ -16,7 +16,7 @@ from raybayes.diagnostics.calibration import (
     tarp,
 )
 from raybayes.diagnostics.classifiers import C2ST, LocalC2ST, c2st, local_c2st
-from raybayes.diagnostics.conformal import Repair, conformal, conformal_hpd_level
+from raybayes.diagnostics.conformal import ConformalCalibration, conformal, conformal_hpd_level
 from raybayes.diagnostics.neighbours import PRDC, prdc
 from raybayes.diagnostics.predictive import Predictive, chi2_per_bin, predictive_check
 
@@ -25,9 +25,9 @@ __all__ = [
     "PRDC",
     "Alarm",
     "Calibration",
+    "ConformalCalibration",
     "LocalC2ST",
     "Predictive",
-    "Repair",
     "c2st",
     "calibration",
     "chi2_per_bin",

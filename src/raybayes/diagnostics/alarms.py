@@ -1,7 +1,7 @@
 """Misspecification: was this observation made by anything like the simulator?
 
 MMD of summaries: Schmitt et al., arXiv 2112.08866. Distances of summaries are known to miss a
-gain that is 3 % off; the evidence against its prior-predictive law sees it.
+gain that is 3 % off; the evidence against its prior-predictive distribution sees it.
 """
 
 from dataclasses import dataclass
@@ -61,11 +61,11 @@ def mahalanobis(simulated: ArrayLike, observed: ArrayLike) -> Alarm:
     # Each in its own sd, and shrunk towards independence: they may be nearly collinear.
     sd = known[::2].std(axis=0)
     known, seen = (rows / np.where(sd > 0, sd, 1.0) for rows in (known, seen))
-    law = LedoitWolf().fit(known[::2])
+    covariance = LedoitWolf().fit(known[::2])
     return Alarm(
         "Mahalanobis distance",
-        np.sqrt(law.mahalanobis(seen)),
-        np.sqrt(law.mahalanobis(known[1::2])),
+        np.sqrt(covariance.mahalanobis(seen)),
+        np.sqrt(covariance.mahalanobis(known[1::2])),
     )
 
 
@@ -112,7 +112,7 @@ def together(alarm: Alarm, size: int, trials: int = 2000, seed: int = 0) -> Alar
     """Sets of `size` observations by their summed statistic: what each hardly shows, many do.
 
     A log Bayes factor of independent observations is the sum of theirs. Give the null many more
-    simulations than a set has: its mean is known no better than they tell.
+    simulations than a set has: its mean is known no better than from these.
 
     Args:
         alarm: of single observations, as many as make whole sets.

@@ -50,7 +50,8 @@ class Calibration:
         chi2: [d], p-value of the chi^2 test of a histogram of CHI2_BINS bins: sees steps, tails.
         ks: [d], p-value of the Kolmogorov-Smirnov test: sees a slow drift with more power.
         ecdf: [d, levels], fraction of ranks at or below each value. For HPD this is the coverage
-            of the region that holds that share of the draws, for TARP that of the ball.
+            of the region that holds that share of the draws, for TARP that of the region
+            around the reference.
         low, high: [levels], the simultaneous band around uniformity.
         confidence: of the band, for one quantity.
     """
@@ -173,7 +174,8 @@ def tarp(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Calibration:
-    """Tests of accuracy with random points (2302.03026, alg. 2): coverage of balls.
+    """Tests of accuracy with random points (2302.03026, alg. 2): coverage of regions
+    around a reference.
 
     Distances are taken in the unit box that the truths span. With references that do not depend
     on x it is blind to a posterior that is the prior.
@@ -181,7 +183,7 @@ def tarp(
     Args:
         theta: [n, d] truths.
         draws: [n, L, d].
-        references: [n, d], where the balls have their centres; see `references`.
+        references: [n, d], the regions' centres; see `references`.
     """
     values = checked("theta", theta, "n", "d")
     drawn = checked("draws", draws, len(values), "L", values.shape[1])
@@ -196,7 +198,7 @@ def references(theta: ArrayLike, x: ArrayLike, seed: int = 0) -> Array:
     """[n, d] references for `tarp` that depend on x: what a line through the others makes of it.
 
     Cross-fitted ridge regression, so that no reference has seen its own truth, scattered by the
-    regression's error so that balls have all directions.
+    regression's error so that regions lie in all directions.
 
     Args:
         theta: [n, d] truths.

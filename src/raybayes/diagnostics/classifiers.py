@@ -1,4 +1,4 @@
-"""Can a classifier tell two laws apart? C2ST, globally and at one observation.
+"""Can a classifier distinguish two distributions? C2ST, globally and at one observation.
 
 C2ST as sbibm defines it: Lueckmann et al., arXiv 2101.04653; L-C2ST: Linhart et al., arXiv
 2306.03580.
@@ -34,7 +34,7 @@ class C2ST:
 
     @property
     def accuracy(self) -> float:
-        """0.5: it cannot tell them apart; 1: it always can. Its standard error is sqrt(1/4n)."""
+        """0.5: it cannot distinguish them; 1: it always can. Its standard error is sqrt(1/4n)."""
         return float(self.folds.mean())
 
     @property
@@ -59,7 +59,7 @@ def c2st(reference: ArrayLike, draws: ArrayLike, seed: int = 1) -> C2ST:
     10 d units; 5 folds, each in a thread of its own.
 
     Args:
-        reference: [n, d] draws of one law.
+        reference: [n, d] draws of one distribution.
         draws: [n, d] of the other.
     """
     from sklearn.model_selection import KFold
@@ -86,7 +86,7 @@ def c2st(reference: ArrayLike, draws: ArrayLike, seed: int = 1) -> C2ST:
 
 @dataclass(frozen=True)
 class LocalC2ST:
-    """How well a classifier tells q's draws from truths at one observation.
+    """How well a classifier distinguishes q's draws from truths at one observation.
 
     Attributes:
         statistic: mean squared distance of the class probability from 1/2 over draws at x_o.
@@ -98,12 +98,12 @@ class LocalC2ST:
 
     @property
     def p_value(self) -> float:
-        """From a gamma law of the null's mean and variance, as small p ask for no 1,000 trials."""
+        """From a gamma distribution of the null's moments: small p need no 1,000 trials."""
         mean, variance = self.null.mean(), self.null.var(ddof=1)
         return float(gamma.sf(self.statistic, mean**2 / variance, scale=variance / mean))
 
     def plot(self, ax: Any) -> None:
-        """The statistic over its null law."""
+        """The statistic over its null distribution."""
         found, p_value = np.array([self.statistic]), np.array([self.p_value])
         against_null(ax, self.null, found, "mean (class probability − 1/2)²", p_value)
 

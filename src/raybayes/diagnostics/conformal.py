@@ -1,4 +1,4 @@
-"""Split-conformal repair: intervals and regions that hold as often as they say.
+"""Split-conformal calibration: intervals and regions that hold as often as they say.
 
 Exact in finite samples, on average over observations: Romano et al., arXiv 1905.03222; for
 highest-density regions Izbicki et al., arXiv 1910.05575. It mends coverage, not shape.
@@ -18,7 +18,7 @@ from raybayes.errors import InputError
 
 
 @dataclass(frozen=True)
-class Repair:
+class ConformalCalibration:
     """What intervals must be widened by to hold as often as they say.
 
     Attributes:
@@ -35,7 +35,7 @@ class Repair:
 
     @property
     def p_value(self) -> Array:
-        """[d]: of holding this often, if the intervals needed no repair."""
+        """[d]: of holding this often, if the intervals were calibrated."""
         held = np.round(self.before * self.n).astype(int)
         return np.array([binomtest(int(h), self.n, self.level).pvalue for h in held])
 
@@ -45,7 +45,7 @@ class Repair:
         return 1 + 2 * self.margin
 
     def apply(self, low: ArrayLike, high: ArrayLike) -> tuple[Array, Array]:
-        """Intervals [..., d] of the same level, repaired."""
+        """Intervals [..., d] of the same level, calibrated."""
         a, b = np.asarray(low, np.float64), np.asarray(high, np.float64)
         reach = self.margin * (b - a)
         return a - reach, b + reach
@@ -61,8 +61,10 @@ class Repair:
         ax.legend(loc="lower right")
 
 
-def conformal(theta: ArrayLike, low: ArrayLike, high: ArrayLike, level: float) -> Repair:
-    """Learn from n fresh pairs how to repair intervals that should hold `level` of the truths.
+def conformal(
+    theta: ArrayLike, low: ArrayLike, high: ArrayLike, level: float
+) -> ConformalCalibration:
+    """Learn from n fresh pairs how to calibrate intervals that should hold `level` of the truths.
 
     Args:
         theta, low, high: [n, d].
@@ -74,7 +76,7 @@ def conformal(theta: ArrayLike, low: ArrayLike, high: ArrayLike, level: float) -
     n = len(values)
     beyond = np.maximum(a - values, values - b) / (b - a)
     margin = np.sort(beyond, axis=0)[_conservative(n, level)]
-    return Repair(level, (beyond <= 0).mean(axis=0), margin, n)
+    return ConformalCalibration(level, (beyond <= 0).mean(axis=0), margin, n)
 
 
 def conformal_hpd_level(rank: ArrayLike, levels: int, level: float) -> float:

@@ -16,7 +16,7 @@ NAMES = ("precision", "recall", "density", "coverage")
 
 
 def expected_coverage(n: int, m: int, k: int) -> float:
-    """Of m draws over n of the same law: 1 - prod_{i=1..k} (n - i) / (m + n - i)."""
+    """Of m draws over n of the same distribution: 1 - prod_{i=1..k} (n - i) / (m + n - i)."""
     i = np.arange(1, k + 1)
     return float(1 - np.prod((n - i) / (m + n - i)))
 
@@ -24,12 +24,12 @@ def expected_coverage(n: int, m: int, k: int) -> float:
 @dataclass(frozen=True)
 class PRDC:
     """Attributes:
-    precision: share of draws within a ball of the reference (radius: its k-th neighbour).
-    recall: share of the reference within a ball of the draws.
-    density: balls of the reference around a draw, over k; 1 for identical laws, more where the
-        draws are too narrow.
-    coverage: share of reference balls that hold a draw.
-    expected: of precision, recall, density and coverage for identical laws and these sizes; the
+    precision: share of draws within a neighbourhood of the reference (radius: its k-th neighbour).
+    recall: share of the reference within a neighbourhood of the draws.
+    density: neighbourhoods of the reference around a draw, over k; 1 for identical distributions,
+        more where the draws are too narrow.
+    coverage: share of reference neighbourhoods that hold a draw.
+    expected: of precision, recall, density and coverage for identical ones and these sizes; the
         last two in closed form, the first two over relabelled draws.
     p_value: of density and coverage together, over relabelled draws.
     """
@@ -42,10 +42,10 @@ class PRDC:
     p_value: float
 
     def plot(self, ax: Any) -> None:
-        """Each of the four beside its expectation for identical laws."""
+        """Each of the four beside its expectation for identical distributions."""
         places = np.arange(len(NAMES))
         ax.bar(places - 0.2, [getattr(self, n) for n in NAMES], 0.4, color=BLUE, label="found")
-        ax.bar(places + 0.2, self.expected, 0.4, color=GREY, label="identical laws")
+        ax.bar(places + 0.2, self.expected, 0.4, color=GREY, label="identical distributions")
         ax.set_xticks(places, NAMES)
         ax.set_title(f"p = {self.p_value:.2g}")
         ax.legend(loc="lower right")
@@ -59,12 +59,12 @@ def prdc(
     Args:
         reference: [n, d].
         draws: [m, d].
-        k: which neighbour gives a ball its radius.
+        k: which neighbour gives a neighbourhood its radius.
         trials: relabellings of the joint sample, which make the p-value.
     """
     a = checked("reference", reference, "n", "d")
     b = checked("draws", draws, "m", a.shape[1])
-    at_least("draws", min(len(a), len(b)), 2 * k, f"balls reach to neighbour {k}")
+    at_least("draws", min(len(a), len(b)), 2 * k, f"neighbourhoods reach to neighbour {k}")
     n, m = len(a), len(b)
     joint = np.concatenate([a, b]) / a.std(axis=0, ddof=1)
     distance = cdist(joint, joint)

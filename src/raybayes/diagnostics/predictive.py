@@ -29,17 +29,17 @@ class Predictive:
     resimulation_error: Array
 
     @property
-    def chi2_per_dof(self) -> float:
+    def chi2_per_bin(self) -> float:
         return float(self.chi2.mean())
 
     @property
     def p_value(self) -> float:
         """Of new readings with a chi^2 as large as the observation's mean; at least 1 / (m + 1)."""
-        return float((1 + (self.replicated >= self.chi2_per_dof).sum()) / (1 + len(self.chi2)))
+        return float((1 + (self.replicated >= self.chi2_per_bin).sum()) / (1 + len(self.chi2)))
 
     def plot(self, ax: Any) -> None:
         """chi^2 of new readings, and that of the observation."""
-        found, p_value = np.array([self.chi2_per_dof]), np.array([self.p_value])
+        found, p_value = np.array([self.chi2_per_bin]), np.array([self.p_value])
         against_null(ax, self.replicated, found, "chi² per degree of freedom", p_value)
 
 

@@ -16,7 +16,7 @@ from raybayes.density import Density
 from raybayes.errors import InputError
 from raybayes.inference.posterior import Posterior
 
-TALK = 256  # draws of the talk's estimate
+STEINBACH = 256  # draws of the estimate in Steinbach (2021)
 REACH = 3.0  # z beyond which no mode is sought: what is left of the prior there is 3e-3
 NEIGHBOURS = 12  # draws among which a path leads uphill
 DEPTH = 1.0  # nats: a shallower valley does not part two modes
@@ -58,9 +58,9 @@ class Estimates:
         median: of each parameter by itself.
         geometric_median: the point with the least mean distance to the draws, in units of sd.
         modes: the highest first.
-        mean_of_256: the talk's estimate, a mean of 256 draws; its standard error is sd / 16, or
+        mean_of_256: Steinbach's (2021), a mean of 256 draws; its standard error is sd / 16, or
             6.25 % of the posterior sd.
-        spread: sd of the mean over the networks of an ensemble: what training did not settle;
+        network_sd: sd of the mean over the networks of an ensemble: what training did not settle;
             None for a single network.
     """
 
@@ -72,7 +72,7 @@ class Estimates:
     geometric_median: Array
     modes: tuple[Mode, ...]
     mean_of_256: Array
-    spread: Array | None
+    network_sd: Array | None
 
     @property
     def map(self) -> Array:
@@ -90,8 +90,10 @@ def estimate(posterior: Posterior, x: ArrayLike, n: int = 2048, seed: int = 0) -
     Raises:
         InputError: fewer than 256 draws, or more than one observation.
     """
-    if n < TALK or np.ndim(x) != 1:
-        raise InputError(f"n = {n}, x of {np.ndim(x)} axes: give n >= {TALK} and one observation")
+    if n < STEINBACH or np.ndim(x) != 1:
+        raise InputError(
+            f"n = {n}, x of {np.ndim(x)} axes: give n >= {STEINBACH} and one observation"
+        )
     draws = posterior.sample(x, n, seed)
     sd = draws.std(axis=0, ddof=1)
     means = [member.mean(x, n, seed) for member in posterior.members]
@@ -103,7 +105,7 @@ def estimate(posterior: Posterior, x: ArrayLike, n: int = 2048, seed: int = 0) -
         np.median(draws, axis=0),
         geometric_median(draws),
         modes(posterior, x, draws),
-        posterior.mean(x, TALK, seed + 1),
+        posterior.mean(x, STEINBACH, seed + 1),
         np.std(means, axis=0, ddof=1) if len(means) > 1 else None,
     )
 

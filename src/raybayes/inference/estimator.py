@@ -24,7 +24,7 @@ from raybayes.store import digest
 Draw = Callable[[int], tuple[Array32, Array32]]
 Noise = Callable[[NDArray, np.random.Generator], NDArray]
 
-SCALE = 10_000  # pairs that tell the scale of z and x
+SCALE = 10_000  # pairs that give the scale of z and x
 FEWEST = 20  # pairs
 
 
@@ -39,7 +39,23 @@ def held_rows(n: int, share: float, members: int) -> Ints:
     return (first + np.arange(members)[:, None]) % n
 
 
-@dataclass
+@dataclass(frozen=True)
+class Proposed:
+    """Where a round's theta come from, and which network goes on learning.
+
+    Attributes:
+        start: whose weights to begin with; of the same prior and architecture. None: new ones.
+        atoms: more than 1: theta may come from any proposal, by the loss of SNPE-C; see
+            `raybayes.inference.sequential`.
+        drawn: how many of theta, the first ones, the prior drew nevertheless.
+    """
+
+    start: Posterior | None = None
+    atoms: int = 1
+    drawn: int = 0
+
+
+@dataclass(frozen=True)
 class Estimator:
     """Neural posterior estimation: fits q(theta | x) to pairs drawn from the joint.
 
@@ -49,7 +65,6 @@ class Estimator:
         training: how it is fitted.
         pretraining: what its embedding learns before; None: it learns with the density alone.
         seed: with the data it determines the result.
-        fit_: after `fit`, the training curve and the density.
     """
 
     prior: Prior
@@ -57,7 +72,6 @@ class Estimator:
     training: Training = field(default_factory=Training)
     pretraining: Pretraining | None = None
     seed: int = 0
-    fit_: Fit = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -71,10 +85,21 @@ class Estimator:
         progress: Callable[[State], object] = lambda state: None,
         checkpoint: str | os.PathLike[str] | None = None,
         made_by: dict[str, str] | None = None,
-        start: Posterior | None = None,
-        atoms: int = 1,
-        drawn: int = 0,
+        proposed: Proposed = Proposed(),
     ) -> Posterior:
+        """The posterior alone of `train`, which see."""
+        return self.train(theta, x, noise, progress, checkpoint, made_by, proposed)[0]
+
+    def train(
+        self,
+        theta: ArrayLike,
+        x: ArrayLike,
+        noise: Noise | None = None,
+        progress: Callable[[State], object] = lambda state: None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        made_by: dict[str, str] | None = None,
+        proposed: Proposed = Proposed(),
+    ) -> tuple[Posterior, Fit]:
         """Fit to n pairs, of which `training.validation` are held out.
 
         Args:
@@ -84,15 +109,16 @@ class Estimator:
                 more than many times the simulations. It must not change its argument.
             checkpoint: a file to save to now and then, and to go on from; of the same data,
                 architecture, training and seed.
-            start: whose weights to begin with; of the same prior and architecture.
-            atoms: more than 1: theta may come from any proposal, by the loss of SNPE-C; see
-                `raybayes.sequential`.
-            drawn: how many of theta, the first ones, the prior drew nevertheless.
+            proposed: of a later round of a sequential method.
+
+        Returns:
+            the posterior, and the training curve with the networks.
 
         Raises:
             InputError: shapes that do not fit together, values that are not finite, or a start or
                 checkpoint of another fit.
         """
+        start, atoms, drawn = proposed.start, proposed.atoms, proposed.drawn
         values, clean = self._pairs(theta, x)
         clean = clean if noise else _observed(clean, len(clean))
         z = self.prior.to_real(values).astype(np.float32)
@@ -129,6 +155,17 @@ class Estimator:
         checkpoint: str | os.PathLike[str] | None = None,
         made_by: dict[str, str] | None = None,
     ) -> Posterior:
+        """The posterior alone of `train_online`, which see."""
+        return self.train_online(simulate, simulations, progress, checkpoint, made_by)[0]
+
+    def train_online(
+        self,
+        simulate: Callable[[NDArray, np.random.Generator], NDArray],
+        simulations: int,
+        progress: Callable[[State], object] = lambda state: None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        made_by: dict[str, str] | None = None,
+    ) -> tuple[Posterior, Fit]:
         """Fit to simulations that no epoch sees twice; the next are made while one trains.
 
         Args:
@@ -137,7 +174,7 @@ class Estimator:
                 held out.
 
         Raises:
-            InputError: as `fit` does.
+            InputError: as `train` does.
         """
         if simulations < FEWEST:
             raise InputError(f"{simulations} simulations are too few; give at least {FEWEST}")
@@ -174,7 +211,7 @@ class Estimator:
                 "of x; its weights serve the same ones alone"
             )
         networks: list[Any] = [each.density for each in start.members]
-        frozen = bool(self.pretraining and self.pretraining.frozen)  # no file of weights tells
+        frozen = bool(self.pretraining and self.pretraining.frozen)  # which no file of weights says
         return [with_embedding(one, one.density.embedding, frozen) for one in networks]
 
     def _saved(
@@ -205,9 +242,10 @@ class Estimator:
         compared = np.stack([among(some, self.training.epochs) for some in held])
         return compare, (compared, held_out[1])
 
-    def _posterior(self, fit: Fit, size: int, made_by: dict[str, str] | None) -> Posterior:
-        self.fit_ = fit
-        return Posterior(self.prior, fit.density, self.density, size, made_by or {})
+    def _posterior(
+        self, fit: Fit, size: int, made_by: dict[str, str] | None
+    ) -> tuple[Posterior, Fit]:
+        return Posterior(self.prior, fit.density, self.density, size, made_by or {}), fit
 
     def _train(
         self,
@@ -271,8 +309,8 @@ class Estimator:
 
 def best_of(
     estimators: Iterable[Estimator], theta: ArrayLike, x: ArrayLike, noise: Noise | None = None
-) -> tuple[Estimator, Posterior]:
-    """The estimator whose networks expect held-out pairs most, and its posterior.
+) -> tuple[Estimator, Posterior, Fit]:
+    """The estimator whose networks expect held-out pairs most, its posterior and training curve.
 
     Which architecture overfits which problem is not known before. Give estimators of one seed,
     number of members and share of held-out pairs: then all are judged on the same pairs.
@@ -280,11 +318,11 @@ def best_of(
     Args:
         theta, x, noise: as for `Estimator.fit`.
     """
-    fitted = [(estimator, estimator.fit(theta, x, noise)) for estimator in estimators]
+    fitted = [(estimator, *estimator.train(theta, x, noise)) for estimator in estimators]
     if not fitted:
         raise InputError("best_of needs at least one estimator")
     values, seen = np.asarray(theta, np.float64), np.asarray(x)
-    return min(fitted, key=lambda pair: _held_out_loss(pair[0], pair[1], values, seen, noise))
+    return min(fitted, key=lambda one: _held_out_loss(one[0], one[1], values, seen, noise))
 
 
 def _held_out_loss(

@@ -44,7 +44,7 @@ class Refined:
 
     @property
     def ess(self) -> float:
-        """Effective sample size: as many independent exact draws tell as much of a mean."""
+        """Effective sample size: as many independent exact draws give a mean as well."""
         return effective_size(self.log_weight)
 
     @property

@@ -1,6 +1,6 @@
 """The exact posterior by importance nested sampling: Lange, arXiv 2306.16923 (nautilus).
 
-Its draws are picked by their weights, so that some are twins; moves part them.
+Its draws are picked by their weights, so that some are duplicate draws; MCMC moves part them.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,9 @@ from raybayes.prior import Prior, log_posterior
 RUNS = 2  # independent, to see whether they agree
 LEAST = 200  # draws of a run: enough to move
 MOVES = 10  # of each draw
-MIXED = 1.01  # split R-hat below which runs are of one law (Vehtari et al., arXiv 1903.08008)
+MIXED = (
+    1.01  # split R-hat below which runs are of one distribution (Vehtari et al., arXiv 1903.08008)
+)
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class Reference:
     """Draws of the exact posterior, and whether the sampler converged.
 
     Attributes:
-        draws: [n, d], of equal weight; half from each of two independent runs, and no twins unless
-            one of these stopped at its limit.
+        draws: [n, d], of equal weight; half from each of two independent runs, and no
+            duplicate draws unless one of these stopped at its limit.
         log_evidence: log p(x) of each run, in nats; their difference is its error.
         ess: effective sample size of each run.
         r_hat: [d], between the runs; 1 where they agree.

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from raybayes.array_types import Array, Bools
 from raybayes.errors import InputError
-from raybayes.inference.estimator import Estimator
+from raybayes.inference.estimator import Estimator, Proposed
 from raybayes.inference.posterior import Posterior
 from raybayes.prior import Prior, log_prob_of_z
 
@@ -23,8 +23,8 @@ Draw = Callable[[Array, np.random.Generator], Array]
 
 PROPOSED = 1 << 14  # draws looked at together
 LEAST = 1e-4  # share of a proposal that must be kept
-OWN = 10_000  # draws that tell the level of a truncation
-ENDS = 100_000  # draws that tell where a prior ends
+OWN = 10_000  # draws that give the level of a truncation
+ENDS = 100_000  # draws that show where a prior ends
 CANDIDATES = 64  # for one draw, where the prior is too wide to be cut
 
 
@@ -119,9 +119,7 @@ class Sequential:
             every.x,
             self.noise,
             checkpoint=checkpoint,
-            start=state.posterior,
-            atoms=1 if first else self.method.atoms,
-            drawn=every.drawn,
+            proposed=Proposed(state.posterior, 1 if first else self.method.atoms, every.drawn),
         )
         return replace(every, posterior=posterior)
 
@@ -166,7 +164,7 @@ def tsnpe(quantile: float = LEAST) -> Method:
 def leakage(posterior: Posterior, x: ArrayLike, n: int = 10_000, seed: int = 0) -> float:
     """Share of the posterior's draws where the prior has no mass; see `inside`.
 
-    Atoms do not tell a network what it puts there. Behind the prior's bijection that is at its
+    Atoms do not constrain what a network puts there. Behind the prior's bijection that is at its
     far ends; a density that is `raw` leaves the support, too.
     """
     return float(1 - _within(posterior.prior)(posterior.sample(x, n, seed)).mean())

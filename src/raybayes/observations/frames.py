@@ -39,7 +39,7 @@ class Frame:
 
 
 def read_frame(path: Path, reading: Reading, folder: Path, axis: int = 0) -> Frame:
-    """One file, cut, cleaned and turned as told.
+    """One file, cut, cleaned and turned as the options say.
 
     axis: that a profile lies along: 0 is horizontal, 1 vertical.
     """
@@ -53,9 +53,9 @@ def read_frame(path: Path, reading: Reading, folder: Path, axis: int = 0) -> Fra
     edges = _edges(path, measured, values, corner, reading, axis)
     frame = Frame(values, edges, _told(path, values))
     if measured.axes is not None and values.ndim == 2:
-        told = "Its own axes say where its pixels lie."
+        where = "Its own axes say where its pixels lie."
         frame = frame.after(
-            told if reading.pixel_size is None else "Its own axes are left aside for pixel_size.",
+            where if reading.pixel_size is None else "Its own axes are left aside for pixel_size.",
             values,
         )
     if reading.roi is not None:
@@ -103,7 +103,7 @@ def _cut(path: Path, values: Array, reading: Reading) -> tuple[Array, tuple[int,
 
 
 def _saturated(values: Array, measured: Measured, reading: Reading) -> Bools:
-    """Where the beam is brighter than the camera can tell."""
+    """Where the beam is brighter than the camera can measure."""
     ceiling = measured.ceiling if reading.saturation is None else reading.saturation
     return values >= (np.inf if ceiling is None else ceiling)
 
@@ -240,7 +240,7 @@ def _without_background(frame: Frame, reading: Reading) -> Frame:
     if reading.background == "edge":
         level, source = float(np.median(_border(frame.values))), "the median of the border"
     else:
-        level, source = float(reading.background), "as told"
+        level, source = float(reading.background), "as given"
     cleared = frame.after(f"Background {level:.4g} ({source}) subtracted.", frame.values - level)
     return replace(cleared, subtracted=True)
 

@@ -135,13 +135,13 @@ def _image(path: Path, frame: Frame, target: Target) -> tuple[Array, tuple[str, 
 
 def _fits(path: Path, edges: Array, wanted: Array, name: str) -> None:
     """Pixels must be finer than the study's bins, and reach as far."""
-    pitch, widest = wanted[1] - wanted[0], float(np.diff(edges).max())
-    if widest > (1 + SLACK) * pitch:
+    bin_width, widest = wanted[1] - wanted[0], float(np.diff(edges).max())
+    if widest > (1 + SLACK) * bin_width:
         raise InputError(
             f"{path}: its {name} pixels are {1e3 * widest:.4g} um wide, coarser than the study's "
-            f"bins of {1e3 * pitch:.4g} um; mend pixel_size, or train a study with wider bins"
+            f"bins of {1e3 * bin_width:.4g} um; mend pixel_size, or train a study with wider bins"
         )
-    if edges[0] > wanted[0] + SLACK * pitch or edges[-1] < wanted[-1] - SLACK * pitch:
+    if edges[0] > wanted[0] + SLACK * bin_width or edges[-1] < wanted[-1] - SLACK * bin_width:
         raise InputError(
             f"{path}: covers {edges[0]:.4g} to {edges[-1]:.4g} mm ({name}), but the study's bins "
             f"go from {wanted[0]:.4g} to {wanted[-1]:.4g} mm; measure wider, or mend centre, roi "
@@ -151,9 +151,9 @@ def _fits(path: Path, edges: Array, wanted: Array, name: str) -> None:
 
 def _moved(values: Array, edges: Array, wanted: Array, name: str) -> str:
     """What the rebinning did along one axis."""
-    pixel, pitch = 1e3 * float(np.diff(edges).mean()), 1e3 * (wanted[1] - wanted[0])
+    pixel, bin_width = 1e3 * float(np.diff(edges).mean()), 1e3 * (wanted[1] - wanted[0])
     kept = onto(values, edges, wanted).sum()
     return (
         f"Rebinned ({name}) from {len(values)} pixels of {pixel:.4g} um to {len(wanted) - 1} bins "
-        f"of {pitch:.4g} um; their sum is {kept:.5g} (of all pixels: {values.sum():.5g})."
+        f"of {bin_width:.4g} um; their sum is {kept:.5g} (of all pixels: {values.sum():.5g})."
     )

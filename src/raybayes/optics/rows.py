@@ -1,6 +1,6 @@
 """The numbers that describe one element: the columns of a row, the components of a ray.
 
-A beamline is a table with one row per element, so a new setting or another beamline changes
+A beamline is a table with one row per element, so a new theta or another beamline changes
 numbers and never code.
 """
 

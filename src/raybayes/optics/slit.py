@@ -12,7 +12,7 @@ from raybayes.optics.rows import DIFFRACTION, DX, DY, DZ, JIT, E
 def spread(row: Array, rays: Array, draws: Array) -> None:
     """Turn each ray by angles with sin(angle) = draw lambda / width, sideways and upwards.
 
-    draws: [2, n], of the law that the opening's shape gives (see `beamline.diffraction`).
+    draws: [2, n], of the distribution that the opening's shape gives (see `beamline.diffraction`).
     The angles of a ray are phi = atan2(dx, dz) and psi = asin(dy).
     """
     wide, high = row[DIFFRACTION], row[DIFFRACTION + 1]

@@ -35,9 +35,9 @@
 
   // Counts in the order of the study's bins, from a profile that says where they lie, mm.
   function laid({ name, values, positions }, edges) {
-    const falls = positions[0] > positions.at(-1), pitch = edges[1] - edges[0];
+    const falls = positions[0] > positions.at(-1), width = edges[1] - edges[0];
     const [x, at] = falls ? [values.toReversed(), positions.toReversed()] : [values, positions];
-    const fits = (unit) => at.every((p, i) => Math.abs(unit * p - (edges[i] + edges[i + 1]) / 2) < SLACK * pitch);
+    const fits = (unit) => at.every((p, i) => Math.abs(unit * p - (edges[i] + edges[i + 1]) / 2) < SLACK * width);
     if (!fits(1) && !fits(1e-3)) // mm, or µm, as a study may say
       throw new Refusal(`${name}: its positions (${at[0]} to ${at.at(-1)}) are not those of the study's bins, whose middles go from ${((edges[0] + edges[1]) / 2).toPrecision(4)} to ${((edges.at(-2) + edges.at(-1)) / 2).toPrecision(4)} mm; raybayes infer moves counts from bin to bin.`);
     return x;

@@ -70,7 +70,7 @@ def described(
     Args:
         targets: what each setting reads.
         typical: [n, size] observations; what is further from their mean than any of them is
-            told to be unlike the study. The first is offered as an example.
+            reported as unlike the study. The first is offered as an example.
     """
     weights = Weights()
     prior = posterior.prior

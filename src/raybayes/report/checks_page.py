@@ -14,18 +14,17 @@ from raybayes.inference.estimates import Mode
 from raybayes.inference.importance import Refined
 from raybayes.report.figures import grid
 from raybayes.simulate.derivatives import Step, information, next_steps
-from raybayes.simulate.several import Several
 from raybayes.study.parameters import Parameter
 
 
 def calibration_curves(judge: Judge, parameters: list[Parameter]) -> Figure:
-    """ECDFs of ranks, coverage of densest regions, coverage of balls."""
+    """ECDFs of ranks, coverage of densest regions, TARP coverage."""
     axes: Any
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained", sharey=True)
     names = [p.name for p in parameters]
     judge.calibration.plot(axes[0], [*names, "log q", "log-likelihood"])
     judge.coverage.plot(axes[1], ["densest regions"])
-    judge.balls.plot(axes[2], ["balls (TARP)"])
+    judge.tarp_coverage.plot(axes[2], ["TARP"])
     titles = ("ranks of the truth", "highest-density coverage", "TARP")
     for axis, title in zip(axes, titles, strict=True):
         axis.set_title(title)
@@ -109,8 +108,8 @@ def estimate_rows(verdict: Verdict, parameters: list[Parameter]) -> list[dict[st
                 "median": f"{e.median[j]:.4g}",
                 "geometric": f"{e.geometric_median[j]:.4g}",
                 "map": f"{e.map[j]:.4g}",
-                "talk": f"{e.mean_of_256[j]:.4g} ± {e.sd[j] / 16:.2g}",
-                "spread": "—" if e.spread is None else f"{e.spread[j]:.2g}",
+                "mean_of_256": f"{e.mean_of_256[j]:.4g} ± {e.sd[j] / 16:.2g}",
+                "network_sd": "—" if e.network_sd is None else f"{e.network_sd[j]:.2g}",
             }
         )
     return rows
@@ -131,13 +130,13 @@ def mode_rows(verdict: Verdict, parameters: list[Parameter]) -> list[dict[str, A
 
 def interval_rows(judge: Judge, parameters: list[Parameter]) -> list[dict[str, str]]:
     """How often intervals held, and how much they must grow to hold as often as they say."""
-    repair = judge.repair
+    conformal = judge.conformal_intervals
     return [
         {
             "name": p.name,
-            "held": f"{repair.before[j]:.0%}",
-            "grow": f"{repair.factor[j]:.2f}",
-            "p_value": f"{repair.p_value[j]:.2g}",
+            "held": f"{conformal.before[j]:.0%}",
+            "grow": f"{conformal.factor[j]:.2f}",
+            "p_value": f"{conformal.p_value[j]:.2g}",
         }
         for j, p in enumerate(parameters)
     ]
@@ -145,18 +144,18 @@ def interval_rows(judge: Judge, parameters: list[Parameter]) -> list[dict[str, s
 
 def numbers(judge: Judge, names: Sequence[str]) -> dict[str, Any]:
     """What the exact likelihood says of all pairs: p-values, and how intervals held."""
-    repair, calibration = judge.repair, judge.calibration
+    conformal, calibration = judge.conformal_intervals, judge.calibration
     intervals = {
         name: {
-            "held": float(repair.before[j]),
-            "p_value": float(repair.p_value[j]),
-            "factor": float(repair.factor[j]),
+            "held": float(conformal.before[j]),
+            "p_value": float(conformal.p_value[j]),
+            "factor": float(conformal.factor[j]),
         }
         for j, name in enumerate(names)
     }
     return {
         "coverage_p_value": float(judge.coverage.p_value[0]),
-        "tarp_p_value": float(judge.balls.p_value[0]),
+        "tarp_p_value": float(judge.tarp_coverage.p_value[0]),
         "log_q_rank_p_value": float(calibration.p_value[-2]),
         "log_likelihood_rank_p_value": float(calibration.p_value[-1]),
         "level": LEVEL,
@@ -179,7 +178,7 @@ def exact_words(verdict: Verdict) -> list[str]:
             f"{found.density:.2f} where 1 is"
         )
     words.append(
-        f"chi² per bin {verdict.predictive.chi2_per_dof:.2f} where "
+        f"chi² per bin {verdict.predictive.chi2_per_bin:.2f} where "
         f"{verdict.predictive.replicated.mean():.2f} is expected"
     )
     return words
@@ -199,7 +198,7 @@ def identifiable(judge: Judge, verdict: Verdict) -> str:
 
 def _next_row(judge: Judge, step: Step, parameters: list[Parameter]) -> dict[str, Any]:
     units = {p.name: p.unit for p in parameters}
-    several = isinstance(judge.simulator, Several)
+    several = len(judge.simulator.settings) > 1
     what = "the same settings again" if several else "the same again"
     if step.name:
         moved = f"{step.name} moved by {step.size:+.3g} {units[step.name]}"

@@ -16,15 +16,15 @@ from raybayes.observations import Target
 from raybayes.study.parameters import Parameter
 from raybayes.study.study import Study
 
-LEARNED, WEAK = 0.5, 0.8  # posterior sd / prior sd: below the first learned, above the second not
+CONSTRAINED, WEAK = 0.5, 0.8  # of posterior sd / prior sd: below, between, above
 RANK_BINS = 16
 
 
-def verdict(shrinkage: float) -> str:
-    """What a profile tells about a parameter, in a word."""
-    if shrinkage < LEARNED:
-        return "learned"
-    return "partly learned" if shrinkage < WEAK else "hardly told"
+def verdict(sd_ratio: float) -> str:
+    """How well a parameter is constrained, in a word."""
+    if sd_ratio < CONSTRAINED:
+        return "constrained"
+    return "partly constrained" if sd_ratio < WEAK else "weakly constrained"
 
 
 def recovery(parameters: list[Parameter], theta: Array, draws: Array, shown: int = 150) -> Figure:

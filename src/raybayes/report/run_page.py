@@ -10,7 +10,7 @@ from raybayes.inference.posterior import Posterior
 from raybayes.inference.train import Fit
 from raybayes.report import browser, checks_page, figures
 from raybayes.report.page import drawn, write_page
-from raybayes.study.parameters import Parameter, shown_parameters
+from raybayes.study.parameters import Parameter, shown_parameters, spoken
 from raybayes.study.run import Checks, Run, summary
 from raybayes.study.study import Study
 
@@ -24,7 +24,7 @@ def write_report(run: Run, posterior: Posterior, fit: Fit, checks: Checks) -> Pa
     study, shown = run.study, shown_parameters(run.beamline, run.study.prior)
     rng = np.random.default_rng((study.seed, PREDICTED))
     draws = posterior.sample(checks.x[SHOWN], CORNER, study.seed + 1)
-    profiles = run.expected(draws[:PREDICTED], (PREDICTED, 0))
+    profiles = run.profiles(draws[:PREDICTED], (PREDICTED, 0))
     predicted = study.detectors.observe(profiles, rng)
     low, high = np.quantile(predicted, [0.05, 0.95], axis=0)
     observed = checks.x[SHOWN]
@@ -72,7 +72,7 @@ def _flow(
 
 def what_is_read(study: Study) -> str:
     """In a word."""
-    return study.detector.reads.removesuffix("s") if study.settings is None else "measurement"
+    return "measurement" if len(study.targets) > 1 else study.targets[0].reads.removesuffix("s")
 
 
 def _training_note(fit: Fit) -> str:
@@ -89,7 +89,7 @@ def rows(run: Run, checks: Checks) -> list[dict[str, object]]:
             "name": p.name,
             "prior": f"{p.low:g} … {p.high:g} {p.unit}",
             "error": f"{numbers[p.name]['rms_error']:.3g} {p.unit}",
-            "shrinkage": f"{numbers[p.name]['sd_over_prior_sd']:.3f}",
+            "sd_ratio": f"{numbers[p.name]['sd_over_prior_sd']:.3f}",
             "verdict": figures.verdict(numbers[p.name]["sd_over_prior_sd"]),
             "uniform": numbers[p.name]["ranks_uniform"],
             "p_value": f"{numbers[p.name]['rank_p_value']:.2g}",
@@ -99,27 +99,27 @@ def rows(run: Run, checks: Checks) -> list[dict[str, object]]:
 
 
 def sentences(run: Run, checks: Checks) -> list[str]:
-    """In words: what the profile tells, what it cannot, and which parameters hide each other."""
-    names = np.array(run.study.prior.names)
-    told = checks.shrinkage < figures.LEARNED
+    """In words: which parameters are constrained, which are not, and which are degenerate."""
+    names = np.array([spoken(name) for name in run.study.prior.names])
+    known = checks.sd_ratio < figures.CONSTRAINED
     said = []
-    if told.any():
-        said.append(f"The {what_is_read(run.study)} tells {_list(names[told])}.")
-    if (~told).any():
-        shares = ", ".join(f"{s:.0%}" for s in checks.shrinkage[~told])
+    if known.any():
+        said.append(f"The {what_is_read(run.study)} constrains {_list(names[known])}.")
+    if (~known).any():
+        shares = ", ".join(f"{s:.0%}" for s in checks.sd_ratio[~known])
         said.append(
-            f"It cannot tell {_list(names[~told])} alone: {shares} of the prior's width remains."
+            f"It constrains {_list(names[~known])} weakly: {shares} of the prior's width remains."
         )
-    for i, j, r in _hidden_pairs(checks.draws):
+    for i, j, r in _degenerate_pairs(checks.draws):
         said.append(
-            f"{names[i]} and {names[j]} hide each other (posterior correlation {r:+.2f}): only a "
-            "combination of them is seen. Another setting, with one motor moved by a known step or "
-            "a screen on the way, may tell them apart ([[settings]] in the study)."
+            f"{names[i]} and {names[j]} are degenerate (posterior correlation {r:+.2f}): only a "
+            "combination of them is constrained. Another setting, with one motor moved by a known "
+            "step or a screen on the way, may separate them ([[settings]] in the study)."
         )
     return said + [f"{note}." for note in run.notes]
 
 
-def _hidden_pairs(draws: np.ndarray, strong: float = 0.7) -> list[tuple[int, int, float]]:
+def _degenerate_pairs(draws: np.ndarray, strong: float = 0.7) -> list[tuple[int, int, float]]:
     """Pairs whose mean correlation within a posterior is strong."""
     centred = draws - draws.mean(axis=1, keepdims=True)
     centred /= centred.std(axis=1, keepdims=True)

@@ -91,7 +91,7 @@ class Tally:
             reasons = "; ".join(f"{n} x {reason}" for reason, n in self.failed.most_common(5))
             said.append(
                 f"{total} of {total + self.simulations} simulations failed and are left out, so "
-                f"the prior lacks their settings: {reasons}"
+                f"the prior lacks their theta: {reasons}"
             )
         if self.retried:
             said.append(f"{self.retried} simulations were tried more than once")

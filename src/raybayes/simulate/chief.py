@@ -22,7 +22,7 @@ MONOMIALS = (1 + AROUND) * (2 + AROUND) // 2  # of those columns, up to the seco
 
 
 class Chief(NamedTuple):
-    """What rays along the axis, and one standard deviation away from it, tell of all rays.
+    """What rays along the axis, and one standard deviation away from it, say of all rays.
 
     Attributes:
         place, dispersion: [F], at the stops, mm, and its change with the energy, mm/eV.

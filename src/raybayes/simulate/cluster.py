@@ -73,7 +73,7 @@ def _quiet() -> None:
 def _follow(
     distributed: Any, client: Any, campaign: Campaign, todo: list[int], progress: Progress
 ) -> int:
-    """Keep some shards ahead at the scheduler, and tell of each that is done."""
+    """Keep some shards ahead at the scheduler, and report each that is done."""
     run = uuid.uuid4().hex
     # A task, not scattered data: it is computed anew where the workers that held it are gone.
     held = client.submit(pickle.loads, pickle.dumps(campaign), key=f"campaign-{run}")

@@ -1,4 +1,4 @@
-"""How profiles and moments change with parameters, and what a profile can tell of them.
+"""How profiles and moments change with parameters, and what a profile constrains.
 
 Derivatives are central differences with common rays. A finite set of rays makes directions that
 nothing is known of look informative: the noise of its Jacobian has a square. So information is
@@ -15,7 +15,7 @@ from raybayes.array_types import Array
 from raybayes.beamline.beam import beam
 from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.trace import trace_compiled
-from raybayes.simulate.several import Several
+from raybayes.simulate.settings import JointSimulator
 from raybayes.simulate.simulator import Simulator
 
 LARGEST_STEP = 0.05  # of a parameter's range
@@ -53,12 +53,12 @@ def profile_jacobian(simulator: Simulator, theta: ArrayLike) -> Array:
 def moments_jacobian(simulator: Simulator, theta: ArrayLike, rays: int = 1 << 14) -> Array:
     """Of MOMENTS at the last element (mm, eV), [moments, d]."""
 
-    def moments(settings: Array) -> Array:
-        compiled = compile_beamline(simulator.beamline, simulator.names, settings)
+    def moments(thetas: Array) -> Array:
+        compiled = compile_beamline(simulator.beamline, simulator.names, thetas)
         seed = (simulator.seed, 0)
         traced = (
             trace_compiled(simulator.beamline, compiled, i, rays, None, seed, "sobol")
-            for i in range(len(settings))
+            for i in range(len(thetas))
         )
         beams = [beam(each) for each in traced]
         return np.array([(b.transmission, *b.centroid, *b.rms, b.energy) for b in beams])
@@ -68,7 +68,7 @@ def moments_jacobian(simulator: Simulator, theta: ArrayLike, rays: int = 1 << 14
 
 @dataclass(frozen=True)
 class Information:
-    """What one noisy pair of profiles tells, beside a prior that is uniform on the support.
+    """What one noisy observation constrains, beside a prior that is uniform on the support.
 
     Attributes:
         fisher: [d, d], in the parameters' units.
@@ -90,7 +90,7 @@ class Information:
 
 
 def information(
-    simulator: Simulator | Several, theta: ArrayLike, steps: ArrayLike | None = None
+    simulator: JointSimulator, theta: ArrayLike, steps: ArrayLike | None = None
 ) -> Information:
     """Cross-fitted Fisher information at theta [d], in mode "expected".
 
@@ -105,7 +105,7 @@ def information(
     return _learned(simulator, np.sum([_fisher(simulator, at + step) for step in moved], axis=0))
 
 
-def _learned(simulator: Simulator | Several, fisher: Array) -> Information:
+def _learned(simulator: JointSimulator, fisher: Array) -> Information:
     scale = _ranges(simulator) / np.sqrt(12)
     gains, vectors = np.linalg.eigh(scale[:, None] * fisher * scale)
     gains = np.maximum(gains, 0)  # what is below zero is noise
@@ -119,19 +119,22 @@ def _learned(simulator: Simulator | Several, fisher: Array) -> Information:
     )
 
 
-def _fisher(simulator: Simulator | Several, theta: Array) -> Array:
-    """[d, d] of one observation, which has parts where there are several settings."""
-    if isinstance(simulator, Several):
-        total = np.zeros((len(theta), len(theta)))
-        for setting in simulator.settings:
-            seen = simulator.columns(setting)
-            own = simulator.own(theta[None], setting)[0]
-            total[np.ix_(seen, seen)] += _fisher(setting.simulator, own)
-        return total
+def _fisher(simulator: JointSimulator, theta: Array) -> Array:
+    """[d, d] of one observation: the sum over its settings."""
+    total = np.zeros((len(theta), len(theta)))
+    for setting in simulator.settings:
+        seen = simulator.columns(setting)
+        own = simulator.own(theta[None], setting)[0]
+        total[np.ix_(seen, seen)] += _fisher_of_setting(setting.simulator, own)
+    return total
+
+
+def _fisher_of_setting(simulator: Simulator, theta: Array) -> Array:
+    """[d, d], of the parameters that the setting sees."""
     detector = simulator.detector
     other = replace(simulator, seed=simulator.seed + 1)
     one, two = (detector.photons * profile_jacobian(s, theta) for s in (simulator, other))
-    mean = detector.expected(simulator.profiles(theta[None], None)[0][0])
+    mean = detector.expected_counts(simulator.profiles(theta[None], None)[0][0])
     weight = 1 / (mean + detector.read_noise**2)
     cross = one.T @ (weight[:, None] * two)
     return (cross + cross.T) / 2
@@ -139,7 +142,7 @@ def _fisher(simulator: Simulator | Several, theta: Array) -> Array:
 
 @dataclass(frozen=True)
 class Step:
-    """A second observation with one parameter moved by a known step, and what it would tell.
+    """A second observation with one parameter moved by a known step, and what it would constrain.
 
     Attributes:
         size: of the step, in the parameter's unit; 0: the same observation again.
@@ -153,8 +156,8 @@ class Step:
     nats: float
 
 
-def next_steps(simulator: Simulator | Several, theta: ArrayLike, reach: float = 0.5) -> list[Step]:
-    """What to measure next at theta [d]: the most telling step first.
+def next_steps(simulator: JointSimulator, theta: ArrayLike, reach: float = 0.5) -> list[Step]:
+    """What to measure next at theta [d]: the step with the largest gain first.
 
     Each parameter is moved by `reach` of its range, towards the side with more room, so that
     the second observation is one that the simulator knows.
@@ -178,5 +181,5 @@ def next_steps(simulator: Simulator | Several, theta: ArrayLike, reach: float = 
     return sorted(found, key=lambda step: -step.nats)
 
 
-def _ranges(simulator: Simulator | Several) -> Array:
+def _ranges(simulator: Simulator | JointSimulator) -> Array:
     return np.ptp(np.asarray(simulator.support, np.float64), axis=0)

@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import ArrayLike
 from pydantic import (
+    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -35,8 +36,13 @@ class Detector(BaseModel):
 
     reads: Literal["profiles", "image"] = "profiles"
     bins: tuple[PositiveInt, PositiveInt] = Field((100, 100), description="horizontal, vertical")
-    pitch: tuple[PositiveFloat, PositiveFloat] = Field(
-        (0.010, 0.0025), description="width of a bin, mm"
+    # Its first name was `pitch`, which in optics is an angle: that is still read, and written into
+    # hashes and runs, so that they stay as they are.
+    bin_width: tuple[PositiveFloat, PositiveFloat] = Field(
+        (0.010, 0.0025),
+        validation_alias=AliasChoices("bin_width", "pitch"),
+        serialization_alias="pitch",
+        description="mm",
     )
     psf: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
         (0.003, 0.003), description="rms point spread, mm"
@@ -72,7 +78,7 @@ class Detector(BaseModel):
     def edges(self, axis: int) -> Array:
         """Of the bins, mm; axis 0 is horizontal, 1 vertical; centred on the optical axis."""
         n = self.bins[axis]
-        return np.asarray((np.arange(n + 1) - n / 2) * self.pitch[axis], np.float64)
+        return np.asarray((np.arange(n + 1) - n / 2) * self.bin_width[axis], np.float64)
 
     def counts(self, places: Array, weight: Array) -> Array:
         """Rays at places [2, n] (mm) of weight [n], summed in the bins: [size]."""
@@ -103,22 +109,25 @@ class Detector(BaseModel):
         image = values.reshape(*values.shape[:-1], *self.bins[::-1])
         return np.concatenate([image.sum(axis=-2), image.sum(axis=-1)], axis=-1)
 
-    def expected(self, profile: ArrayLike) -> Array:
+    def expected_counts(self, profile: ArrayLike) -> Array:
         """Fractions [..., bins] -> expected counts [..., bins]."""
         return self.photons * np.asarray(profile, np.float64) + self.background
 
-    def spread(self, expected: ArrayLike) -> Array:
-        """Variance of a reading of expected counts [..., bins], for chi^2: 1 in a dark bin."""
-        return np.maximum(np.asarray(expected, np.float64), 1.0) + self.read_noise**2
+    def variance(self, expected_counts: ArrayLike) -> Array:
+        """Of a reading of expected counts [..., bins], for chi^2: [..., bins], counts^2.
+
+        A dark bin's Poisson variance is taken as 1.
+        """
+        return np.maximum(np.asarray(expected_counts, np.float64), 1.0) + self.read_noise**2
 
     def observe(self, profile: ArrayLike, rng: np.random.Generator) -> Array:
         """Fractions [..., bins] -> one noisy reading of each [..., bins], counts."""
         # An engine's own rounding may put a bin below zero.
-        counts = rng.poisson(np.maximum(self.expected(profile), 0.0))
+        counts = rng.poisson(np.maximum(self.expected_counts(profile), 0.0))
         return np.asarray(counts + self.read_noise * rng.standard_normal(counts.shape))
 
     def log_likelihood(self, x: ArrayLike, profile: ArrayLike) -> Array:
-        """log p(x | profile), exact: the Poisson law convolved with the Gaussian.
+        """log p(x | profile), exact: the Poisson distribution convolved with the Gaussian.
 
         Args:
             x: [..., bins] counts.
@@ -127,7 +136,7 @@ class Detector(BaseModel):
         Returns:
             [...], in nats.
         """
-        x, mean = np.broadcast_arrays(np.asarray(x, np.float64), self.expected(profile))
+        x, mean = np.broadcast_arrays(np.asarray(x, np.float64), self.expected_counts(profile))
         shape = x.shape[:-1]
         flat_x, flat_mean = (a.reshape(-1, a.shape[-1]).copy() for a in (x, mean))
         return _poisson_gauss(flat_x, flat_mean, self.read_noise).reshape(shape)

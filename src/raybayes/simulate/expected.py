@@ -1,4 +1,4 @@
-"""The noise-free profile of a setting from few rays: quasi-random centres, Gaussian splats.
+"""The noise-free profile at one theta from few rays: quasi-random centres, Gaussian splats.
 
 A source point is a sampled centre N(0, (1 - eps^2) s^2) plus a carried part N(0, eps^2 s^2). The
 light that passes an exit slit has an energy that is all but known from its place in the slit, so
@@ -9,7 +9,7 @@ Each centre is four rays: the corners of a tetrahedron in x, y and energy, one s
 away. Their mean holds the curvature of the optics, their differences the Jacobian. The slope
 errors are carried through their own Jacobian, which `chief` knows. So a ray lands as a
 Gaussian, blurred by a box, whose integral over the bins is exact, and a slit cuts a Gaussian: the
-ray keeps the fraction that passes, and its mean and covariance become those of the truncated law
+ray keeps the fraction that passes, and its mean and covariance become those of the truncated normal
 (moment matching), in every plane that follows.
 """
 
@@ -56,9 +56,38 @@ class Bins(NamedTuple):
     """
 
     psf: Array
-    pitch: Array
+    bin_width: Array
     bins: Ints
     image: bool
+
+
+class Sampling(NamedTuple):
+    """Sobol points, and the light at the source that belongs to them.
+
+    samples: [sets, rays, STANDARD], independent scrambles of the same points.
+    stokes: [sets, 4, rays]; or [sets, 4, 0] where nothing takes intensity.
+    pick: [n]: which of the sets each theta uses.
+    """
+
+    samples: Array
+    stokes: Array
+    pick: Ints
+
+
+class Method(NamedTuple):
+    """How splats are carried, the same for all theta of one beamline.
+
+    slots: [elements], see `slope_slots`.
+    slit: the component of the stops that energy is carried through, or SAMPLED.
+    eps: the carried part of the source's size.
+    tables: what the rows point to.
+    """
+
+    slots: Ints
+    slit: int
+    eps: float
+    bins: Bins
+    tables: Tables
 
 
 @njit(**JIT)
@@ -184,13 +213,14 @@ def land(
         spread = (max(spread[0], 1e-18), spread[1], max(spread[2], 1e-18))
         image = profile.reshape(bins.bins[1], across)
         halves = box[x], box[y]
-        deposit_image(image, mean[x], mean[y], spread, halves, bins.pitch, weight, edges)
+        centre = mean[x], mean[y]
+        deposit_image(image, centre, spread, halves, bins.bin_width, weight, edges)
         return
     for axis in range(2):
         f = first + axis
         sd = math.sqrt(max(cov[f, f], 0.0) + bins.psf[axis] ** 2)
         part = profile[:across] if axis == 0 else profile[across:]
-        deposit(part, mean[f], max(sd, 1e-9), abs(box[f]), bins.pitch[axis], weight, edges)
+        deposit(part, mean[f], max(sd, 1e-9), abs(box[f]), bins.bin_width[axis], weight, edges)
 
 
 @njit(**JIT)
@@ -239,18 +269,10 @@ def follow(rows: Array, rays: Array, lost: Ints, stops: Ints, kept: Array, table
 
 @njit(**JIT)
 def one_profile(
-    emission: Array,
-    rows: Array,
-    slots: Ints,
-    slit: int,
-    samples: Array,
-    eps: float,
-    bins: Bins,
-    profile: Array,
-    stokes: Array,
-    tables: Tables,
+    emission: Array, rows: Array, method: Method, samples: Array, stokes: Array, profile: Array
 ) -> float:
     """Fill one profile; returns the transmission. stokes: [4, rays] or [4, 0], at the source."""
+    slots, slit, eps, bins, tables = method
     stops = stops_of(rows)
     hard, halves = soften(rows, stops)
     size, total = halves.shape[0], samples.shape[0]
@@ -297,33 +319,14 @@ def one_profile(
 def expected_profiles(
     emission: Array,
     rows: Array,
-    slots: Ints,
-    slit: int,
-    samples: Array,
-    pick: Ints,
-    eps: float,
-    bins: Bins,
+    method: Method,
+    sampling: Sampling,
     profiles: Array,
     transmission: Array,
-    stokes: Array,
-    tables: Tables,
 ) -> None:
-    """Fill profiles [n, bins] and transmission [n], one setting per iteration.
-
-    samples: [sets, rays, STANDARD]; pick [n]: which of the sets each setting uses.
-    slit: the component of the stops that energy is carried through, or SAMPLED.
-    stokes: [sets, 4, rays], at the source; or [sets, 4, 0] where nothing takes intensity.
-    """
-    for s in prange(rows.shape[0]):
-        transmission[s] = one_profile(
-            emission[s],
-            rows[s],
-            slots,
-            slit,
-            samples[pick[s]],
-            eps,
-            bins,
-            profiles[s],
-            stokes[pick[s]],
-            tables,
+    """Fill profiles [n, bins] and transmission [n], one theta per iteration."""
+    samples, stokes, pick = sampling
+    for i in prange(rows.shape[0]):
+        transmission[i] = one_profile(
+            emission[i], rows[i], method, samples[pick[i]], stokes[pick[i]], profiles[i]
         )

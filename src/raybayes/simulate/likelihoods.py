@@ -17,44 +17,45 @@ def image_marginals(detector: Detector, image: ArrayLike) -> tuple[Array, Array]
     """Mean [bins] and covariance [bins, bins] of the two profiles that one image sums to.
 
     A pixel's reading is Poisson(photons * fraction + background) + read noise; here background
-    and read noise are those of a pixel. Cov(h_i, v_j) is the variance of pixel (i, j), the only
-    one that both share: exact, whatever the image.
+    and read noise are those of a pixel. Cov(h_i, v_j) is the variance of the pixel in
+    column i of row j, the only one that both share: exact, whatever the image.
 
     Args:
-        image: [horizontal, vertical], fractions of the source's photons.
+        image: [rows, columns], rows from below, fractions of the source's photons.
     """
     fractions = np.asarray(image, np.float64)
-    if fractions.shape != detector.bins:
+    if fractions.shape != detector.bins[::-1]:
         raise InputError(
-            f"the image has shape {fractions.shape}; the detector's is {detector.bins}"
+            f"the image has shape {fractions.shape}; the detector's, [rows, columns], is "
+            f"{detector.bins[::-1]}"
         )
-    mean = detector.expected(fractions)
+    mean = detector.expected_counts(fractions)
     variance = mean + detector.read_noise**2
-    across, along = np.diag(variance.sum(axis=1)), np.diag(variance.sum(axis=0))
+    across, along = np.diag(variance.sum(axis=0)), np.diag(variance.sum(axis=1))
     return (
-        np.concatenate([mean.sum(axis=1), mean.sum(axis=0)]),
-        np.block([[across, variance], [variance.T, along]]),
+        np.concatenate([mean.sum(axis=0), mean.sum(axis=1)]),
+        np.block([[across, variance.T], [variance, along]]),
     )
 
 
 def image_log_likelihood(x: ArrayLike, detector: Detector, image: ArrayLike) -> Array:
-    """log p(profiles | image), [...], in nats; the profiles' normal law.
+    """log p(profiles | image), [...], in nats; by the profiles' normal distribution.
 
     Good where a profile's bin holds some ten counts or more. Both profiles have the same sum, so
     the covariance is singular in one direction, in which x says nothing.
 
     Args:
         x: [..., bins], both profiles of one image, counts.
-        image: [horizontal, vertical] expected, fractions.
+        image: [rows, columns], rows from below, expected fractions.
     """
     mean, covariance = image_marginals(detector, image)
     return np.asarray(multivariate_normal(mean, covariance, allow_singular=True).logpdf(x))
 
 
 def separable_image(detector: Detector, profile: ArrayLike) -> Array:
-    """[horizontal, vertical]: the image without correlation that has these profiles [bins]."""
+    """[rows, columns], rows from below: the image without correlation of these profiles [bins]."""
     across, along = np.split(np.asarray(profile, np.float64), [detector.bins[0]])
-    return np.outer(across, along) / along.sum()
+    return np.outer(along, across) / along.sum()
 
 
 def counting_log_likelihood(counts: ArrayLike, profile: ArrayLike, rays: int) -> Array:

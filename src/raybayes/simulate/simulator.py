@@ -30,25 +30,27 @@ from raybayes.simulate.engines.protocol import Capabilities
 from raybayes.simulate.expected import (
     SAMPLED,
     Bins,
+    Method,
+    Sampling,
     expected_profiles,
     hard_edges,
     soften,
     stops_of,
 )
 
-PILOT = 16  # corners, edges and faces of the prior that tell which energies arrive at all
+PILOT = 16  # corners, edges and faces of the prior from which it is found which energies arrive
 PILOT_RAYS = 16384  # of each
 MARGIN = 1.1  # on the pilot's band
 ALONE = 0.1  # how much of what the narrowest slit cuts another may cut, for energy to be carried
-SETS = 64  # independent scrambles of the Sobol points, dealt out to settings at random
-COMPILE_AT_ONCE = 1024  # settings whose tables are in memory together
+SETS = 64  # independent scrambles of the Sobol points, dealt out to thetas at random
+COMPILE_AT_ONCE = 1024  # thetas whose tables are in memory together
 
 
 class Tracing(BaseModel):
     """How a profile is computed.
 
     "expected": few Sobol rays with Gaussian splats, smooth and free of noise. "counting":
-    random rays counted in bins, as in the talk; needs some 1e4 to 1e6 rays.
+    random rays counted in bins, as in Steinbach (2021); needs some 1e4 to 1e6 rays.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -80,7 +82,7 @@ class Simulator:
         """The share of the source's energy band that can arrive, for "expected" rays.
 
         A monochromator throws most of the band away; rays there only cost time. Pilot rays
-        at settings from the prior's corners to its centre tell which energies ever arrive.
+        at thetas from the prior's corners to its centre show which energies ever arrive.
         """
         if not white_band(self.beamline.source):  # only a white band has ends
             return 1.0
@@ -150,7 +152,7 @@ class Simulator:
         if not gaussian_size(source):
             raise InputError(
                 f"{self.beamline.path}:{source.line}: {source.type} {source.name!r}: its size is "
-                'not a normal law, so a ray cannot be a Gaussian splat; trace in mode "counting"'
+                'not normal, so a ray cannot be a Gaussian splat; trace in mode "counting"'
             )
         width = dimensions(source)
         sets = [
@@ -164,12 +166,12 @@ class Simulator:
     def profiles(
         self, theta: ArrayLike, key: int | tuple[int, ...] | None = 0
     ) -> tuple[Array, Array]:
-        """Simulate n settings.
+        """Simulate n thetas.
 
         Args:
             theta: [n, d] in RAY-UI's units.
             key: with the simulator's seed it determines the rays; give independent
-                simulations different keys. None: all settings share the same rays, as
+                simulations different keys. None: all thetas share the same rays, as
                 likelihoods and derivatives need it ("expected" only).
 
         Returns:
@@ -221,24 +223,24 @@ class Simulator:
         profiles, transmission = np.zeros((len(theta), self.detector.size)), np.zeros(len(theta))
         picks = np.random.default_rng(key).integers(SETS, size=len(theta))
         samples, stokes = self._sets
+        bins = Bins(
+            np.asarray(self.detector.psf),
+            np.asarray(self.detector.bin_width),
+            np.asarray(self.detector.bins),
+            self.detector.reads == "image",
+        )
+        slots = slope_slots(compiled.rows)
         expected_profiles(
             compiled.emission,
             compiled.rows,
-            slope_slots(compiled.rows),
-            self.slit,
-            samples,
-            picks if key else np.zeros(len(theta), np.int64),
-            self.tracing.splat,
-            Bins(
-                np.asarray(self.detector.psf),
-                np.asarray(self.detector.pitch),
-                np.asarray(self.detector.bins),
-                self.detector.reads == "image",
+            Method(slots, self.slit, self.tracing.splat, bins, compiled.tables),
+            Sampling(
+                samples,
+                stokes if compiled.coated else np.empty((SETS, 4, 0)),
+                picks if key else np.zeros(len(theta), np.int64),
             ),
             profiles,
             transmission,
-            stokes if compiled.coated else np.empty((SETS, 4, 0)),
-            compiled.tables,
         )
         share = self.band if self.slit == SAMPLED else 1.0
         return profiles * share, transmission * share

@@ -9,7 +9,7 @@ from raybayes.array_types import Array
 from raybayes.optics.rows import JIT
 
 FAR = 4.0  # standard deviations; 6e-5 of a Gaussian lies beyond
-# c0 (1 + c1 z + ... + c6 z^6)^-16, z >= 0: the tail of the normal law (Abramowitz and Stegun
+# c0 (1 + c1 z + ... + c6 z^6)^-16, z >= 0: a normal distribution's tail (Abramowitz and Stegun
 # 26.2.19, error 1.5e-7) and the integral of that tail from z on (fitted in the same form, error
 # 5e-8). Unlike erf they vectorise.
 TAIL = 0.5, 0.0498673470, 0.0211410061, 0.0032776263, 3.80036e-5, 4.88906e-5, 5.3830e-6
@@ -47,7 +47,7 @@ def ramp(z: float) -> float:
 def truncate(mean: Array, cov: Array, f: int, half: float) -> float:
     """Condition a Gaussian [F], [F, F] on |component f| < half; returns the mass that passes.
 
-    Mean and covariance become those of the truncated law: mean += cov[:, f] / v * shift,
+    Mean and covariance become those of the truncated normal: mean += cov[:, f] / v * shift,
     cov -= cov[:, f] cov[f, :] / v^2 * (v - v'), changed in place.
     """
     variance = cov[f, f]
@@ -111,23 +111,23 @@ def carry_energy(
 
 @njit(**JIT)
 def deposit(
-    out: Array, centre: float, sd: float, box: float, pitch: float, weight: float, edges: Array
+    out: Array, centre: float, sd: float, box: float, bin_width: float, weight: float, edges: Array
 ) -> None:
     """Add a Gaussian blurred by a box of half width `box`, integrated over bins around 0, to out.
 
-    centre, sd, box and pitch, the width of a bin, in mm; weight: the integral.
+    centre, sd, box and bin_width, the width of a bin, in mm; weight: the integral.
     edges: scratch, one more than out at least.
     """
     n = out.shape[0]
     if box < NARROW * sd:
         sd, box = math.sqrt(sd * sd + box * box / 3.0), 0.0
     reach = FAR * sd + box
-    first = max(0, math.floor((centre - reach) / pitch + 0.5 * n))
-    last = min(n, math.floor((centre + reach) / pitch + 0.5 * n) + 1)
+    first = max(0, math.floor((centre - reach) / bin_width + 0.5 * n))
+    last = min(n, math.floor((centre + reach) / bin_width + 0.5 * n) + 1)
     if first >= last:
         return
     # Two loops, each of which vectorises; one with a running difference would not.
-    start, step = ((first - 0.5 * n) * pitch - centre) / sd, pitch / sd
+    start, step = ((first - 0.5 * n) * bin_width - centre) / sd, bin_width / sd
     if box == 0.0:
         for k in range(last - first + 1):
             edges[k] = cdf(start + k * step)
@@ -143,19 +143,24 @@ def deposit(
 
 @njit(**JIT)
 def deposit_image(
-    out: Array, x: float, y: float, cov: tuple[float, float, float], box: tuple[float, float],
-    pitch: Array, weight: float, edges: Array,
-) -> None:  # fmt: skip
+    out: Array,
+    centre: tuple[float, float],
+    cov: tuple[float, float, float],
+    box: tuple[float, float],
+    bin_width: Array,
+    weight: float,
+    edges: Array,
+) -> None:
     """Add a splat, as `deposit` does, to an image [rows along y, columns along x].
 
-    cov: xx, xy, yy of the Gaussian, mm^2; box: its half widths in x and y, with signs. The sum
-    over columns is exact. In each row x is a Gaussian with the mean and the variance that a
-    Gaussian of the same covariance as Gaussian and box together has there.
+    centre: x, y, mm; cov: xx, xy, yy of the Gaussian, mm^2; box: its half widths in x and y, with
+    signs. The sum over columns is exact. In each row x is a Gaussian with the mean and the variance
+    that a Gaussian of the same covariance as Gaussian and box together has there.
     edges: scratch, one more than either side at least.
     """
-    n = out.shape[0]
+    n, (x, y) = out.shape[0], centre
     rows = np.zeros(n)
-    deposit(rows, y, math.sqrt(cov[2]), abs(box[1]), pitch[1], weight, edges)
+    deposit(rows, y, math.sqrt(cov[2]), abs(box[1]), bin_width[1], weight, edges)
     xx, yy = cov[0] + box[0] ** 2 / 3.0, cov[2] + box[1] ** 2 / 3.0
     xy = cov[1] + box[0] * box[1] / 3.0
     sd, slope = math.sqrt(yy), xy / yy
@@ -163,8 +168,8 @@ def deposit_image(
     for row in range(n):
         if rows[row] <= 0.0:
             continue
-        a = ((row - 0.5 * n) * pitch[1] - y) / sd
-        b = a + pitch[1] / sd
+        a = ((row - 0.5 * n) * bin_width[1] - y) / sd
+        b = a + bin_width[1] / sd
         mass = cdf(b) - cdf(a)
         if mass > 1e-3:
             at_a = math.exp(-0.5 * a * a) / math.sqrt(2.0 * math.pi) / mass
@@ -175,5 +180,5 @@ def deposit_image(
             middle, width = a if a > 0.0 else b, 0.0
         deposit(
             out[row], x + slope * sd * middle, math.sqrt(rest + slope * slope * yy * width),
-            0.0, pitch[0], rows[row], edges,
+            0.0, bin_width[0], rows[row], edges,
         )  # fmt: skip

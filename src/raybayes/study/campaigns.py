@@ -206,7 +206,7 @@ def array_script(request: Request, job: Job) -> str:
 def dask_script(request: Request, job: Job) -> str:
     """One small job that submits the workers' jobs through dask-jobqueue, and follows them."""
     plan, _ = Plan.read(request.study)
-    settings = {
+    options = {
         "CORES": "1",  # threads of a worker; its simulations use all the job's cores
         "PROCESSES": "1",
         "JOB_CPU": str(job.cores),
@@ -218,7 +218,7 @@ def dask_script(request: Request, job: Job) -> str:
     }
     lines = [
         f"export DASK_JOBQUEUE__SLURM__{name}={shlex.quote(value)}"
-        for name, value in settings.items()
+        for name, value in options.items()
         if value
     ]
     head = job.directives(**{"cpus-per-task": "1", "mem": "2G"})

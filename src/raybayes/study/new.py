@@ -18,7 +18,7 @@ from raybayes.store import write_whole
 from raybayes.study.parameters import unit_of
 from raybayes.study.plan import Plan
 
-SETTINGS, RAYS = 32, 2000  # from the prior, of a trial
+THETAS, RAYS = 32, 2000  # from the prior, of a trial
 COVERED = (0.001, 0.999)  # of all rays of the trial lie on the detector
 BINS = 100
 PEAK = 1000  # counts
@@ -57,7 +57,7 @@ class Varied:
         return varied
 
 
-def draft(beamline: Beamline, name: str, file: str, varied: Sequence[Varied]) -> str:
+def study_text(beamline: Beamline, name: str, file: str, varied: Sequence[Varied]) -> str:
     """The text of a study, commented, and checked.
 
     Args:
@@ -65,7 +65,7 @@ def draft(beamline: Beamline, name: str, file: str, varied: Sequence[Varied]) ->
     """
     if not varied:
         raise InputError("no parameter varies; give one, as --vary M4.rotationXerror=-0.06..0.06")
-    pitch, share = _beam(beamline, varied)
+    width, share = _beam(beamline, varied)
     photons = float(f"{PEAK / share:.1g}")
     reason = _counted(beamline)
     lines = [
@@ -82,7 +82,7 @@ def draft(beamline: Beamline, name: str, file: str, varied: Sequence[Varied]) ->
         "[detector]",
         'reads = "profiles"  # one along x and one along y; or "image"',
         f"bins = [{BINS}, {BINS}]  # horizontal, vertical",
-        f"pitch = [{pitch[0]:g}, {pitch[1]:g}]  # mm; holds the beam everywhere in the prior",
+        f"bin_width = [{width[0]:g}, {width[1]:g}]  # mm; holds the beam everywhere in the prior",
         "psf = [0.003, 0.003]  # rms point spread, mm",
         f"photons = {photons:g}  # emitted per exposure; some {PEAK} counts in the highest bin",
         "background = 10.0  # counts per bin",
@@ -139,31 +139,29 @@ def _beam(beamline: Beamline, varied: Sequence[Varied]) -> tuple[tuple[float, fl
     """The bins' widths (mm) that hold the beam, and the share of the light in the highest one."""
     rng = np.random.default_rng(0)
     low, high = (np.array([getattr(each, end) for each in varied]) for end in ("low", "high"))
-    theta = low + (high - low) * rng.uniform(size=(SETTINGS, len(varied)))
+    theta = low + (high - low) * rng.uniform(size=(THETAS, len(varied)))
     compiled = compile_beamline(beamline, [each.name for each in varied], theta)
-    traced = [
-        trace_compiled(beamline, compiled, i, RAYS, None, i, "sobol") for i in range(SETTINGS)
-    ]
+    traced = [trace_compiled(beamline, compiled, i, RAYS, None, i, "sobol") for i in range(THETAS)]
     x, y, weight = (
         np.concatenate([getattr(rays, part) for rays in traced]) for part in ("x", "y", "weight")
     )
-    if len(x) < SETTINGS:
+    if len(x) < THETAS:
         raise InputError(
-            f"only {len(x)} of {SETTINGS * RAYS} rays arrive at {compiled.names[-1]}; narrow the "
+            f"only {len(x)} of {THETAS * RAYS} rays arrive at {compiled.names[-1]}; narrow the "
             "ranges, or trace the beamline with `raybayes trace` to see where they are lost"
         )
     reach = [np.abs(np.quantile(places, COVERED)).max() for places in (x, y)]
-    pitch = [float(f"{max(2.4 * each / BINS, 1e-4):.2g}") for each in reach]
+    bin_width = [float(f"{max(2.4 * each / BINS, 1e-4):.2g}") for each in reach]
     counts = [
         np.histogram(places, (np.arange(BINS + 1) - BINS / 2) * width, weights=weight)[0].max()
-        for places, width in zip((x, y), pitch, strict=True)
+        for places, width in zip((x, y), bin_width, strict=True)
     ]
-    return (pitch[0], pitch[1]), float(max(counts)) / (SETTINGS * RAYS)
+    return (bin_width[0], bin_width[1]), float(max(counts)) / (THETAS * RAYS)
 
 
-def write_draft(beamline: Beamline, file: Path, varied: Sequence[Varied], out: Path) -> None:
+def write_study(beamline: Beamline, file: Path, varied: Sequence[Varied], out: Path) -> None:
     """Write the study beside nothing else: a file that is there is not replaced."""
     if out.exists():
         raise InputError(f"{out}: is there already; choose another --out")
     relative = os.path.relpath(file.resolve(), out.resolve().parent)
-    write_whole(out, draft(beamline, out.stem, relative, varied).encode())
+    write_whole(out, study_text(beamline, out.stem, relative, varied).encode())

@@ -31,12 +31,13 @@ from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.config import EngineConfig, TracerConfig
 from raybayes.simulate.engines.protocol import Engine, Scene
 from raybayes.simulate.failures import Failures
-from raybayes.simulate.several import Detectors, Setting, SettingConfig, Several
-from raybayes.simulate.simulator import Simulator, Tracing
+from raybayes.simulate.settings import Detectors, JointSimulator, Setting, SettingConfig
+from raybayes.simulate.simulator import Tracing
 from raybayes.store import Store
 
 SHIPPED = ("ue112", "ue112-image", "ue112-wellposed", "ue112-rigid-m4", "ue112-two-settings")
 PACKAGES = ("raybayes", "numpy", "scipy", "numba")
+ALONE = (SettingConfig(),)  # of a study that names no settings: one, as the beamline stands
 DETERMINE = (
     "parameters", "seed", "detector", "tracing", "shard", "engine", "failures", "settings",
 )  # fmt: skip
@@ -63,10 +64,10 @@ class Plan(BaseModel):
     tracing: Tracing = Tracing()
     engine: EngineConfig = TracerConfig()
     failures: Failures = Failures()
-    settings: tuple[SettingConfig, ...] | None = Field(
-        None,
+    settings: tuple[SettingConfig, ...] = Field(
+        default_factory=lambda: ALONE,
         min_length=1,
-        exclude_if=lambda settings: settings is None,  # studies without keep their hashes
+        exclude_if=lambda settings: settings is ALONE,  # studies without keep their hashes
         description="an observation of each, of one theta; default: one, as the beamline stands",
     )
 
@@ -77,8 +78,13 @@ class Plan(BaseModel):
         if not isinstance(settings, list) or "detector" not in info.data:
             return settings
         common = info.data["detector"].model_dump()
+
+        def completed(own: Mapping[str, Any]) -> dict[str, Any]:
+            renamed = {"bin_width"} if "pitch" in own else set()  # two names of one key
+            return {**{k: v for k, v in common.items() if k not in renamed}, **own}
+
         return [
-            {**each, "detector": {**common, **each["detector"]}}
+            {**each, "detector": completed(each["detector"])}
             if isinstance(each, Mapping) and isinstance(each.get("detector"), Mapping)
             else each
             for each in settings
@@ -131,9 +137,7 @@ class Plan(BaseModel):
             InputError: settings that this study or beamline cannot have, with the key.
         """
         plain = self.scene(beamline)
-        if self.settings is None:
-            return [plain]
-        if not isinstance(self.engine, TracerConfig):
+        if self.settings is not ALONE and not isinstance(self.engine, TracerConfig):
             raise InputError(
                 f"key 'settings': engine {self.engine.kind!r} simulates one setting; leave out "
                 "[engine], so that our tracer simulates them, or the settings"
@@ -149,16 +153,16 @@ class Plan(BaseModel):
     @property
     def detectors(self) -> Detectors:
         """Of all settings: what reads an observation."""
-        own = [each.detector or self.detector for each in self.settings or ()]
-        return Detectors(tuple(own or [self.detector]))
+        return Detectors(tuple(each.detector or self.detector for each in self.settings))
 
     @property
     def targets(self) -> list[Target]:
         """What each setting's part of an observation is; nameless where there is but one."""
-        labels = [f"setting {i}: {each.label}" for i, each in enumerate(self.settings or (), 1)]
+        several = len(self.settings) > 1
+        labels = (f"setting {i}: {each.label}" for i, each in enumerate(self.settings, 1))
         return [
-            Target(d.reads, (d.edges(0), d.edges(1)), d.background, label)
-            for d, label in zip(self.detectors.each, labels or [""], strict=True)
+            Target(d.reads, (d.edges(0), d.edges(1)), d.background, label if several else "")
+            for d, label in zip(self.detectors.each, labels, strict=True)
         ]
 
     def at(self, values: Iterable[str]) -> Array:
@@ -179,19 +183,19 @@ class Plan(BaseModel):
 
     def build_engine(self, beamline: Beamline) -> Engine:
         """What simulates; a missing package or program is an InputError here."""
-        if self.settings is not None:
+        if isinstance(self.engine, TracerConfig):
             return self.simulator(beamline)
         return self.engine.build(self.scene(beamline), self.tracing)
 
-    def simulator(self, beamline: Beamline) -> Simulator | Several:
-        """Our own tracer, of one setting or of several."""
-        every = [TracerConfig().build(s, self.tracing) for s in self.scenes(beamline)]
-        if self.settings is None:
-            return every[0]
-        steps = [each.steps for each in self.settings]
-        pairs = zip(every, steps, strict=True)
+    def simulator(self, beamline: Beamline) -> JointSimulator:
+        """Our own tracer, of all settings."""
+        scenes, tracer = self.scenes(beamline), TracerConfig()
+        settings = tuple(
+            Setting(tracer.build(scene, self.tracing), each.steps)
+            for scene, each in zip(scenes, self.settings, strict=True)
+        )
         prior = self.prior
-        return Several(prior.names, (prior.low, prior.high), tuple(Setting(*p) for p in pairs))
+        return JointSimulator(prior.names, (prior.low, prior.high), settings)
 
     def identity(self, beamline: Beamline, *parts: str) -> str:
         """Hash of what determines a result: the named parts of the study, and the beamline."""
@@ -201,7 +205,9 @@ class Plan(BaseModel):
             "settings": {"__all__": {"observation"}},
             "engine": {"folder"},
         }
-        chosen = self.model_dump(mode="json", include=set(parts) or None, exclude=apart)
+        chosen = self.model_dump(
+            mode="json", by_alias=True, include=set(parts) or None, exclude=apart
+        )
         elements = [
             (e.name, e.type, sorted((k, str(p.text), p.rules) for k, p in e.params.items()))
             for e in beamline.elements

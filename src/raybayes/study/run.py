@@ -23,8 +23,7 @@ from raybayes.simulate.campaign import Campaign, tally
 from raybayes.simulate.engines.config import TracerConfig
 from raybayes.simulate.engines.protocol import Engine
 from raybayes.simulate.failures import Outcome, simulate_all
-from raybayes.simulate.several import Several
-from raybayes.simulate.simulator import Simulator
+from raybayes.simulate.settings import JointSimulator
 from raybayes.store import Arrays, Store, write_whole
 from raybayes.study import plan
 from raybayes.study.study import Study
@@ -42,7 +41,7 @@ class Checks:
         theta, x: [n, d] truths and [n, bins] noisy observations.
         draws: [n, DRAWS, d]; rank: [n, d], of the truth among them.
         calibration: of the ranks of all parameters.
-        shrinkage: [d], root mean square posterior sd over prior sd.
+        sd_ratio: [d], root mean square posterior sd over prior sd.
     """
 
     theta: Array
@@ -50,7 +49,7 @@ class Checks:
     draws: Array
     rank: Ints
     calibration: Calibration
-    shrinkage: Array
+    sd_ratio: Array
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Run:
     folder: Path
 
     @cached_property
-    def simulator(self) -> Simulator | Several:
+    def simulator(self) -> JointSimulator:
         return self.study.simulator(self.beamline)
 
     @cached_property
@@ -117,7 +116,7 @@ class Run:
         content = {
             "hash": self.identity(),
             "beamline": str(Path(self.beamline.path).absolute()),
-            "study": self.study.model_dump(mode="json"),
+            "study": self.study.model_dump(mode="json", by_alias=True),
         }
         write_whole(mark, (json.dumps(content, indent=1) + "\n").encode())
 
@@ -158,12 +157,12 @@ class Run:
         estimator = Estimator(study.prior, density, study.training, study.pretraining, study.seed)
         common = (progress, self.folder / "training.safetensors", self.made_by)
         if data is None:
-            posterior = estimator.fit_online(self.observe, study.simulations, *common)
+            posterior, fit = estimator.train_online(self.observe, study.simulations, *common)
         else:
             arrays = (data["theta"], data["profile"], detector.observe)
-            posterior = estimator.fit(*arrays, *common)
+            posterior, fit = estimator.train(*arrays, *common)
         posterior.save(self.folder / "posterior.safetensors")
-        return posterior, estimator.fit_
+        return posterior, fit
 
     def observe(self, theta: Array, rng: np.random.Generator) -> Array:
         """Noisy observations x of theta [n, d], with rays of their own."""
@@ -178,7 +177,7 @@ class Run:
         x = self.study.detectors.observe(outcome.profile[outcome.good], rng)
         return theta[outcome.good], x
 
-    def expected(self, theta: Array, key: tuple[int, ...]) -> Array:
+    def profiles(self, theta: Array, key: tuple[int, ...]) -> Array:
         """Expected profiles of those theta [n, d] that do not fail, [<= n, bins]."""
         outcome = self._simulated(theta, key)
         return outcome.profile[outcome.good]
@@ -210,7 +209,7 @@ def summary(run: Run, checks: Checks) -> dict[str, Any]:
     rows = {
         name: {
             "rms_error": float(error[j]),
-            "sd_over_prior_sd": float(checks.shrinkage[j]),
+            "sd_over_prior_sd": float(checks.sd_ratio[j]),
             "rank_p_value": float(checks.calibration.p_value[j]),
             "ranks_uniform": bool(checks.calibration.uniform()[j]),
         }

@@ -10,7 +10,7 @@ from raybayes.beamline.model import Beamline
 from raybayes.density import DensityConfig, Pretraining, deep
 from raybayes.inference.train import Training
 from raybayes.observations import Reading
-from raybayes.study.plan import Plan, study_path
+from raybayes.study.plan import ALONE, Plan, study_path
 
 
 class Study(Plan):
@@ -31,8 +31,8 @@ class Study(Plan):
     def readings(self, changes: Mapping[str, Any]) -> list[Reading]:
         """Of each setting, how its files are read, but for what a caller changes."""
         common = self.observation.model_dump()
-        own = [each.observation for each in self.settings or ()]
-        return [Reading.model_validate({**common, **each, **changes}) for each in own or [{}]]
+        own = [each.observation for each in self.settings]
+        return [Reading.model_validate({**common, **each, **changes}) for each in own]
 
 
 def read_study(name: str | os.PathLike[str]) -> tuple[Study, Beamline]:
@@ -45,7 +45,7 @@ def read_study(name: str | os.PathLike[str]) -> tuple[Study, Beamline]:
 
     own = study.observation
     changes: dict[str, Any] = {"observation": own.model_copy(update=placed(own.dark))}
-    if study.settings is not None:
+    if study.settings is not ALONE:
         changes["settings"] = tuple(
             each.model_copy(
                 update={"observation": each.observation | placed(each.observation.get("dark"))}

@@ -80,7 +80,7 @@ def _welcome(keys: Keys) -> Response:
 
 
 @dataclass(frozen=True)
-class Gate:
+class Access:
     """In front of an application: refuses strangers, and adds the headers that keep the page shut
     to other sites."""
 

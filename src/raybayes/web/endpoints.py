@@ -19,20 +19,22 @@ from starlette.routing import Route
 from raybayes.errors import InputError
 from raybayes.study.plan import explained
 from raybayes.web.exports import TYPES
-from raybayes.web.requests import Example, Measurement, Opening, Refinement, Setting, Wish
-from raybayes.web.session import Desk
+from raybayes.web.requests import ApiRequest, AtTheta, Example, Measurement, Opening, Refinement
+from raybayes.web.session import Session
 from raybayes.web.uploads import LIMIT, bounded
 
-BODY = 2**20  # bytes of a wish
+BODY = 2**20  # bytes of a request
 ASSETS = {
     "": ("app.html", "text/html"),
     "page.css": ("page.css", "text/css"),
     "app.css": ("app.css", "text/css"),
-    "drawing.js": ("drawing.js", "text/javascript"),
-    "app.js": ("app.js", "text/javascript"),
+    **{
+        f"{part}.js": (f"{part}.js", "text/javascript")
+        for part in ("drawing", "app", "observations", "server", "shown", "sliders", "state")
+    },
 }
 T = TypeVar("T")
-W = TypeVar("W", bound=Wish)
+W = TypeVar("W", bound=ApiRequest)
 
 
 class Malformed(InputError):
@@ -41,35 +43,35 @@ class Malformed(InputError):
     status = 400
 
 
-def application(desk: Desk) -> Starlette:
-    """The page, and what it may ask for; without a gate."""
+def application(session: Session) -> Starlette:
+    """The page, and what it may ask for; without its access check."""
     handlers: Any = {InputError: _refused, Exception: _failed}
-    return Starlette(routes=Endpoints(desk).routes(), exception_handlers=handlers)
+    return Starlette(routes=Endpoints(session).routes(), exception_handlers=handlers)
 
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Of one desk. Numba's threads and matplotlib's figures serve one caller at a time."""
+    """Of one session. Numba's threads and matplotlib's figures serve one caller at a time."""
 
-    desk: Desk
+    session: Session
     alone: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
 
     def routes(self) -> list[Route]:
-        desk = self.desk
-        wishes: list[tuple[Callable[[Any], Any], type[Wish]]] = [
-            (desk.open, Opening),
-            (desk.infer, Measurement),
-            (desk.example, Example),
-            (desk.simulate, Setting),
-            (desk.layout, Setting),
+        session = self.session
+        requests: list[tuple[Callable[[Any], Any], type[ApiRequest]]] = [
+            (session.open, Opening),
+            (session.infer, Measurement),
+            (session.example, Example),
+            (session.simulate, AtTheta),
+            (session.layout, AtTheta),
         ]
         return [
             *(Route(f"/{name}", partial(_asset, *asset)) for name, asset in ASSETS.items()),
             Route("/api/studies", self.studies),
             Route("/api/upload", self.upload, methods=["POST"]),
             *(
-                Route(f"/api/{wished.__name__}", self.answer(wished, kind), methods=["POST"])
-                for wished, kind in wishes
+                Route(f"/api/{method.__name__}", self.answer(method, kind), methods=["POST"])
+                for method, kind in requests
             ),
             Route("/api/refine", self.refine, methods=["POST"]),
             Route("/api/results/{result}/{kind}", self.export),
@@ -78,29 +80,31 @@ class Endpoints:
     async def computed(self, function: Callable[..., T], *arguments: Any) -> T:
         return await anyio.to_thread.run_sync(function, *arguments, limiter=self.alone)
 
-    def answer(self, wished: Callable[[Any], Any], kind: type[Wish]) -> Callable[[Request], Any]:
+    def answer(
+        self, method: Callable[[Any], Any], kind: type[ApiRequest]
+    ) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
-            return JSONResponse(await self.computed(wished, await _wish(request, kind)))
+            return JSONResponse(await self.computed(method, await _api_request(request, kind)))
 
         return endpoint
 
     async def studies(self, request: Request) -> Response:
-        return JSONResponse({"studies": self.desk.studies(), "limit": LIMIT})
+        return JSONResponse({"studies": self.session.studies(), "limit": LIMIT})
 
     async def upload(self, request: Request) -> Response:
         length, name = request.headers.get("content-length"), request.headers.get("x-file-name", "")
-        received = await self.desk.uploads.receive(request.stream(), length, name)
+        received = await self.session.uploads.receive(request.stream(), length, name)
         return JSONResponse({"id": received})
 
     async def refine(self, request: Request) -> Response:
-        pieces, found = self.desk.refine(await _wish(request, Refinement)), None
+        pieces, found = self.session.refine(await _api_request(request, Refinement)), None
         while found is None:
             found = await self.computed(next, pieces)
         return JSONResponse(found)
 
     async def export(self, request: Request) -> Response:
         result, kind = request.path_params["result"], request.path_params["kind"]
-        content, name = await self.computed(self.desk.export, result, kind)
+        content, name = await self.computed(self.session.export, result, kind)
         attached = {"content-disposition": f'attachment; filename="{name}"'}
         return Response(content, media_type=TYPES[PurePosixPath(kind).suffix], headers=attached)
 
@@ -109,7 +113,7 @@ async def _asset(name: str, kind: str, request: Request) -> Response:
     return Response((resources.files("raybayes") / "pages" / name).read_bytes(), media_type=kind)
 
 
-async def _wish(request: Request, kind: type[W]) -> W:
+async def _api_request(request: Request, kind: type[W]) -> W:
     length = request.headers.get("content-length")
     pieces = [piece async for piece in bounded(request.stream(), length, BODY, "the request")]
     try:

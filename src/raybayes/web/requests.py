@@ -7,19 +7,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from raybayes.web.uploads import MOST
 
 
-class Wish(BaseModel):
+class ApiRequest(BaseModel):
     """Nothing but the fields that are named."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Opening(Wish):
+class Opening(ApiRequest):
     """A study, by its id."""
 
     study: str
 
 
-class Measurement(Wish):
+class Measurement(ApiRequest):
     """The posterior at measured files, of each setting in the study's order.
 
     `reading` changes the study's [observation].
@@ -32,20 +32,20 @@ class Measurement(Wish):
     seed: int = Field(0, ge=0, lt=2**32)
 
 
-class Example(Wish):
+class Example(ApiRequest):
     """The posterior at a simulated observation; another one for another number."""
 
     study: str
     number: int = Field(0, ge=0, lt=2**32)
 
 
-class Refinement(Wish):
+class Refinement(ApiRequest):
     """A result, to be corrected by the exact likelihood."""
 
     result: str
 
 
-class Setting(Wish):
+class AtTheta(ApiRequest):
     """One value for every parameter, beside a result where there is one."""
 
     study: str

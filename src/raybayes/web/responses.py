@@ -1,4 +1,4 @@
-"""What the page is told: plain numbers and sentences, ready for JSON."""
+"""What the page is sent: plain numbers and sentences, ready for JSON."""
 
 import math
 from typing import Any
@@ -12,7 +12,7 @@ from raybayes.diagnostics import chi2_per_bin
 from raybayes.inference.importance import Refined
 from raybayes.observations import Reading
 from raybayes.simulate.detector import Detector
-from raybayes.simulate.several import Detectors
+from raybayes.simulate.settings import Detectors
 
 DIGITS = 6
 BAND = (0.05, 0.5, 0.95)  # of the predicted readings
@@ -30,7 +30,7 @@ def described(trained: Trained) -> dict[str, Any]:
     """A study: its parameters, what each setting reads, and how its measurements are read."""
     run = trained.run
     # Where a setting reads in a way of its own there is no hint that is true of all.
-    own = {key for setting in run.study.settings or () for key in setting.observation}
+    own = {key for setting in run.study.settings for key in setting.observation}
     reading = run.study.observation.model_dump(mode="json", exclude={"dark", *own})
     return {
         "name": run.study.name,
@@ -67,7 +67,7 @@ def inferred(trained: Trained, found: Inference) -> dict[str, Any]:
         "settings": [measured(*each) for each in read],
         "alarms": list(found.alarms),
         "chi2": {
-            "found": check.chi2_per_dof,
+            "found": check.chi2_per_bin,
             "expected": float(check.replicated.mean()),
             "p_value": check.p_value,
         },
@@ -108,7 +108,7 @@ def beam(detectors: Detectors, expected: Array, observed: Array | None) -> dict[
     """What each setting would show; beside a measurement, how far they are from that."""
     chi2 = None
     if observed is not None:
-        chi2 = float(chi2_per_bin(observed, expected, detectors.spread(expected)))
+        chi2 = float(chi2_per_bin(observed, expected, detectors.variance(expected)))
     return {
         "settings": [
             {"expected": parts(d, d.profiles(part)), "image": image(d, part)}

@@ -21,7 +21,7 @@ class Listed:
         return self.run.study.name if self.run else self.folder.name
 
 
-def shelf(folders: Iterable[Path]) -> dict[str, Listed]:
+def find_runs(folders: Iterable[Path]) -> dict[str, Listed]:
     """All runs that are, or stand in, these folders, by their ids.
 
     Raises:

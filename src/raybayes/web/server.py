@@ -9,10 +9,10 @@ from typing import Any
 import uvicorn
 
 from raybayes.errors import InputError
-from raybayes.web.access import Gate, Keys
+from raybayes.web.access import Access, Keys
 from raybayes.web.endpoints import application
-from raybayes.web.runs import shelf
-from raybayes.web.session import Desk
+from raybayes.web.runs import find_runs
+from raybayes.web.session import Session
 from raybayes.web.uploads import Uploads
 
 
@@ -42,12 +42,13 @@ def serve(folders: Iterable[Path], port: int, ready: Callable[[str, uvicorn.Serv
     Raises:
         InputError: there is no run in the folders, or the port is taken.
     """
-    listed, listener = shelf(folders), listen(port)
+    listed, listener = find_runs(folders), listen(port)
     keys = Keys(listener.getsockname()[1])
     with listener, tempfile.TemporaryDirectory(prefix="raybayes-") as folder:
-        desk = Desk(listed, Uploads(Path(folder)), Path(folder))
+        session = Session(listed, Uploads(Path(folder)), Path(folder))
         config = uvicorn.Config(
-            Gate(application(desk), keys), loop="asyncio", http="h11", ws="none", lifespan="off",
+            Access(application(session), keys),
+            loop="asyncio", http="h11", ws="none", lifespan="off",
             log_level="warning", server_header=False, proxy_headers=False,
         )  # fmt: skip
         server = uvicorn.Server(config)

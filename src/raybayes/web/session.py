@@ -16,9 +16,9 @@ from raybayes.beamline.derive import with_values
 from raybayes.beamline.pictures import along, layout_picture
 from raybayes.errors import InputError
 from raybayes.observations import Observation
-from raybayes.web import responses as answers
+from raybayes.web import responses
 from raybayes.web.exports import EXPORTS, download_name, exported
-from raybayes.web.requests import Example, Measurement, Opening, Refinement, Setting
+from raybayes.web.requests import AtTheta, Example, Measurement, Opening, Refinement
 from raybayes.web.runs import Listed
 from raybayes.web.uploads import Unknown, Upload, Uploads
 
@@ -26,7 +26,7 @@ Answer = dict[str, Any]
 
 OPEN = 3  # studies whose networks are kept in memory
 RESULTS = 12  # that can still be exported
-TRIED = 20  # settings for an example: some may fail
+TRIED = 20  # thetas for an example: some may fail
 EXAMPLES = 5  # a stream of random numbers that neither `inference` nor a shard has
 
 
@@ -39,7 +39,7 @@ class Shown:
 
 
 @dataclass
-class Desk:
+class Session:
     """What one server holds. Its methods are called one at a time.
 
     Attributes:
@@ -58,55 +58,55 @@ class Desk:
             for id_, one in self.listed.items()
         ]
 
-    def open(self, wish: Opening) -> Answer:
+    def open(self, request: Opening) -> Answer:
         """A study, with all that is compiled once behind it."""
-        new = wish.study not in self.opened
-        trained = self._trained(wish.study)
+        new = request.study not in self.opened
+        trained = self._trained(request.study)
         if new:
             found = trained.infer(_example(trained, 0)[0])
-            trained.expected(found.best)
+            trained.expected_counts(found.best)
             trained.posterior.log_prob(found.draws, found.observation.x)
             if trained.run.exact:
                 next(refining(trained.run, found))
-        return answers.described(trained)
+        return responses.described(trained)
 
-    def infer(self, wish: Measurement) -> Answer:
+    def infer(self, request: Measurement) -> Answer:
         """The posterior at uploaded files."""
-        trained = self._trained(wish.study)
-        files = [self.uploads[id_] for id_ in wish.files]
-        dark = None if wish.dark is None else self.uploads[wish.dark]
-        observation = _measured(trained, files, dark, wish.reading)
-        return self._inferred(trained, observation, wish.seed)
+        trained = self._trained(request.study)
+        files = [self.uploads[id_] for id_ in request.files]
+        dark = None if request.dark is None else self.uploads[request.dark]
+        observation = _measured(trained, files, dark, request.reading)
+        return self._inferred(trained, observation, request.seed)
 
-    def example(self, wish: Example) -> Answer:
+    def example(self, request: Example) -> Answer:
         """The posterior at a simulated observation, and the truth."""
-        trained = self._trained(wish.study)
-        observation, truth = _example(trained, wish.number)
-        return {**self._inferred(trained, observation, 0), "truth": answers.numbers(truth)}
+        trained = self._trained(request.study)
+        observation, truth = _example(trained, request.number)
+        return {**self._inferred(trained, observation, 0), "truth": responses.numbers(truth)}
 
-    def refine(self, wish: Refinement) -> Iterator[Answer | None]:
+    def refine(self, request: Refinement) -> Iterator[Answer | None]:
         """The same result by the exact likelihood, after some None between which others have
         their turn: it takes seconds."""
-        shown = self._shown(wish.result)
+        shown = self._shown(request.result)
         for refined in refining(shown.trained.run, shown.found):
-            yield answers.corrected(refined) if refined else None
+            yield responses.corrected(refined) if refined else None
 
-    def simulate(self, wish: Setting) -> Answer:
-        """The beam at one setting."""
-        trained = self._trained(wish.study)
-        expected = trained.expected(_theta(trained, wish.theta))
+    def simulate(self, request: AtTheta) -> Answer:
+        """The beam at one theta."""
+        trained = self._trained(request.study)
+        expected = trained.expected_counts(_theta(trained, request.theta))
         measured = None
-        if wish.result:
-            shown = self._shown(wish.result)
+        if request.result:
+            shown = self._shown(request.result)
             if shown.trained.run is not trained.run:
                 raise InputError("this result is another study's; infer it with this one")
             measured = shown.found.observation.x
-        return answers.beam(trained.run.study.detectors, expected, measured)
+        return responses.beam(trained.run.study.detectors, expected, measured)
 
-    def layout(self, wish: Setting) -> Answer:
-        """The beamline at one setting: a picture, and the same in words."""
-        trained = self._trained(wish.study)
-        theta = _theta(trained, wish.theta)
+    def layout(self, request: AtTheta) -> Answer:
+        """The beamline at one theta: a picture, and the same in words."""
+        trained = self._trained(request.study)
+        theta = _theta(trained, request.theta)
         names = trained.run.study.prior.names
         beamline = with_values(trained.run.beamline, dict(zip(names, theta, strict=True)))
         picture = io.BytesIO()
@@ -149,7 +149,7 @@ class Desk:
         found, id_ = trained.infer(observation, seed), secrets.token_hex(8)
         self.results[id_] = Shown(trained, found)
         _newest(self.results, RESULTS)
-        return {"id": id_, **answers.inferred(trained, found)}
+        return {"id": id_, **responses.inferred(trained, found)}
 
 
 def _newest(kept: dict[str, Any], count: int) -> None:
@@ -158,7 +158,7 @@ def _newest(kept: dict[str, Any], count: int) -> None:
 
 
 def _example(trained: Trained, number: int) -> tuple[Observation, Array]:
-    """What the study's detector reads at a setting from the prior."""
+    """What the study's detectors read at a theta from the prior."""
     run = trained.run
     rng = np.random.default_rng((run.study.seed, EXAMPLES, number, EXAMPLES))
     for _ in range(TRIED):
@@ -167,7 +167,7 @@ def _example(trained: Trained, number: int) -> tuple[Observation, Array]:
             break
     else:
         raise InputError(f"{TRIED} simulations failed one after the other; narrow the prior")
-    done = ("Simulated at a setting drawn from the prior; nothing was measured.",)
+    done = ("Simulated at a theta drawn from the prior; nothing was measured.",)
     return Observation(x[0], done, (f"example {number + 1}",)), theta[0]
 
 

@@ -79,7 +79,7 @@ class Uploads:
 async def bounded(
     pieces: AsyncIterator[bytes], length: str | None, limit: int, what: str
 ) -> AsyncIterator[bytes]:
-    """The pieces, until they are too many; a length that is told is believed before any comes."""
+    """The pieces, until they are too many; an announced length is believed before any comes."""
     seen = int(length) if length and length.isdecimal() else 0
     if seen <= limit:
         seen = 0

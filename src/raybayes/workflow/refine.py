@@ -156,12 +156,12 @@ def _written(
     folder: Path,
 ) -> dict[str, str]:
     """The NeXus file and the page; where they are."""
-    told = ("draws", "ess", "pareto_k", "log_evidence", "standard_error")
+    kept = ("draws", "ess", "pareto_k", "log_evidence", "standard_error")
     plain = as_result(run, exact)
     result = replace(
         plain,
         log_prob=log_p - best.log_evidence,
-        made_by={**plain.made_by, **{f"refined_{key}": f"{found[key]:.6g}" for key in told}},
+        made_by={**plain.made_by, **{f"refined_{key}": f"{found[key]:.6g}" for key in kept}},
         weighted=best,
     )
     nexus = folder / "result.nxs"

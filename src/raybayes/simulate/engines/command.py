@@ -21,7 +21,7 @@ NAME = re.compile(r"\$\{([^${}]+)\}")
 
 @dataclass(frozen=True)
 class Command:
-    """A program that is run once for each setting, in a folder of its own.
+    """A program that is run once for each theta, in a folder of its own.
 
     The output is the profile's bins as text (blanks, commas or lines between) or as .npy.
 
@@ -68,9 +68,9 @@ class Command:
 
     def profiles(self, theta: Array, key: Key) -> tuple[Array, Array]:
         """As `Engine.profiles`; theta is [1, d]."""
-        (setting,) = theta
+        (one,) = theta
         seed = self.scene.integer(key)
-        values = {name: repr(value) for name, value in self.scene.values(setting).items()}
+        values = {name: repr(value) for name, value in self.scene.values(one).items()}
         values["seed"] = str(seed)
         with tempfile.TemporaryDirectory(prefix="raybayes-") as name:
             folder = Path(name)

@@ -1,4 +1,4 @@
-"""One setting through several engines: profiles side by side, and how far they are apart."""
+"""One theta through several engines: profiles side by side, and how far they are apart."""
 
 import time
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ OTHER = "#7030a0"
 
 @dataclass(frozen=True)
 class Traced:
-    """What an engine made of the setting.
+    """What an engine made of the theta.
 
     Attributes:
         profiles: horizontal and vertical, fractions of the emitted photons.

@@ -75,7 +75,7 @@ class CommandConfig(_Config):
         description="in a study a file's name, then its text; ${ELEMENT.PARAMETER} is replaced"
     )
     timeout: float = Field(600.0, gt=0, description="s; then it is killed")
-    folder: str = Field("", description="the study's, as reading it tells")
+    folder: str = Field("", description="the study's, as found when it is read")
 
     def check(self, scene: Scene) -> None:
         _known(scene)

@@ -30,7 +30,7 @@ class Capabilities:
 
     Attributes:
         seeded: the same theta and key give the same numbers.
-        batched: many settings in one call are quicker than one by one.
+        batched: many thetas in one call are quicker than one by one.
         misalignment: it traces misaligned elements.
         tolerance: how far its profiles may be from ours, rms over the bins as a share of the peak,
             beside what counting rays explains.
@@ -43,7 +43,7 @@ class Capabilities:
 
 
 class Engine(Protocol):
-    """Simulates settings of one beamline as one detector reads them.
+    """Simulates one beamline at any theta as one detector reads them.
 
     An engine is small to pickle: it travels to workers.
     """
@@ -53,7 +53,7 @@ class Engine(Protocol):
 
     def profiles(self, theta: Array, key: Key) -> tuple[Array, Array]:
         """theta [n, d] in RAY-UI's units -> profiles [n, bins], fractions of the photons that the
-        source emits, and transmission [n]. May raise, or give NaN, where a setting fails."""
+        source emits, and transmission [n]. May raise, or give NaN, where a theta fails."""
         ...
 
 
@@ -82,7 +82,7 @@ class Scene:
         return int(state[0]) >> 1
 
     def seen(self, profile: Array) -> float:
-        """The share of light on the detector: the transmission, where an engine tells no other."""
+        """The share of light on the detector: the transmission, where an engine gives no other."""
         return float(profile.sum() if self.detector.reads == "image" else self._across(profile))
 
     def _across(self, profile: Array) -> float:

@@ -28,13 +28,13 @@ SETUP = "engine rayui: RAY-UI cannot be started: "
 
 @dataclass(frozen=True)
 class RayUI:
-    """RAY-UI's rays, one setting and one process at a time.
+    """RAY-UI's rays, one theta and one process at a time.
 
     Attributes:
-        rays: of a setting.
+        rays: of a theta.
         path: the folder of RAY-UI's executable; "": where raypyng looks for it.
         hide: without a window.
-        timeout: s, of a setting; then RAY-UI is killed.
+        timeout: s, of a theta; then RAY-UI is killed.
     """
 
     scene: Scene
@@ -64,7 +64,7 @@ class RayUI:
         beamline = with_values(self.scene.beamline, self.scene.values(theta[0]))
         last = beamline.elements[-1].name
         with tempfile.TemporaryDirectory(prefix="raybayes-") as folder:
-            file = Path(folder) / "setting.rml"
+            file = Path(folder) / "theta.rml"
             write_rml(self._with_rays(beamline), file)
             with self._started() as api:
                 _must(api.load(str(file)), "load the beamline")
@@ -83,7 +83,7 @@ class RayUI:
     def _started(self) -> Iterator[Any]:
         """RAY-UI, running; killed with all its children in the end."""
         runner = self._runner().run()
-        atexit.unregister(runner.kill)  # raypyng registers one for every setting
+        atexit.unregister(runner.kill)  # raypyng registers one for every theta
         process = runner._process
         try:
             yield needs("raypyng.runner").RayUIAPI(runner)

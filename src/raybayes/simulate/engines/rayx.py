@@ -1,4 +1,4 @@
-"""RAYX as an engine: it takes a file, so a setting is a file with world coordinates of ours.
+"""RAYX as an engine: it takes a file, so a theta is a file with world coordinates of ours.
 
 It draws its own rays, without a seed; it reads no misalignment, only world coordinates; every slit
 diffracts; and elements are hit in any order. So openings are cut by us, from RAYX's own hits, and
@@ -42,10 +42,10 @@ WIDE = "100000"  # mm: nothing misses it, and nothing diffracts
 
 @dataclass(frozen=True)
 class Rayx:
-    """RAYX's random rays, one setting at a time.
+    """RAYX's random rays, one theta at a time.
 
     Attributes:
-        rays: of a setting.
+        rays: of a theta.
     """
 
     scene: Scene
@@ -78,7 +78,7 @@ class Rayx:
         beamline = with_values(self.scene.beamline, self.scene.values(theta[0]))
         compiled = compile_beamline(beamline)
         with tempfile.TemporaryDirectory(prefix="raybayes-") as folder:
-            path = Path(folder) / "setting.rml"
+            path = Path(folder) / "theta.rml"
             write_rml(for_rayx(beamline, compiled, self.rays), path)
             traced = needs("rayx").import_beamline(str(path)).trace()
         at, weight = sequential(traced, compiled.rows[0])
@@ -139,15 +139,15 @@ def for_rayx(beamline: Beamline, compiled: Compiled, rays: int) -> Beamline:
 
 
 def _source(source: Element, compiled: Compiled, rays: int) -> Element:
-    """An undulator as a point source of the same laws: RAYX's own gives NaN."""
+    """An undulator as a point source of the same sizes and divergences: RAYX's own gives NaN."""
     emission = compiled.emission[0]
     values = {"numberRays": str(rays), "energySpreadUnit": IN_EV}
     values["energySpread"] = number_text(float(emission[SPREAD]))
     if source.type == "Simple Undulator":
-        laws = {"sourceWidth": emission[SIGMA_X], "sourceHeight": emission[SIGMA_Y]}
-        laws |= {"horDiv": 1e3 * emission[SIGMA_XP], "verDiv": 1e3 * emission[SIGMA_YP]}
-        laws["photonEnergy"] = emission[ENERGY]
-        values |= {id_: number_text(float(value)) for id_, value in laws.items()}
+        sizes = {"sourceWidth": emission[SIGMA_X], "sourceHeight": emission[SIGMA_Y]}
+        sizes |= {"horDiv": 1e3 * emission[SIGMA_XP], "verDiv": 1e3 * emission[SIGMA_YP]}
+        sizes["photonEnergy"] = emission[ENERGY]
+        values |= {id_: number_text(float(value)) for id_, value in sizes.items()}
         kinds = ("sourceWidth", "sourceHeight", "horDiv", "verDiv")
         values |= {f"{id_}Distribution": GAUSSIAN for id_ in kinds}
         source = replace(source, type="Point Source")

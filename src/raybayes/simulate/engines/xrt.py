@@ -53,10 +53,10 @@ SCREENS = ("Slit", "ImagePlane")
 
 @dataclass(frozen=True)
 class Xrt:
-    """Random rays through xrt, one setting at a time.
+    """Random rays through xrt, one theta at a time.
 
     Attributes:
-        rays: of a setting.
+        rays: of a theta.
     """
 
     scene: Scene

@@ -1,4 +1,7 @@
-"""Several observations of one theta: at known motor settings, or on screens along the beam."""
+"""The settings of a study: its conditions of measurement, at least one, and an observation of each.
+
+A setting differs from the beamline as it stands by known motor steps, or by a screen on the way.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -115,7 +118,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Detectors:
-    """The readings of several settings, one after the other in one row; used as one `Detector`.
+    """The detector of each setting; their readings stand one after the other in one row.
 
     Exposures are independent, so the likelihood is the product.
     """
@@ -141,13 +144,13 @@ class Detectors:
         """Each setting's detector with its own part of x [..., size]."""
         return zip(self.each, self.parts(x), strict=True)
 
-    def expected(self, profile: ArrayLike) -> Array:
+    def expected_counts(self, profile: ArrayLike) -> Array:
         """Fractions [..., size] -> expected counts [..., size]."""
-        return np.concatenate([d.expected(p) for d, p in self.pairs(profile)], axis=-1)
+        return np.concatenate([d.expected_counts(p) for d, p in self.pairs(profile)], axis=-1)
 
-    def spread(self, expected: ArrayLike) -> Array:
-        """Variance of a reading of expected counts [..., size], for chi^2."""
-        return np.concatenate([d.spread(p) for d, p in self.pairs(expected)], axis=-1)
+    def variance(self, expected_counts: ArrayLike) -> Array:
+        """Of a reading of expected counts [..., size], for chi^2: [..., size], counts^2."""
+        return np.concatenate([d.variance(p) for d, p in self.pairs(expected_counts)], axis=-1)
 
     def observe(self, profile: ArrayLike, rng: np.random.Generator) -> Array:
         """Fractions [..., size] -> noisy readings [..., size], counts."""
@@ -160,14 +163,13 @@ class Detectors:
 
 
 @dataclass(frozen=True)
-class Several:
-    """theta [n, d] -> x [n, size]: one observation after the other in one row.
-
-    It is used as a `Simulator` is.
+class JointSimulator:
+    """theta [n, d] -> profiles [n, size]: of every setting, one after the other in one row.
 
     Attributes:
         names: d parameters; every setting's own are among them.
         support: their lows and highs [d].
+        settings: at least one.
     """
 
     names: Sequence[str]
@@ -184,8 +186,18 @@ class Several:
                     f"study, which has {', '.join(self.names)}"
                 )
 
+    @classmethod
+    def alone(cls, simulator: Simulator) -> "JointSimulator":
+        """Of one setting, as the beamline stands."""
+        return cls(simulator.names, simulator.support, (Setting(simulator, {}),))
+
+    def changed(self, change: Callable[[Simulator], Simulator]) -> "JointSimulator":
+        """With the simulator of every setting changed, as to more rays or another detector."""
+        settings = (replace(s, simulator=change(s.simulator)) for s in self.settings)
+        return replace(self, settings=tuple(settings))
+
     @property
-    def detector(self) -> Detectors:
+    def detectors(self) -> Detectors:
         return Detectors(tuple(setting.simulator.detector for setting in self.settings))
 
     def columns(self, setting: Setting) -> list[int]:
@@ -202,7 +214,9 @@ class Several:
     ) -> tuple[Array, Array]:
         """Expected profiles [n, size], and the transmission [n] of the setting that has the least.
 
-        As `Simulator.profiles`, which the first setting's rays equal.
+        Args:
+            theta: [n, d] in RAY-UI's units.
+            key: as for `Simulator.profiles`, whose rays those of the first setting equal.
         """
         values, parts = np.asarray(theta, np.float64), []
         for i, setting in enumerate(self.settings):
@@ -213,4 +227,4 @@ class Several:
 
     def log_likelihood(self, x: ArrayLike) -> Callable[[Array], Array]:
         """The exact log p(x | theta) of all observations x [size], as a function [n, d] -> [n]."""
-        return lambda theta: self.detector.log_likelihood(x, self.profiles(theta, None)[0])
+        return lambda theta: self.detectors.log_likelihood(x, self.profiles(theta, None)[0])
