@@ -1,6 +1,7 @@
 """new, show and doctor, as a new user types them; and the shipped studies."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest

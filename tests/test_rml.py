@@ -14,8 +14,9 @@ from raybayes.beamline.emission import SCALES
 from raybayes.beamline.geometry import HC, PLACERS, compile_beamline, hc_of
 from raybayes.beamline.model import Beamline, Element, Param
 from raybayes.beamline.rml import read_rml, write_rml
-from raybayes.beamline.schema import MODELLED, OBJECTS, SOURCES, ZERO_ONLY
+from raybayes.beamline.schema import MODELLED, OBJECTS, ZERO_ONLY
 from raybayes.beamline.source import DISTRIBUTIONS
+from raybayes.beamline.source_schema import SOURCES
 from raybayes.beamline.unmodelled import not_modelled
 from raybayes.beamline.values import HC_OLD
 from raybayes.errors import InputError

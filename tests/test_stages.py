@@ -1,7 +1,7 @@
 """train, check and refine: one stage of a study at a time, as a person types them."""
 
 import json
-from inspect import signature
+from dataclasses import asdict
 
 import h5py
 import numpy as np
@@ -13,7 +13,7 @@ from raybayes.cli import infer
 from raybayes.errors import InputError
 from raybayes.inference.importance import Refined, importance
 from raybayes.inference.posterior import Posterior
-from raybayes.workflow.refine import refine_files
+from raybayes.workflow.refine import Refining
 
 
 def test_train_makes_no_simulations_and_equals_run(tmp_path):

@@ -3,9 +3,10 @@
 import numpy as np
 
 from raybayes.array_types import Array
+from raybayes.beamline.kinds import SX700
 from raybayes.beamline.model import Element
 from raybayes.beamline.placement import Walk
-from raybayes.beamline.schema import STRUCTURE_FACTORS, SX700
+from raybayes.beamline.schema import STRUCTURE_FACTORS
 from raybayes.errors import InputError
 from raybayes.optics.rows import (
     BILAYERS,

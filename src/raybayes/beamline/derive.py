@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from raybayes.beamline.geometry import compile_beamline, hc_of
+from raybayes.beamline.kinds import ALIGNMENT, OPENINGS, SX700
 from raybayes.beamline.model import Beamline, Element, Param
 from raybayes.beamline.placement import NO_PROFILE, SLOPES
-from raybayes.beamline.schema import ALIGNMENT, OPENINGS, SX700
 from raybayes.errors import InputError
 
 PLANES = ("ImagePlane", "ImagePlaneBundle")

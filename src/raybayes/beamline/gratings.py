@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 
 from raybayes.array_types import Array
+from raybayes.beamline.kinds import SX700
 from raybayes.beamline.model import Element
 from raybayes.beamline.placement import Walk
-from raybayes.beamline.schema import SX700
 from raybayes.beamline.shapes import A11, A33, curved, plane, radius_of, torus
 from raybayes.beamline.values import Values
 from raybayes.optics.lines import (

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 
 from raybayes.array_types import Array
 from raybayes.beamline.gratings import grating_angles, grating_of
+from raybayes.beamline.kinds import SX700
 from raybayes.beamline.model import Element
 from raybayes.beamline.placement import Walk
-from raybayes.beamline.schema import SX700
 from raybayes.beamline.shapes import (
     A11,
     A22,

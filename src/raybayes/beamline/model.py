@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from raybayes.beamline.schema import OBJECTS, Number
+from raybayes.beamline.kinds import Number
+from raybayes.beamline.schema import OBJECTS
 from raybayes.errors import InputError
 
 

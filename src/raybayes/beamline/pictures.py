@@ -10,8 +10,8 @@ import numpy as np
 from raybayes.array_types import Array
 from raybayes.beamline.beam import beam
 from raybayes.beamline.geometry import compile_beamline
+from raybayes.beamline.kinds import ALIGNMENT, Number
 from raybayes.beamline.model import Beamline
-from raybayes.beamline.schema import ALIGNMENT, Number
 from raybayes.beamline.trace import Rays
 from raybayes.store import write_whole
 

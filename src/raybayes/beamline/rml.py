@@ -21,8 +21,10 @@ from xml.sax.xmlreader import AttributesImpl, Locator
 import defusedxml.sax
 from defusedxml.common import DefusedXmlException
 
+from raybayes.beamline.kinds import Choice, Kind, Number, Text, Vector
 from raybayes.beamline.model import Beamline, Element, Param
-from raybayes.beamline.schema import OBJECTS, SOURCES, Choice, Kind, Number, Text, Vector
+from raybayes.beamline.schema import OBJECTS
+from raybayes.beamline.source_schema import SOURCES
 from raybayes.beamline.unmodelled import not_modelled
 from raybayes.errors import InputError
 from raybayes.store import write_whole

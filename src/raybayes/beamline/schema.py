@@ -3,92 +3,26 @@
 Source: RAY-UI's RML format, versions 1.1 to 1.16 (units: mm, deg, mrad, arcsec rms, eV, ...).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Number:
-    """A quantity; `unit` is the only unit that the file may give it ("" is a pure number)."""
-
-    unit: str = ""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """An enumeration, stored as a number with its word as a comment."""
-
-    words: Mapping[int, str]
-
-
-@dataclass(frozen=True)
-class Text:
-    """A name or a path."""
-
-
-@dataclass(frozen=True)
-class Vector:
-    """Three components x, y, z; RAY-UI derives these, raybayes never reads them as geometry."""
-
-
-Kind = Number | Choice | Text | Vector
-Parameters = dict[str, Kind]
-
-
-def _numbers(unit: str, *ids: str) -> Parameters:
-    return {id_: Number(unit) for id_ in ids}
-
-
-def _texts(*ids: str) -> Parameters:
-    return {id_: Text() for id_ in ids}
-
-
-def _choices(words: Mapping[int, str], *ids: str) -> Parameters:
-    return {id_: Choice(words) for id_ in ids}
-
-
-# RAY-UI stores these two the wrong way round: 0 switches the error on.
-YES_NO_INVERTED = Choice({0: "Yes", 1: "No"})
-NO_YES = Choice({0: "No", 1: "Yes"})
-OFF_ON = Choice({0: "off", 1: "on"})
-SHAPE = Choice({0: "rectangle", 1: "elliptical", 2: "trapezoid"})
-SX700 = 1
-# Of a slit, and where they are not given the sizes of its frame.
-OPENINGS = {"openingWidth": "totalWidth", "openingHeight": "totalHeight"}
-
-WORLD: Parameters = {
-    "worldPosition": Vector(),
-    "worldXdirection": Vector(),
-    "worldYdirection": Vector(),
-    "worldZdirection": Vector(),
-}
-TRANSLATIONS = ("translationXerror", "translationYerror", "translationZerror")
-ROTATIONS = ("rotationXerror", "rotationYerror", "rotationZerror")
-ALIGNMENT: Parameters = {
-    "alignmentError": YES_NO_INVERTED,
-    **_numbers("mm", *TRANSLATIONS),
-    **_numbers("mrad", *ROTATIONS),
-}
-SLOPE: Parameters = {
-    "slopeError": YES_NO_INVERTED,
-    "profileKind": Choice({0: "Profile-File", 1: "Profile-Matrix", 2: "no Profile"}),
-    "profileFile": Text(),
-    **_numbers("arcsec", "slopeErrorSag", "slopeErrorMer"),
-    **_numbers("", "thermalDistortionAmp", "thermalDistortionSigmaX", "thermalDistortionSigmaZ"),
-    **_numbers("", "cylindricalBowingAmp", "cylindricalBowingRadius"),
-}
-PLACE: Parameters = {**_numbers("mm", "distancePreceding"), **_numbers("deg", "azimuthalAngle")}
-BLANK: Parameters = {
-    "geometricalShape": SHAPE,
-    **_numbers("mm", "totalWidth", "totalWidthB", "totalLength"),
-}
-FRAME: Parameters = {
-    "geometricalShape": SHAPE,
-    **_numbers("mm", "totalWidth", "totalWidthB", "totalHeight"),
-}
-DISPLAYED: Parameters = _numbers(
-    "", "reflectivitySenkrecht", "reflectivityParallel", "reflectivityPhase"
+from raybayes.beamline.kinds import (
+    ALIGNMENT,
+    BLANK,
+    DISPLAYED,
+    FRAME,
+    NO_YES,
+    OFF_ON,
+    PLACE,
+    SHAPE,
+    SLOPE,
+    SX700,
+    WORLD,
+    Choice,
+    Number,
+    Parameters,
+    Text,
+    numbers,
+    texts,
 )
+from raybayes.beamline.source_schema import SOURCE_TYPES
 
 
 def _coating() -> Parameters:
@@ -102,7 +36,7 @@ def _coating() -> Parameters:
         }
     return {
         "reflectivityType": Choice({0: "100%", 1: "Derived by Material"}),
-        **_texts("materialSubstrate", "elementSubstrate", "coatingFile"),
+        **texts("materialSubstrate", "elementSubstrate", "coatingFile"),
         "roughnessSubstrate": Number("nm"),
         "densitySubstrate": Number("g/cm3"),
         "surfaceCoating": Choice(
@@ -117,98 +51,28 @@ def _coating() -> Parameters:
         **layers,
         "lateralThicknessGradientCoating": NO_YES,
         "lateralThicknessGradientCoating1": NO_YES,
-        **_numbers("", *(f"gradientC1B{i}" for i in range(1, 9))),
+        **numbers("", *(f"gradientC1B{i}" for i in range(1, 9))),
     }
 
 
 COATING = _coating()
 SURFACE: Parameters = {**PLACE, **COATING, **ALIGNMENT, **WORLD, **SLOPE}
 MIRROR: Parameters = {**BLANK, "grazingIncAngle": Number("deg"), **SURFACE}
-ARMS: Parameters = _numbers("mm", "entranceArmLength", "exitArmLength")
-ARMS_SAG_MER: Parameters = _numbers(
+ARMS: Parameters = numbers("mm", "entranceArmLength", "exitArmLength")
+ARMS_SAG_MER: Parameters = numbers(
     "mm", *(f"{side}ArmLength{cut}" for cut in ("Sag", "Mer") for side in ("entrance", "exit"))
 )
 
 # --- sources -----------------------------------------------------------------------------------
 
-HARD_OR_GAUSSIAN = {0: "hard edge", 1: "gaussian (sigma)"}
-SOURCE: Parameters = {
-    "numberRays": Number(),
-    **_numbers("mm", "sourceDepth"),
-    **ALIGNMENT,
-    **WORLD,
-    "energyDistributionType": Choice({0: "File", 1: "Values", 2: "Total", 3: "Param"}),
-    "photonEnergyDistributionFile": Text(),
-    "photonEnergy": Number("eV"),
-    "energySpreadType": Choice({0: "white band", 1: "soft edge", 2: "separate energies"}),
-    "energySpreadUnit": Choice({0: "eV", 1: "%"}),
-    "energySpread": Number("energySpreadUnit"),
-    "SeparateEnergies": Number(),
-    **_numbers("", "linearPol_0", "linearPol_45", "circularPol"),
-    "sourcePulseType": Choice({0: "all rays start simultaneously", 1: "gaussian"}),
-    "sourcePulseLength": Number(),
-    "photonFlux": Number(),
-}
-SIZE: Parameters = _numbers("mm", "sourceWidth", "sourceHeight")
-EXTENDED: Parameters = {**SIZE, **_numbers("mrad", "horDiv", "verDiv"), **SOURCE}
-POINT: Parameters = {
-    **EXTENDED,
-    **_choices(
-        HARD_OR_GAUSSIAN,
-        "sourceWidthDistribution",
-        "sourceHeightDistribution",
-        "horDivDistribution",
-        "verDivDistribution",
-    ),
-}
-CIRCLE: Parameters = {
-    **SIZE,
-    "numberCircles": Number(),
-    **_numbers("mrad", "maximumOpeningAngle", "minimumOpeningAngle", "deltaOpeningAngle"),
-    **SOURCE,
-}
-DIPOLE: Parameters = {
-    **EXTENDED,
-    "verEbeamDiv": Number("urad"),
-    "electronEnergy": Number("GeV"),
-    "electronEnergyOrientation": Choice({0: "clockwise", 1: "counter-clockwise"}),
-    "bendingRadius": Number("m"),
-    **_numbers("", "ringCurrent", "critEnergy", "criticalEnergy", "magneticField"),
-}
-SIMPLE_UNDULATOR: Parameters = {
-    "sigmaType": Choice({0: "standard", 1: "accurate"}),
-    "undulatorLength": Number("m"),
-    "electronDistributionType": Choice({0: "manual", 1: "BESSY II low Beta"}),
-    **_numbers("um", "electronSigmaX", "electronSigmaY"),
-    **_numbers("urad", "electronSigmaXs", "electronSigmaYs"),
-    **SOURCE,
-}
-UNDULATOR_FILE: Parameters = {
-    **SOURCE,
-    **SIZE,
-    "undulatorFileClassType": Choice({0: "SRW", 1: "WAVE"}),
-    "undulatorFile": Text(),
-    "additionalParameters": Choice({0: "from file", 1: "manual"}),
-    "distributionDistance": Number("mm"),
-    "undulatorPeriodLength": Number("cm"),
-    "electronEnergy": Number("GeV"),
-    "photonEnergyDistributionType": Choice({0: "File", 1: "Values", 2: "Total", 3: "Param"}),
-    "electronDistributionType": Choice({0: "manual", 1: "BESSY II low Beta"}),
-    "sourceSizeEstimation": Choice({0: "manual", 1: "automatic"}),
-    "stokesVectorDistributionType": Choice({0: "from File", 1: "manual"}),
-    **_numbers("mm", "horBeamSize", "verBeamSize"),
-    **_numbers("urad", "horBeamDiv", "verBeamDiv"),
-    **_numbers("", "undulatorPeriodNumber", "undulatorHarmonic", "deflectionParameterK"),
-    **_numbers("", "deflectionParameterKx", "deflectionParameterKy"),
-}
 
 # --- elements ----------------------------------------------------------------------------------
 
 SLIT: Parameters = {
     "openingShape": Choice({0: "rectangle", 1: "elliptical"}),
-    **_numbers("mm", "openingWidth", "openingHeight"),
+    **numbers("mm", "openingWidth", "openingHeight"),
     "centralBeamstop": Choice({0: "none", 1: "rectangle", 2: "elliptical"}),
-    **_numbers("mm", "stopWidth", "stopHeight", "totalWidthStop", "totalHeightStop"),
+    **numbers("mm", "stopWidth", "stopHeight", "totalWidthStop", "totalHeightStop"),
     **FRAME,
     **PLACE,
     **ALIGNMENT,
@@ -238,16 +102,16 @@ PLANE_MIRROR: Parameters = {
     **MIRROR,
     "systemMount": Choice({0: "standalone", SX700: "SX700 (as premirror of a grating)"}),
     "premirrorShiftZ": Number("mm"),
-    **_numbers("", "pimpaleAlpha1", "pimpaleAlpha2", "pimpaleAlpha3"),
+    **numbers("", "pimpaleAlpha1", "pimpaleAlpha2", "pimpaleAlpha3"),
     "distancePremirrorGrating": Number("mm"),
     **DISPLAYED,
 }
-TOROID: Parameters = {**MIRROR, **ARMS_SAG_MER, **_numbers("mm", "longRadius", "shortRadius")}
+TOROID: Parameters = {**MIRROR, **ARMS_SAG_MER, **numbers("mm", "longRadius", "shortRadius")}
 ELLIPSOID: Parameters = {
     **MIRROR,
     **ARMS,
     "designGrazingIncAngle": Number("deg"),
-    **_numbers("mm", "longHalfAxisA", "shortHalfAxisB"),
+    **numbers("mm", "longHalfAxisA", "shortHalfAxisB"),
     **FIGURE,
     "misalignmentCoordinateSystem": Choice({0: "Ellipsoid", 1: "Mirror (standard)"}),
 }
@@ -262,10 +126,10 @@ PARABOLOID: Parameters = {
 }
 EXPERTS_OPTICS: Parameters = {
     **BLANK,
-    **_numbers("", *(f"A{i}{j}" for i in range(1, 5) for j in range(i, 5))),
-    **_numbers("", "B12", "B13", "B21", "B23", "B31", "B32"),
+    **numbers("", *(f"A{i}{j}" for i in range(1, 5) for j in range(i, 5))),
+    **numbers("", "B12", "B13", "B21", "B23", "B31", "B32"),
     "surfaceBending": Choice({0: "convex", 1: "concave"}),
-    **_numbers("deg", "tangentAngleAlpha", "tangentAngleBeta"),
+    **numbers("deg", "tangentAngleAlpha", "tangentAngleBeta"),
     **SURFACE,
 }
 STRUCTURE_FACTORS = tuple(
@@ -276,11 +140,11 @@ CRYSTAL: Parameters = {
     "crystalType": Choice({0: "manual", **{i: f"crystal {i}" for i in range(1, 30)}}),
     "crystalMaterial": Text(),
     "latticeStructure": Choice({i: f"structure {i}" for i in range(10)}),
-    **_numbers("nm", "latticeConstant", "latticeConstantSecond", "dSpacing2"),
+    **numbers("nm", "latticeConstant", "latticeConstantSecond", "dSpacing2"),
     "offsetAngleType": Choice({0: "Entrance Angle", 1: "Exit Angle"}),
     "offsetAngle": Number("deg"),
-    **_numbers("", "firstMillerIndex", "secondMillerIndex", "thirdMillerIndex"),
-    **_numbers("", *STRUCTURE_FACTORS),
+    **numbers("", "firstMillerIndex", "secondMillerIndex", "thirdMillerIndex"),
+    **numbers("", *STRUCTURE_FACTORS),
     "unitCellVolume": Number("nm3"),
     "dSpacingGradientSwitch": NO_YES,
     "dSpacingGradient": Number(),
@@ -289,10 +153,10 @@ EFFICIENCY: Parameters = {
     "lineProfile": Choice({0: "blaze", 1: "sinus", 2: "laminar", 3: "unknown"}),
     "gratingEfficiency": Number(),
     "additionalOrder": OFF_ON,
-    **_numbers("deg", "blazeAngle", "aspectAngle"),
+    **numbers("deg", "blazeAngle", "aspectAngle"),
     "grooveDepth": Number("nm"),
     "grooveRatio": Number(),
-    **_numbers("", "multilayerFourierCoefficients", "multilayerIntegrationSteps"),
+    **numbers("", "multilayerFourierCoefficients", "multilayerIntegrationSteps"),
     **DISPLAYED,
 }
 GRATING: Parameters = {
@@ -307,17 +171,17 @@ GRATING: Parameters = {
     ),
     "systemMount": Choice({0: "standalone, none", SX700: "SX700 (external premirror)"}),
     "elementMovement": Choice({0: "constant deviation", 1: "constant incidence", 2: "", 3: ""}),
-    **_numbers("deg", "deviationAngle", "halfConeAngle"),
-    **_numbers("mm", "pimpaleX0", "pimpaleY0"),
-    **_numbers("deg", "premirrorMountPsi0"),
-    **_numbers("eV", "designEnergyMounting", "designEnergy"),
+    **numbers("deg", "deviationAngle", "halfConeAngle"),
+    **numbers("mm", "pimpaleX0", "pimpaleY0"),
+    **numbers("deg", "premirrorMountPsi0"),
+    **numbers("eV", "designEnergyMounting", "designEnergy"),
     "lineDensity": Number("1/mm"),
-    **_numbers("", "orderDiffraction", "cFactor"),
-    **_numbers("deg", "alpha", "beta"),
+    **numbers("", "orderDiffraction", "cFactor"),
+    **numbers("deg", "alpha", "beta"),
     "lineSpacing": Choice({0: "constant", 1: "variable (VLS)"}),
     "vlsDefinition": Choice({0: "RAY Standard"}),
-    **_numbers("", *(f"vlsParameter{i}" for i in range(1, 7))),
-    **_numbers("", *(f"vlsParameterB{i}" for i in range(2, 8))),
+    **numbers("", *(f"vlsParameter{i}" for i in range(1, 7))),
+    **numbers("", *(f"vlsParameterB{i}" for i in range(2, 8))),
     **EFFICIENCY,
     **SURFACE,
 }
@@ -328,16 +192,16 @@ ZONE_PLATE: Parameters = {
     "gratingMount": Choice({0: "constant deviation", 1: "constant incidence angle"}),
     "deviationAngle": Number("deg"),
     "elementOffsetZType": Choice({0: "manual", 1: "by beam divergence and distance"}),
-    **_numbers("", "meridionalIncidenceBeamDivergence", "meridionalIncidenceFocusDistance"),
-    **_numbers("", "elementOffsetZ", "elementOffsetZmanual"),
+    **numbers("", "meridionalIncidenceBeamDivergence", "meridionalIncidenceFocusDistance"),
+    **numbers("", "elementOffsetZ", "elementOffsetZmanual"),
     "betaDiffraction": Number("deg"),
     "derivationMethod": Choice({0: "Formulas", 1: "File"}),
     "coefficientsFile": Text(),
     "designEnergy": Number("eV"),
-    **_numbers("", "orderDiffraction", "designOrderDiffraction"),
-    **_numbers("deg", "designAlphaAngle", "designBetaAngle"),
+    **numbers("", "orderDiffraction", "designOrderDiffraction"),
+    **numbers("deg", "designAlphaAngle", "designBetaAngle"),
     "curvatureType": Choice({0: "planar", 1: "toroidal", 2: "spherical"}),
-    **_numbers("mm", "longRadius", "shortRadius", "FresnelZOffset"),
+    **numbers("mm", "longRadius", "shortRadius", "FresnelZOffset"),
     "designType": Choice({0: "use Fresnel Center Offset", 1: "use Design Angle"}),
     "imageType": Choice(
         {0: "point to point", **{i: f"imaging {i}" for i in range(1, 7)}},
@@ -345,27 +209,16 @@ ZONE_PLATE: Parameters = {
     "rzpType": Choice({0: "elliptical (standard)", 1: "meridional"}),
     "refracMethod": Choice({0: "two gratings (old)", 1: "2D (new)"}),
     "fullEfficiency": OFF_ON,
-    **_numbers("", "stretchXdirection", "zDcalc", "xDcalc", "Dz", "Dx"),
+    **numbers("", "stretchXdirection", "zDcalc", "xDcalc", "Dz", "Dx"),
 }
 IMAGE_PLANE: Parameters = {"distanceImagePlane": Number("mm"), **FRAME, **WORLD}
 IMAGE_PLANE_BUNDLE: Parameters = {
-    **_numbers("mm", "startDistanceBundle", "endDistanceBundle", "currentPosition"),
+    **numbers("mm", "startDistanceBundle", "endDistanceBundle", "currentPosition"),
     "numberOfImages": Number(),
     **FRAME,
     **WORLD,
 }
 
-SOURCE_TYPES: dict[str, Parameters] = {
-    "Matrix Source": EXTENDED,
-    "Point Source": POINT,
-    "Pixel Source": EXTENDED,
-    "Circle Source": CIRCLE,
-    "Dipole": DIPOLE,
-    "Dipole Source": DIPOLE,
-    "Simple Undulator": SIMPLE_UNDULATOR,
-    "Undulator File": UNDULATOR_FILE,
-}
-SOURCES = frozenset(SOURCE_TYPES)
 OBJECTS: dict[str, Parameters] = {
     **SOURCE_TYPES,
     "Plane Mirror": PLANE_MIRROR,
@@ -379,7 +232,7 @@ OBJECTS: dict[str, Parameters] = {
     "Toroid": TOROID,
     "Ellipsoid": ELLIPSOID,
     "Paraboloid": PARABOLOID,
-    "Cone": {**MIRROR, **ARMS, **_numbers("mm", "upstreamRadius", "downstreamRadius")},
+    "Cone": {**MIRROR, **ARMS, **numbers("mm", "upstreamRadius", "downstreamRadius")},
     "Experts Optics": EXPERTS_OPTICS,
     "Crystal": CRYSTAL,
     "Plane Grating": {**GRATING, **ARMS},
@@ -387,7 +240,7 @@ OBJECTS: dict[str, Parameters] = {
     "Toroidal Grating": {
         **GRATING,
         **ARMS_SAG_MER,
-        **_numbers("mm", "longRadius", "shortRadius"),
+        **numbers("mm", "longRadius", "shortRadius"),
     },
     "Reflection Zoneplate": ZONE_PLATE,
     "Slit": SLIT,

@@ -3,9 +3,9 @@
 import numpy as np
 
 from raybayes.array_types import Array
+from raybayes.beamline.kinds import OPENINGS
 from raybayes.beamline.model import Element
 from raybayes.beamline.placement import Walk
-from raybayes.beamline.schema import OPENINGS
 from raybayes.optics.rows import (
     KIND,
     NO_STOP,

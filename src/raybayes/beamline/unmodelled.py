@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from raybayes.beamline.schema import MODELLED, OBJECTS, ZERO_ONLY, Choice
+from raybayes.beamline.kinds import Choice
+from raybayes.beamline.schema import MODELLED, OBJECTS, ZERO_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

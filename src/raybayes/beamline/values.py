@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from raybayes.array_types import Array
+from raybayes.beamline.kinds import ROTATIONS, TRANSLATIONS
 from raybayes.beamline.model import Beamline, Element
-from raybayes.beamline.schema import ROTATIONS, TRANSLATIONS
 from raybayes.errors import InputError
 
 HC = 1239.841984332  # nm eV, CODATA 2018: RAY-UI's value

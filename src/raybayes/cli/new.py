@@ -57,7 +57,8 @@ def new(
 
 def _asked(beamline: "Beamline") -> list["Varied"]:
     """Ask until an empty answer; a wrong answer is said and asked again."""
-    from raybayes.beamline.schema import OBJECTS, Number
+    from raybayes.beamline.kinds import Number
+    from raybayes.beamline.schema import OBJECTS
     from raybayes.study.new import Varied
     from raybayes.study.parameters import unit_of
 

@@ -116,6 +116,6 @@ drop.addEventListener("drop", (event) => {
 const again = () => session.study && draw();
 window.addEventListener("resize", again);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
-attempt("Looking for studies …", start);
 
-globalThis.workbench = session;
+globalThis.workbench = session; // for a look from the console, and for tests
+attempt("Looking for studies …", start);

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from raybayes.beamline.kinds import Number
 from raybayes.beamline.model import Beamline
-from raybayes.beamline.schema import OBJECTS, Number
+from raybayes.beamline.schema import OBJECTS
 from raybayes.prior import Independent
 
 # What people call the parameters that have a name in the field: of rotations, those about the

@@ -36,7 +36,7 @@ from raybayes.simulate.simulator import Tracing
 from raybayes.store import Store
 
 SHIPPED = ("ue112", "ue112-image", "ue112-wellposed", "ue112-rigid-m4", "ue112-two-settings")
-PACKAGES = ("raybayes", "numpy", "scipy", "numba")
+PACKAGES: tuple[str, ...] = ("raybayes", "numpy", "scipy", "numba")
 ALONE = (SettingConfig(),)  # of a study that names no settings: one, as the beamline stands
 DETERMINE = (
     "parameters", "seed", "detector", "tracing", "shard", "engine", "failures", "settings",

@@ -30,7 +30,7 @@ from raybayes.study.study import Study
 
 DRAWS = 255  # per observation, for ranks: 0..255
 NOISE, CHECK = 1, 2  # streams of random numbers beside the shards'
-PACKAGES = (*plan.PACKAGES, "jax", "equinox", "optax", "safetensors")
+PACKAGES: tuple[str, ...] = (*plan.PACKAGES, "jax", "equinox", "optax", "safetensors")
 
 
 @dataclass(frozen=True)
