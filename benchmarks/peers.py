@@ -33,7 +33,7 @@ from raybayes import Run, read_study
 from raybayes.beamline.emission import ENERGY, SIGMA_X, SIGMA_XP, SIGMA_Y, SIGMA_YP, SPREAD
 from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.source import STANDARD, emit
-from raybayes.beamline.trace import Drawn, Traced, trace_rays
+from raybayes.beamline.trace import Drawn, trace_rays
 from raybayes.optics import RAY
 from raybayes.optics.rows import KIND, OPENING, SURFACE, TOROID, WAVELENGTH_SHIFT
 from raybayes.simulate.simulator import Simulator, Tracing
@@ -109,11 +109,11 @@ def ours(study, beamline, compiled, samples):
 
     def trace(setting, samples):
         n = len(samples)
-        rays, lost = np.empty((RAY, n)), np.empty(n, np.int64)
+        rays = np.empty((RAY, n))
         emission, rows = compiled.emission[setting], compiled.rows[setting]
         drawn = Drawn(samples, np.zeros((1, 2, 1)), slots)
-        out = Traced(rays, lost, np.empty(0), np.empty((4, 0)))
-        trace_rays(emission, rows, drawn, out, compiled.tables)
+        nothing = np.empty(0), np.empty((4, 0))
+        lost = trace_rays(emission, rows, drawn, rays, *nothing, compiled.tables)
         return rays[:2], lost == 0
 
     few = samples[:FEW]

@@ -6,7 +6,7 @@ import pytest
 from raybayes.beamline.derive import with_values
 from raybayes.beamline.geometry import HC, compile_beamline
 from raybayes.beamline.source import STANDARD
-from raybayes.beamline.trace import Drawn, Traced, slope_slots, trace, trace_rays
+from raybayes.beamline.trace import Drawn, slope_slots, trace, trace_rays
 from raybayes.optics import RAY, WAVELENGTH_SHIFT
 from raybayes.optics.rows import Tables
 
@@ -34,9 +34,8 @@ def landing(beamline, plane, sample=(), slope=None):
     samples = np.zeros((1, STANDARD))
     for column, value in dict(sample).items():
         samples[0, column] = value
-    rays, lost = np.empty((RAY, 1)), np.empty(1, np.int64)
-    drawn, out = Drawn(samples, slopes, slots), Traced(rays, lost, *NOTHING)
-    trace_rays(compiled.emission[0], rows, drawn, out, TABLES)
+    rays, drawn = np.empty((RAY, 1)), Drawn(samples, slopes, slots)
+    lost = trace_rays(compiled.emission[0], rows, drawn, rays, *NOTHING, TABLES)
     assert lost[0] in (0, len(rows))  # the slit itself may stop it: it has landed
     return rays[:, 0]
 
@@ -138,8 +137,8 @@ def test_order_zero_is_a_mirror(ue112):
     out = []
     for order_zero in (0.0, 1e-300):  # the second takes the grating's path
         rows[index, WAVELENGTH_SHIFT] = order_zero
-        rays, lost = np.empty((RAY, 100)), np.empty(100, np.int64)
         drawn = Drawn(samples, np.zeros((1, 2, 100)), np.full(len(rows), -1))
-        trace_rays(compiled.emission[0], rows, drawn, Traced(rays, lost, *NOTHING), TABLES)
+        rays = np.empty((RAY, 100))
+        trace_rays(compiled.emission[0], rows, drawn, rays, *NOTHING, TABLES)
         out.append(rays)
     np.testing.assert_allclose(out[0], out[1], rtol=0, atol=1e-12)

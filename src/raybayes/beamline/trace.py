@@ -107,29 +107,28 @@ class Drawn(NamedTuple):
     slots: Ints
 
 
-class Traced(NamedTuple):
-    """What becomes of n rays; `trace_rays` fills it.
-
-    rays: [7, n].
-    lost: [n], 0 or 1 + index of the element.
-    path: [n], the length of each ray from the source, mm; or [0] for none.
-    stokes: [4, n], of the source, changed into those that arrive; or [4, 0] for none.
-    """
-
-    rays: Array
-    lost: Ints
-    path: Array
-    stokes: Array
-
-
 @njit(parallel=True, **JIT)
-def trace_rays(emission: Array, rows: Array, drawn: Drawn, out: Traced, tables: Tables) -> None:
-    """Fill `out` from what is drawn; tables: what the rows point to.
+def trace_rays(
+    emission: Array,
+    rows: Array,
+    drawn: Drawn,
+    rays: Array,
+    path: Array,
+    stokes: Array,
+    tables: Tables,
+) -> Ints:
+    """Fill rays [7, n]; returns which element lost each [n]: 0 for none, or 1 + its index.
 
-    Each ray depends on its own sample alone, so blocks and threads cannot change a result.
+    path: [n] gets the length of each ray from the source, mm; or [0] for none.
+    stokes: [4, n], of the source; changed into those that arrive; or [4, 0] for none.
+    tables: what the rows point to.
+
+    Each ray depends on its own sample alone, so blocks and threads cannot change a result. What is
+    filled stands in no tuple: see `simulate.expected.expected_profiles`.
     """
-    (samples, slopes, slots), (rays, lost, path, stokes) = drawn, out
+    samples, slopes, slots = drawn
     n = rays.shape[1]
+    lost = np.empty(n, np.int64)
     for block in prange((n + BLOCK - 1) // BLOCK):
         start = block * BLOCK
         stop = min(start + BLOCK, n)
@@ -155,6 +154,7 @@ def trace_rays(emission: Array, rows: Array, drawn: Drawn, out: Traced, tables: 
         if light.shape[1] > 0:
             stokes[:, start:stop] = light
         lost[start:stop] = losses
+    return lost
 
 
 @njit(**JIT)
@@ -258,11 +258,13 @@ def trace_compiled(
         # Contiguous arrays throughout: one compiled version for all callers.
         chunk = np.empty((RAY, len(points)))
         light = polarisation(beamline, points)
-        trace_rays(
+        lost[part] = trace_rays(
             compiled.emission[i],
             rows,
             Drawn(standard(beamline, points[:, :width], start, rays), slopes, slots),
-            Traced(chunk, lost[part], path[part], light if compiled.coated else np.empty((4, 0))),
+            chunk,
+            path[part],
+            light if compiled.coated else np.empty((4, 0)),
             compiled.tables,
         )
         values[:, part], stokes[:, part] = chunk, light

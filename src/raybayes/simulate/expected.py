@@ -74,20 +74,24 @@ class Sampling(NamedTuple):
     pick: Ints
 
 
+class Light(NamedTuple):
+    """One set of a `Sampling`: samples [rays, STANDARD], stokes [4, rays] or [4, 0]."""
+
+    samples: Array
+    stokes: Array
+
+
 class Method(NamedTuple):
     """How splats are carried, the same for all theta of one beamline.
 
     slots: [elements], see `slope_slots`.
     slit: the component of the stops that energy is carried through, or SAMPLED.
     eps: the carried part of the source's size.
-    tables: what the rows point to.
     """
 
     slots: Ints
     slit: int
     eps: float
-    bins: Bins
-    tables: Tables
 
 
 @njit(**JIT)
@@ -269,10 +273,16 @@ def follow(rows: Array, rays: Array, lost: Ints, stops: Ints, kept: Array, table
 
 @njit(**JIT)
 def one_profile(
-    emission: Array, rows: Array, method: Method, samples: Array, stokes: Array, profile: Array
+    emission: Array,
+    rows: Array,
+    method: Method,
+    light: Light,
+    bins: Bins,
+    tables: Tables,
+    profile: Array,
 ) -> float:
-    """Fill one profile; returns the transmission. stokes: [4, rays] or [4, 0], at the source."""
-    slots, slit, eps, bins, tables = method
+    """Fill one profile [bins]; returns the transmission."""
+    (slots, slit, eps), (samples, stokes) = method, light
     stops = stops_of(rows)
     hard, halves = soften(rows, stops)
     size, total = halves.shape[0], samples.shape[0]
@@ -321,12 +331,20 @@ def expected_profiles(
     rows: Array,
     method: Method,
     sampling: Sampling,
+    bins: Bins,
+    tables: Tables,
     profiles: Array,
-    transmission: Array,
-) -> None:
-    """Fill profiles [n, bins] and transmission [n], one theta per iteration."""
+) -> Array:
+    """Fill profiles [n, bins], one theta per iteration; returns the transmission [n].
+
+    tables: what the rows point to. What is filled stands in no tuple: Numba's parallel loops write
+    into a copy of an array that they find in one, in silence.
+    """
     samples, stokes, pick = sampling
+    transmission = np.zeros(rows.shape[0])
     for i in prange(rows.shape[0]):
+        light = Light(samples[pick[i]], stokes[pick[i]])
         transmission[i] = one_profile(
-            emission[i], rows[i], method, samples[pick[i]], stokes[pick[i]], profiles[i]
+            emission[i], rows[i], method, light, bins, tables, profiles[i]
         )
+    return transmission

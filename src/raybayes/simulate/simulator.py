@@ -220,7 +220,7 @@ class Simulator:
                 f"{self.beamline.path}: a grating has an additional order, by chance for each ray; "
                 'set additionalOrder to 0, or trace in mode "counting"'
             )
-        profiles, transmission = np.zeros((len(theta), self.detector.size)), np.zeros(len(theta))
+        profiles = np.zeros((len(theta), self.detector.size))
         picks = np.random.default_rng(key).integers(SETS, size=len(theta))
         samples, stokes = self._sets
         bins = Bins(
@@ -229,18 +229,18 @@ class Simulator:
             np.asarray(self.detector.bins),
             self.detector.reads == "image",
         )
-        slots = slope_slots(compiled.rows)
-        expected_profiles(
+        transmission = expected_profiles(
             compiled.emission,
             compiled.rows,
-            Method(slots, self.slit, self.tracing.splat, bins, compiled.tables),
+            Method(slope_slots(compiled.rows), self.slit, self.tracing.splat),
             Sampling(
                 samples,
                 stokes if compiled.coated else np.empty((SETS, 4, 0)),
                 picks if key else np.zeros(len(theta), np.int64),
             ),
+            bins,
+            compiled.tables,
             profiles,
-            transmission,
         )
         share = self.band if self.slit == SAMPLED else 1.0
         return profiles * share, transmission * share
