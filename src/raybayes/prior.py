@@ -39,22 +39,28 @@ class _Marginal(BaseModel):
 
 
 class Uniform(_Marginal):
+    """Uniform from low to high."""
+
     kind: Literal["uniform"] = "uniform"
     low: float
     high: float
 
     @property
     def distribution(self) -> Any:
+        """A frozen distribution of scipy.stats."""
         return stats.uniform(self.low, self.high - self.low)
 
 
 class Normal(_Marginal):
+    """Normal, with this mean and standard deviation."""
+
     kind: Literal["normal"] = "normal"
     mean: float
     sd: float = Field(gt=0)
 
     @property
     def distribution(self) -> Any:
+        """A frozen distribution of scipy.stats."""
         return stats.norm(self.mean, self.sd)
 
 
@@ -67,20 +73,26 @@ class LogNormal(_Marginal):
 
     @property
     def distribution(self) -> Any:
+        """A frozen distribution of scipy.stats."""
         return stats.lognorm(self.sd, scale=np.exp(self.mean))
 
 
 class LogUniform(_Marginal):
+    """Uniform in the logarithm, from low to high."""
+
     kind: Literal["log_uniform"] = "log_uniform"
     low: float = Field(gt=0)
     high: float
 
     @property
     def distribution(self) -> Any:
+        """A frozen distribution of scipy.stats."""
         return stats.loguniform(self.low, self.high)
 
 
 class TruncatedNormal(_Marginal):
+    """Normal, with this mean and sd before it is cut at low and high."""
+
     kind: Literal["truncated_normal"] = "truncated_normal"
     mean: float
     sd: float = Field(gt=0)
@@ -89,6 +101,7 @@ class TruncatedNormal(_Marginal):
 
     @property
     def distribution(self) -> Any:
+        """A frozen distribution of scipy.stats."""
         ends = ((self.low - self.mean) / self.sd, (self.high - self.mean) / self.sd)
         return stats.truncnorm(*ends, loc=self.mean, scale=self.sd)
 
@@ -115,23 +128,31 @@ class Prior(Protocol):
     """
 
     @property
-    def names(self) -> Sequence[str]: ...
+    def names(self) -> Sequence[str]:
+        """Of the parameters."""
 
     @property
-    def dim(self) -> int: ...
+    def dim(self) -> int:
+        """The number of parameters, d."""
 
     @property
-    def sd(self) -> Array: ...
+    def sd(self) -> Array:
+        """[d]: the prior's standard deviations."""
 
-    def sample(self, n: int, rng: np.random.Generator) -> Array: ...
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """n draws, [n, d]."""
 
-    def log_prob(self, theta: ArrayLike) -> Array: ...
+    def log_prob(self, theta: ArrayLike) -> Array:
+        """[...]: log density of theta [..., d]; -inf outside the support."""
 
-    def to_real(self, theta: ArrayLike) -> Array: ...
+    def to_real(self, theta: ArrayLike) -> Array:
+        """theta [..., d] inside the support -> z [..., d]."""
 
-    def from_real(self, z: ArrayLike) -> Array: ...
+    def from_real(self, z: ArrayLike) -> Array:
+        """z [..., d] -> theta [..., d], inside the support whatever z is."""
 
-    def log_det_to_real(self, theta: ArrayLike) -> Array: ...
+    def log_det_to_real(self, theta: ArrayLike) -> Array:
+        """[...]: log |dz / dtheta| at theta [..., d]."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +178,7 @@ class Independent:
 
     @property
     def dim(self) -> int:
+        """The number of parameters, d."""
         return len(self.names)
 
     @cached_property
@@ -312,14 +334,17 @@ class Raw:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Of the parameters."""
         return self.prior.names
 
     @property
     def dim(self) -> int:
+        """The number of parameters, d."""
         return self.prior.dim
 
     @property
     def sd(self) -> Array:
+        """[d]: the prior's standard deviations."""
         return self.prior.sd
 
     @property
@@ -327,17 +352,21 @@ class Raw:
         return (self.prior.low + self.prior.high) / 2
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """n draws, [n, d]."""
         return self.prior.sample(n, rng)
 
     def log_prob(self, theta: ArrayLike) -> Array:
+        """[...]: log density of theta [..., d]; -inf outside the support."""
         return self.prior.log_prob(theta)
 
     def to_real(self, theta: ArrayLike) -> Array:
+        """theta [..., d] inside the support -> z [..., d]."""
         return (np.asarray(theta, np.float64) - self._centre) / self.sd
 
     def from_real(self, z: ArrayLike) -> Array:
-        """May lie outside the support."""
+        """z [..., d] -> theta [..., d], which may lie outside the support."""
         return self._centre + self.sd * np.asarray(z, np.float64)
 
     def log_det_to_real(self, theta: ArrayLike) -> Array:
+        """[...]: log |dz / dtheta| at theta [..., d]."""
         return np.full(np.shape(theta)[:-1], -np.log(self.sd).sum())

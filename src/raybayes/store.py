@@ -148,6 +148,7 @@ class Store:
     shard_size: int
 
     def path(self, index: int) -> Path:
+        """Of a shard, whether it is there or not."""
         return self.folder / f"shard-{index:06d}.safetensors"
 
     def shards(self, n: int) -> range:

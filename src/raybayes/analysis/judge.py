@@ -79,6 +79,7 @@ class Judge:
 
     @property
     def detectors(self) -> Detectors:
+        """Of the simulator's settings."""
         return self.simulator.detectors
 
     # -- on all pairs
@@ -135,12 +136,13 @@ class Judge:
     # -- at one observation
 
     def at(self, x_o: Array) -> "Verdict":
+        """What is judged at one observation [size]."""
         return Verdict(self, np.asarray(x_o, np.float64))
 
     # -- alarms: each statistic over its distribution for the first pairs, so that 5 % are false
 
     def refined(self, x: Array, n: int) -> Refined | None:
-        """n weighted draws; None where no draw could have made x."""
+        """n weighted draws at x [size]; None where no draw could have made x."""
         try:
             return self.posterior.refine(x, self.simulator.log_likelihood(x), n, self.seed)
         except InputError:
@@ -227,6 +229,7 @@ class Verdict:
 
     @cached_property
     def estimates(self) -> Estimates:
+        """Means, medians and modes, with their errors."""
         return estimate(self.judge.posterior, self.x, seed=self.judge.seed)
 
     @cached_property
@@ -258,6 +261,7 @@ class Verdict:
 
     @cached_property
     def prdc(self) -> PRDC | None:
+        """Precision, recall, density and coverage of the network's draws in the exact posterior."""
         return self._against_exact(prdc)  # type: ignore[return-value]
 
     @cached_property
@@ -276,11 +280,13 @@ class Verdict:
 
     @cached_property
     def predictive(self) -> Predictive:
+        """The observation beside what posterior draws predict."""
         expected, readings = self.predicted
         return predictive_check(self.x, expected, self.judge.detectors.variance(expected), readings)
 
     @cached_property
     def alarms(self) -> tuple[Alarm, ...]:
+        """Distance, chi^2 of predictions and evidence, of this observation."""
         return self.judge.alarms(self.x[None])
 
     def sentences(self) -> list[str]:

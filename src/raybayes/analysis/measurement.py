@@ -88,6 +88,10 @@ def measure(
 
     Args:
         paths: of each setting, in the study's order.
+        changes: keys of [observation] and their values.
+
+    Raises:
+        InputError: an option that does not exist, or a file that does not fit the study.
     """
     try:
         readings = run.study.readings(changes)
@@ -109,10 +113,12 @@ class Trained:
 
     @cached_property
     def posterior(self) -> Posterior:
+        """What the run has trained."""
         return open_posterior(self.run)
 
     @cached_property
     def parameters(self) -> list[Parameter]:
+        """How the study's parameters are shown, in their order."""
         return shown_parameters(self.run.beamline, self.run.study.prior)
 
     @cached_property
@@ -123,7 +129,11 @@ class Trained:
         return beam_alarms.summaries(self.run.study.detectors, self.run.observed(theta, rng)[1])
 
     def expected_counts(self, theta: Array) -> Array:
-        """Expected counts [size] at one theta [d]; smooth in theta where the tracer is ours."""
+        """Expected counts [size] at one theta [d]; smooth in theta where the tracer is ours.
+
+        Raises:
+            InputError: this theta cannot be simulated.
+        """
         run = self.run
         if run.exact:
             profile = run.simulator.profiles(theta[None], None)[0]

@@ -101,6 +101,7 @@ class Compiled:
         return bool((self.rows[..., COATING] != PERFECT).any())
 
     def index(self, name: str) -> int:
+        """Of an element in `names`."""
         if name not in self.names:
             raise InputError(f"there is no element {name!r}; there are {', '.join(self.names)}")
         return self.names.index(name)

@@ -85,6 +85,7 @@ def grating_angles(walk: Walk, grating: Element) -> tuple[Array, Array]:
 
 
 def mount_of(grating: Element) -> int:
+    """How the grating is mounted: RAY-UI's number."""
     if grating.number("elementMovement", -1) == C_FACTOR_MOVEMENT:
         return C_FACTOR
     return int(grating.number("gratingMount"))
@@ -144,6 +145,7 @@ def _rule_lines(walk: Walk, element: Element, row: Array) -> None:
 
 
 def plane_grating(walk: Walk, element: Element, row: Array) -> None:
+    """A plane grating."""
     _place(walk, element)
     walk.blank(element, row)
     _rule_lines(walk, element, row)
@@ -163,6 +165,7 @@ def _focus(element: Element, alpha: Array, beta: Array, ra: Array, rb: Array) ->
 
 
 def spherical_grating(walk: Walk, element: Element, row: Array) -> None:
+    """A spherical grating."""
     alpha, beta = _place(walk, element)
     walk.blank(element, row)
     _rule_lines(walk, element, row)
@@ -172,6 +175,7 @@ def spherical_grating(walk: Walk, element: Element, row: Array) -> None:
 
 
 def toroidal_grating(walk: Walk, element: Element, row: Array) -> None:
+    """A toroidal grating."""
     alpha, beta = _place(walk, element)
     walk.blank(element, row)
     _rule_lines(walk, element, row)

@@ -32,6 +32,7 @@ ERRORS_ALONG_FIGURE = 0  # misalignmentCoordinateSystem: of the ellipsoid, parab
 
 
 def plane_mirror(walk: Walk, element: Element, row: Array) -> None:
+    """A plane mirror."""
     plane(row)
     if element.number("systemMount") != SX700:
         walk.mirror(element)
@@ -54,12 +55,14 @@ def plane_mirror(walk: Walk, element: Element, row: Array) -> None:
 
 
 def crystal(walk: Walk, element: Element, row: Array) -> None:
+    """A crystal: a plane, with its reflectivity by dynamical theory."""
     plane(row)
     walk.mirror(element)
     walk.blank(element, row)
 
 
 def sphere(walk: Walk, element: Element, row: Array) -> None:
+    """A spherical mirror."""
     angle = walk.mirror(element)
     walk.blank(element, row)
     with np.errstate(divide="ignore"):
@@ -68,6 +71,7 @@ def sphere(walk: Walk, element: Element, row: Array) -> None:
 
 
 def cylinder(walk: Walk, element: Element, row: Array) -> None:
+    """A cylindrical mirror, bent along or across the beam."""
     angle = walk.mirror(element)
     walk.blank(element, row)
     along_z = element.number("bendingRadius") == 0
@@ -78,6 +82,7 @@ def cylinder(walk: Walk, element: Element, row: Array) -> None:
 
 
 def toroid(walk: Walk, element: Element, row: Array) -> None:
+    """A toroidal mirror."""
     angle = walk.mirror(element)
     walk.blank(element, row)
     sine = np.sin(angle)
@@ -98,6 +103,7 @@ def _figure_rotation(walk: Walk, element: Element) -> ArrayLike:
 
 
 def ellipsoid(walk: Walk, element: Element, row: Array) -> None:
+    """An ellipsoidal mirror."""
     get = walk.values
     angle = walk.angle(element, "grazingIncAngle")
     ra, rb = get.positive(element, "entranceArmLength"), get.positive(element, "exitArmLength")
@@ -165,6 +171,7 @@ def paraboloid(walk: Walk, element: Element, row: Array) -> None:
 
 
 def cone(walk: Walk, element: Element, row: Array) -> None:
+    """A conical mirror."""
     get = walk.values
     theta = walk.mirror(element)
     walk.blank(element, row)

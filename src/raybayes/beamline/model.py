@@ -70,6 +70,7 @@ class Beamline:
 
     @property
     def source(self) -> Element:
+        """The first element."""
         return self.elements[0]
 
     def __getitem__(self, name: str) -> Element:

@@ -66,11 +66,13 @@ def aperture(walk: Walk, element: Element, row: Array) -> None:
 
 
 def foil(walk: Walk, element: Element, row: Array) -> None:
+    """A foil, which takes intensity by its material."""
     _screen(walk, element, row)
     walk.outline(element, row, "totalHeight")
 
 
 def image_plane(walk: Walk, element: Element, row: Array) -> None:
+    """An image plane, at its distance along the beam."""
     _image(walk, element, row, _image_distance(walk, element))
 
 

@@ -13,6 +13,7 @@ COEFFICIENTS = ("A11", "A22", "A33", "A12", "A13", "A23", "A14", "A24", "A34", "
 
 
 def plane(row: Array) -> None:
+    """A plane."""
     row[:, KIND] = PLANE
 
 
@@ -24,6 +25,7 @@ def curved(row: Array, radius: ArrayLike, *along: int) -> None:
 
 
 def torus(row: Array, long_: ArrayLike, short: ArrayLike) -> None:
+    """A torus of two radii, mm."""
     row[:, KIND] = TOROID
     row[:, SURFACE], row[:, SURFACE + 1] = long_, short
 

@@ -66,6 +66,7 @@ class Rays:
 
     @property
     def arrived(self) -> Bools:
+        """[n]: whether each ray reached the plane."""
         return self.lost_at == ""
 
     @property
@@ -75,22 +76,22 @@ class Rays:
 
     @property
     def weight(self) -> Array:
-        """Of the rays that arrived: the share of their intensity that is left."""
+        """[arrived]: the share of their intensity that is left."""
         return self.stokes[0, self.arrived]
 
     @property
     def x(self) -> Array:
-        """Of the rays that arrived, mm."""
+        """[arrived], mm."""
         return self.values[X, self.arrived]
 
     @property
     def y(self) -> Array:
-        """Of the rays that arrived, mm."""
+        """[arrived], mm."""
         return self.values[Y, self.arrived]
 
     @property
     def energy(self) -> Array:
-        """Of the rays that arrived, eV."""
+        """[arrived], eV."""
         return self.values[E, self.arrived]
 
 

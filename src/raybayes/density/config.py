@@ -55,6 +55,7 @@ class MLPConfig(_Config):
     activation: Activation = "silu"
 
     def build(self, size: int, rng: np.random.Generator) -> tuple[Embedding, int]:
+        """A new network for observations of this length, and the length of its context."""
         sizes = (size, *self.widths)
         return MLP(sizes, self.activation, rng), sizes[-1]
 
@@ -68,6 +69,7 @@ class ResidualConfig(_Config):
     activation: Activation = "silu"
 
     def build(self, size: int, rng: np.random.Generator) -> tuple[Embedding, int]:
+        """A new network for observations of this length, and the length of its context."""
         return Residual(size, self.width, self.blocks, self.activation, rng), self.width
 
 
@@ -82,6 +84,11 @@ class ConvolutionConfig(_Config):
     activation: Activation = "silu"
 
     def build(self, size: int, rng: np.random.Generator) -> tuple[Embedding, int]:
+        """A new network for observations of this length, and the length of its context.
+
+        Raises:
+            InputError: the observation's length does not fit.
+        """
         if math.prod(self.shape) != size:
             raise InputError(
                 f"embedding: shape {list(self.shape)} holds {math.prod(self.shape)} numbers, but "
@@ -102,6 +109,11 @@ class SetConfig(_Config):
     activation: Activation = "silu"
 
     def build(self, size: int, rng: np.random.Generator) -> tuple[Embedding, int]:
+        """A new network for observations of this length, and the length of its context.
+
+        Raises:
+            InputError: the observation's length does not fit.
+        """
         if size % self.items:
             raise InputError(f"embedding: {size} numbers do not divide into {self.items} items")
         each = MLP((size // self.items, *self.widths), self.activation, rng)
@@ -191,6 +203,7 @@ class FlowConfig(_DensityConfig):
         self, networks: list[Flow], z: Float[np.ndarray, "n d"], f: Float[np.ndarray, "n size"],
         items: int,
     ) -> list[Flow]:  # fmt: skip
+        """Flows whose normalisation fits z [n, d] and features f [n, size] before training."""
         return [flow.initialised(array32(z), array32(f)) for flow in networks]
 
     def _step(self, dim: int, context: int, rng: np.random.Generator) -> Step:
@@ -227,6 +240,7 @@ class MixtureConfig(_DensityConfig):
     activation: Activation = "silu"
 
     def build(self, dim: int, size: int, seed: int) -> Mixture:
+        """A new mixture of normals on R^dim; its weights follow from the seed."""
         rng = np.random.default_rng(seed)
         embedding, context = self.embedding.build(size, rng)
         outputs = Mixture.outputs(dim, self.components)
@@ -249,6 +263,7 @@ class RnadeConfig(_DensityConfig):
         return _of_one_width(widths)
 
     def build(self, dim: int, size: int, seed: int) -> Rnade:
+        """A new autoregressive mixture on R^dim; its weights follow from the seed."""
         rng = np.random.default_rng(seed)
         embedding, context = self.embedding.build(size, rng)
         outputs = Rnade.outputs(dim, self.components)
@@ -260,13 +275,14 @@ class RnadeConfig(_DensityConfig):
     def regression(
         self, z: Float[np.ndarray, "n d"], f: Float[np.ndarray, "n size"], items: int
     ) -> Regression:
-        """None: its start is linear inside the box, not in z."""
+        """None, whatever z [n, d] and f [n, size]: its start is linear inside the box, not in z."""
         return unit(z.shape[1], f.shape[1])
 
     def prepared(
         self, networks: list[Rnade], z: Float[np.ndarray, "n d"], f: Float[np.ndarray, "n size"],
         items: int,
     ) -> list[Rnade]:  # fmt: skip
+        """Networks whose start, order and slopes fit z [n, d] and features f [n, size]."""
         parts = order_and_regression(z, f, items, self.start == "linear")
         return [
             eqx.tree_at(lambda own: (own.order, own.regression), network, parts)
@@ -283,6 +299,7 @@ class MatchingConfig(_DensityConfig):
     power: float = Field(0.0, gt=-1, description="t ~ t^(1 / (1 + power)); large: uniform")
 
     def build(self, dim: int, size: int, seed: int) -> Matching:
+        """A new flow-matching density on R^dim; its weights follow from the seed."""
         rng = np.random.default_rng(seed)
         embedding, context = self.embedding.build(size, rng)
         seen = dim + 1 + 2 * WAVES
@@ -340,7 +357,11 @@ def flow_matching(**changes: Any) -> MatchingConfig:
 def members(
     config: DensityConfig, z: Float[np.ndarray, "n d"], x: Float[np.ndarray, "n size"], seed: int
 ) -> list[Density]:
-    """New networks of an ensemble, fitted to the scale of some z and x; their seeds differ."""
+    """New networks of an ensemble, fitted to the scale of some z and x; their seeds differ.
+
+    Args:
+        z, x: [n, d] and [n, size].
+    """
     (n, dim), size = z.shape, x.shape[1]
     items = getattr(config.embedding, "items", 1)  # those of a set share one scale
     rows = x.reshape(n * items, -1) if size % items == 0 else x

@@ -11,11 +11,11 @@ from jaxtyping import Array, Float, Key
 class Density(Protocol):
     """q(z | x) on R^d, one z and one x at a time."""
 
-    def log_prob(self, z: Float[Array, " d"], x: Float[Array, " size"]) -> Float[Array, ""]: ...
+    def log_prob(self, z: Float[Array, " d"], x: Float[Array, " size"]) -> Float[Array, ""]:
+        """log q(z | x) in nats."""
 
-    def sample(
-        self, x: Float[Array, " size"], key: Key[Array, ""], n: int
-    ) -> Float[Array, "n d"]: ...
+    def sample(self, x: Float[Array, " size"], key: Key[Array, ""], n: int) -> Float[Array, "n d"]:
+        """n draws of z given one x."""
 
     def loss(
         self, z: Float[Array, " d"], x: Float[Array, " size"], key: Key[Array, ""]

@@ -117,6 +117,9 @@ def together(alarm: Alarm, size: int, trials: int = 2000, seed: int = 0) -> Alar
     Args:
         alarm: of single observations, as many as make whole sets.
         trials: sets of simulations that make the null.
+
+    Raises:
+        InputError: the observations do not make whole sets, or too few simulations.
     """
     sets, rest = divmod(len(alarm.statistic), size)
     if rest or not sets:

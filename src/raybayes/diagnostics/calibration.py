@@ -102,7 +102,16 @@ class Calibration:
 def calibration(
     rank: ArrayLike, levels: int, confidence: float = 0.95, seed: int = 0
 ) -> Calibration:
-    """Test ranks [n, d] in 0..levels - 1 for uniformity."""
+    """Test ranks for uniformity.
+
+    Args:
+        rank: [n, d], in 0..levels - 1.
+        levels: the number of values that a rank can take.
+        confidence: of the band, for one quantity.
+
+    Raises:
+        InputError: ranks outside that range, or too few of them.
+    """
     values = np.asarray(checked("rank", rank, "n", "d"), np.int64)
     n, d = values.shape
     at_least("simulations", n, LEAST, f"chi^2 takes {CHI2_BINS} bins of five")

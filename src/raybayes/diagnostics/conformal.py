@@ -68,6 +68,9 @@ def conformal(
 
     Args:
         theta, low, high: [n, d].
+
+    Raises:
+        InputError: an interval's low is not below its high, or too few pairs for the level.
     """
     values = checked("theta", theta, "n", "d")
     a, b = checked("low", low, *values.shape), checked("high", high, *values.shape)

@@ -30,6 +30,7 @@ class Predictive:
 
     @property
     def chi2_per_bin(self) -> float:
+        """Of the observation, mean over the draws."""
         return float(self.chi2.mean())
 
     @property

@@ -87,7 +87,11 @@ class Estimator:
         made_by: dict[str, str] | None = None,
         proposed: Proposed = Proposed(),
     ) -> Posterior:
-        """The posterior alone of `train`, which see."""
+        """The posterior alone of `train`.
+
+        Args:
+            theta, x: [n, d] and [n, size]; these and the others as for `train`.
+        """
         return self.train(theta, x, noise, progress, checkpoint, made_by, proposed)[0]
 
     def train(
@@ -155,7 +159,12 @@ class Estimator:
         checkpoint: str | os.PathLike[str] | None = None,
         made_by: dict[str, str] | None = None,
     ) -> Posterior:
-        """The posterior alone of `train_online`, which see."""
+        """The posterior alone of `train_online`.
+
+        Args:
+            simulate: (theta [n, d], generator) -> x [n, size]; this and the others as for
+                `train_online`.
+        """
         return self.train_online(simulate, simulations, progress, checkpoint, made_by)[0]
 
     def train_online(
@@ -316,7 +325,10 @@ def best_of(
     number of members and share of held-out pairs: then all are judged on the same pairs.
 
     Args:
-        theta, x, noise: as for `Estimator.fit`.
+        theta, x, noise: [n, d], [n, size] and a function, as for `Estimator.train`.
+
+    Raises:
+        InputError: no estimator; or as `Estimator.train`.
     """
     fitted = [(estimator, *estimator.train(theta, x, noise)) for estimator in estimators]
     if not fitted:

@@ -49,6 +49,7 @@ class Refined:
 
     @property
     def trusted(self) -> bool:
+        """Whether Pareto k is at most 0.7: the weights' mean is reliable."""
         return self.pareto_k <= TRUSTED
 
     @property
@@ -160,6 +161,7 @@ def too_few_distinct(theta: Array) -> bool:
 
 
 def in_places(theta: Array) -> str:
+    """In how many places draws [n, d] are, in words: "3 places"."""
     places = distinct(theta)
     return f"{places} place{'s' * (places > 1)}"
 

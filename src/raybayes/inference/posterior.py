@@ -115,7 +115,18 @@ class Posterior:
     def interval(
         self, x: ArrayLike, level: float = 0.68, n: int = 1024, seed: int = 0
     ) -> tuple[Array, Array]:
-        """Central credible interval of each parameter: low and high, [d] or [m, d]."""
+        """The central credible interval of each parameter, from n draws.
+
+        Args:
+            x: [size], or [m, size].
+            level: the probability inside.
+
+        Returns:
+            low and high, [d] or [m, d], in the parameters' units.
+
+        Raises:
+            InputError: a level that is not between 0 and 1; or as `sample`.
+        """
         if not 0 < level < 1:
             raise InputError(f"level = {level}: a credible interval needs a level between 0 and 1")
         draws = self.sample(x, n, seed)
@@ -169,12 +180,20 @@ class Posterior:
     ) -> Refined:
         """Correct this posterior at one observation by the simulator's exact likelihood.
 
+        Importance sampling, Dax et al., arXiv 2210.05686.
+
         Args:
             x: [size].
-            log_likelihood: theta [n, d] -> log p(x | theta) [n]; see `Simulator.log_likelihood`.
+            log_likelihood: theta [n, d] -> log p(x | theta) [n], in nats; see
+                `JointSimulator.log_likelihood`.
+            n: draws that are weighed.
 
         Returns:
-            weighted draws, their effective size, Pareto k, and the evidence.
+            weighted draws, their effective sample size, Pareto k, and the evidence.
+
+        Raises:
+            InputError: more than one observation; or as `sample` and
+                `raybayes.inference.importance.importance`.
         """
         theta = self.sample(x, n, seed)
         if theta.ndim != 2:
@@ -201,8 +220,12 @@ class Posterior:
         from this posterior to the exact one; see `raybayes.inference.mcmc.tempered`.
 
         Args:
-            x, log_likelihood: as for `refine`; refined: what it found.
+            x: [size]; log_likelihood: as for `refine`; refined: what `refine` found.
+            n: draws; moves: MCMC moves of each by the exact posterior.
             quiet: no progress bar.
+
+        Returns:
+            theta [n, d] with their log density, and the share of accepted moves.
 
         Raises:
             InputError: less than 4 d draws are left.

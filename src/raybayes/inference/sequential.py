@@ -58,7 +58,11 @@ class State:
     posterior: Posterior | None = None
 
     def joined(self, theta: Array, x: Array) -> "State":
-        """With the pairs of one round more, of which nothing has been made yet."""
+        """With the pairs of one round more, of which nothing has been made yet.
+
+        Args:
+            theta, x: [n, d] and [n, size].
+        """
         every = np.concatenate([self.theta, theta]), np.concatenate([self.x, x])
         return State(*every, self.drawn or len(theta), self.rounds + 1)
 
@@ -96,7 +100,15 @@ class Sequential:
         return State(np.empty((0, self.estimator.prior.dim)), np.empty((0, len(x_o))))
 
     def pairs(self, state: State, n: int) -> tuple[Array, Array]:
-        """The n pairs of the next round; of the seed, the round and the last posterior alone."""
+        """The n pairs of the next round; of the seed, the round and the last posterior alone.
+
+        Returns:
+            theta [n, d] and x [n, size].
+
+        Raises:
+            InputError: the simulator gives x of another shape, or hardly any proposal is inside
+                the prior.
+        """
         rng = np.random.default_rng((self.estimator.seed, state.rounds))
         if state.posterior is None:
             theta = self.estimator.prior.sample(n, rng)
@@ -111,7 +123,12 @@ class Sequential:
         return theta, x
 
     def fit(self, state: State, theta: Array, x: Array, checkpoint: Path | None = None) -> State:
-        """The state with one round more, its network fitted to all rounds' pairs."""
+        """The state with one round more, its network fitted to all rounds' pairs.
+
+        Args:
+            theta, x: [n, d] and [n, size], of this round.
+            checkpoint: a file to save training to, and to go on from.
+        """
         every = state.joined(theta, x)
         first = state.posterior is None
         posterior = replace(self.estimator, seed=self.estimator.seed + state.rounds).fit(
@@ -129,9 +146,15 @@ class Sequential:
 
 
 def snpe_c(atoms: int = 10) -> Method:
-    """Proposals are the last posterior, cut to the prior (1905.07488).
+    """SNPE-C: proposals are the last posterior, cut to the prior (arXiv 1905.07488).
 
     The pairs of the first round keep their plain likelihood beside that of the atoms.
+
+    Args:
+        atoms: theta that each pair's loss compares, its own among them.
+
+    Raises:
+        InputError: fewer than two atoms.
     """
     if atoms < 2:
         raise InputError(f"atoms = {atoms}: SNPE-C compares at least two")

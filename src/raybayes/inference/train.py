@@ -83,6 +83,7 @@ class State:
 
     @property
     def epoch(self) -> int:
+        """How many epochs are done."""
         return len(self.history)
 
 
@@ -103,6 +104,7 @@ class Fit(Generic[Q]):
 
     @cached_property
     def density(self) -> Q | Ensemble[Q]:
+        """The networks as one density."""
         if len(self.members) == 1:
             return self.members[0]
         return Ensemble(stack(self.members), len(self.members))
@@ -132,6 +134,7 @@ class Trainer(Generic[Q]):
 
     @property
     def batch(self) -> int:
+        """Pairs of a step."""
         return min(self.config.batch, self.rows.shape[1])
 
     @property
@@ -141,6 +144,7 @@ class Trainer(Generic[Q]):
 
     @cached_property
     def optimiser(self) -> optax.GradientTransformation:
+        """Clipped gradients, a warm-up and a cosine decay, AdamW or Muon."""
         total = self.config.epochs * self.steps
         warmup = int(self.config.warmup * total)
         schedule = optax.warmup_cosine_decay_schedule(
@@ -162,6 +166,7 @@ class Trainer(Generic[Q]):
         return optax.chain(optax.clip_by_global_norm(self.config.clip), follow)
 
     def init(self) -> State:
+        """Before the first epoch."""
         params = self._spread(eqx.filter(self._stacked, self._filter))
         moments = jax.jit(jax.vmap(self.optimiser.init))(params)
         none = np.zeros(len(self.members), np.int32)

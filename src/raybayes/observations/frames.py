@@ -35,6 +35,7 @@ class Frame:
     subtracted: bool = False
 
     def after(self, sentence: str, values: Array) -> "Frame":
+        """With other values, and a sentence that says what was done."""
         return replace(self, values=values, done=(*self.done, sentence))
 
 

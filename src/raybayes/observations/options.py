@@ -66,9 +66,11 @@ class Target:
 
     @property
     def bins(self) -> tuple[int, int]:
+        """Horizontal and vertical."""
         return len(self.edges[0]) - 1, len(self.edges[1]) - 1
 
     @property
     def size(self) -> int:
+        """The length of its part of an observation."""
         horizontal, vertical = self.bins
         return horizontal * vertical if self.reads == "image" else horizontal + vertical

@@ -16,7 +16,7 @@ export function sliders() {
       said(j);
       changed();
     });
-    return made("div", { className: "slider" }, made("label", { htmlFor: input.id, textContent: p.name }),
+    return made("div", { className: "slider" }, made("label", { htmlFor: input.id, textContent: p.spoken }),
       made("output", { id: `said-${j}`, htmlFor: input.id }), input, made("div", { className: "span" }, made("i", { hidden: true })));
   }));
 }

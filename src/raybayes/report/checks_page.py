@@ -14,7 +14,7 @@ from raybayes.inference.estimates import Mode
 from raybayes.inference.importance import Refined
 from raybayes.report.figures import grid
 from raybayes.simulate.derivatives import Step, information, next_steps
-from raybayes.study.parameters import Parameter
+from raybayes.study.parameters import Parameter, spoken
 
 
 def calibration_curves(judge: Judge, parameters: list[Parameter]) -> Figure:
@@ -71,6 +71,7 @@ def against_exact(
 
 
 def figures(judge: Judge, verdict: Verdict, parameters: list[Parameter]) -> dict[str, Figure]:
+    """The figures of the page's second half."""
     return {
         "calibration": calibration_curves(judge, parameters),
         "alarms": alarm_panels(verdict),
@@ -94,6 +95,7 @@ def content(judge: Judge, verdict: Verdict, parameters: list[Parameter]) -> dict
 
 
 def estimate_rows(verdict: Verdict, parameters: list[Parameter]) -> list[dict[str, str]]:
+    """Point estimates of each parameter, as text."""
     e, refined = verdict.estimates, verdict.refined
     rows = []
     for j, p in enumerate(parameters):
@@ -188,7 +190,9 @@ def identifiable(judge: Judge, verdict: Verdict) -> str:
     """How many directions the data know better than the prior, before any network."""
     found = information(judge.simulator, verdict.estimates.mean)
     worst = found.directions[-1]
-    names = [f"{w:+.2f} {n}" for w, n in zip(worst, found.names, strict=True) if abs(w) > 0.2]
+    names = [
+        f"{w:+.2f} {spoken(n)}" for w, n in zip(worst, found.names, strict=True) if abs(w) > 0.2
+    ]
     return (
         f"By Fisher's information at the posterior mean, {found.identifiable} of "
         f"{len(found.names)} directions are known better than the prior knows them. The least "
@@ -201,6 +205,6 @@ def _next_row(judge: Judge, step: Step, parameters: list[Parameter]) -> dict[str
     several = len(judge.simulator.settings) > 1
     what = "the same settings again" if several else "the same again"
     if step.name:
-        moved = f"{step.name} moved by {step.size:+.3g} {units[step.name]}"
+        moved = f"{spoken(step.name)} moved by {step.size:+.3g} {units[step.name]}"
         what = f"{what}, {moved}" if several else moved
     return {"what": what, "nats": f"{step.nats:.2f}", "sd": [f"{s:.2f}" for s in step.sd]}

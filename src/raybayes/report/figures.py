@@ -157,6 +157,7 @@ def rank_histograms(parameters: list[Parameter], rank: Ints, result: Calibration
 
 
 def training_curve(history: tuple[tuple[float, float], ...], best: tuple[int, ...]) -> Figure:
+    """Losses of training and validation by epoch, in nats; where each network was kept."""
     figure, axis = plt.subplots(figsize=(5.5, 3.1), layout="constrained")
     epochs = np.arange(1, len(history) + 1)
     train, valid = np.array(history).T

@@ -30,6 +30,7 @@ def drawn(figures: Callable[[], dict[str, Figure]]) -> dict[str, bytes]:
 
 
 def png(figure: Figure) -> bytes:
+    """A figure as PNG; it is closed."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", bbox_inches="tight")
     plt.close(figure)

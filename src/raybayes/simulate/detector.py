@@ -76,7 +76,14 @@ class Detector(BaseModel):
         return {"features": "counts", "offset": self.read_noise**2 + 3 / 8}
 
     def edges(self, axis: int) -> Array:
-        """Of the bins, mm; axis 0 is horizontal, 1 vertical; centred on the optical axis."""
+        """The edges of the bins along one axis, centred on the optical axis.
+
+        Args:
+            axis: 0 is horizontal, 1 vertical.
+
+        Returns:
+            [bins + 1], mm, ascending.
+        """
         n = self.bins[axis]
         return np.asarray((np.arange(n + 1) - n / 2) * self.bin_width[axis], np.float64)
 

@@ -14,14 +14,17 @@ from raybayes.simulate.detector import Detector
 
 
 def image_marginals(detector: Detector, image: ArrayLike) -> tuple[Array, Array]:
-    """Mean [bins] and covariance [bins, bins] of the two profiles that one image sums to.
+    """Mean [bins] and covariance [bins, bins] of the two profiles that one image sums to, counts.
 
     A pixel's reading is Poisson(photons * fraction + background) + read noise; here background
-    and read noise are those of a pixel. Cov(h_i, v_j) is the variance of the pixel in
-    column i of row j, the only one that both share: exact, whatever the image.
+    and read noise are those of a pixel. Cov(h_i, v_j) is the variance of the pixel in column i
+    of row j, the only one that both share: exact, whatever the image.
 
     Args:
         image: [rows, columns], rows from below, fractions of the source's photons.
+
+    Raises:
+        InputError: the image has another shape than the detector's.
     """
     fractions = np.asarray(image, np.float64)
     if fractions.shape != detector.bins[::-1]:
@@ -65,6 +68,9 @@ def counting_log_likelihood(counts: ArrayLike, profile: ArrayLike, rays: int) ->
         counts: [..., bins] of one profile, whole numbers.
         profile: [..., bins], the probability of each bin.
         rays: N.
+
+    Raises:
+        InputError: counts that are no whole numbers from 0, or more than N in all.
     """
     seen, share = np.asarray(counts, np.float64), np.asarray(profile, np.float64)
     if (seen < 0).any() or (seen.sum(axis=-1) > rays).any() or (seen != np.round(seen)).any():

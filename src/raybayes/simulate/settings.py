@@ -198,6 +198,7 @@ class JointSimulator:
 
     @property
     def detectors(self) -> Detectors:
+        """Of the settings, in their order."""
         return Detectors(tuple(setting.simulator.detector for setting in self.settings))
 
     def columns(self, setting: Setting) -> list[int]:

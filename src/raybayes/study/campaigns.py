@@ -108,6 +108,7 @@ class Bar:
         self._bar.close()
 
     def add(self, header: dict[str, Any]) -> None:
+        """Of one shard, by its header."""
         self.tally.add(header, self._size)
         failed = self.tally.failed.total()
         if failed:
@@ -176,6 +177,7 @@ class Job:
     extra: tuple[str, ...] = ()
 
     def directives(self, **others: str) -> list[str]:
+        """The script's #SBATCH lines."""
         options = {"partition": self.partition, "time": self.time, **others}
         lines = [f"--{name}={value}" for name, value in options.items() if value]
         return [f"#SBATCH {line}" for line in (*lines, *self.extra)]

@@ -92,6 +92,7 @@ class Plan(BaseModel):
 
     @property
     def prior(self) -> Independent:
+        """Of the parameters, in their order."""
         return Independent(tuple(self.parameters), tuple(self.parameters.values()))
 
     @classmethod
@@ -127,6 +128,7 @@ class Plan(BaseModel):
             raise InputError(f"{path}: {explained(error)}") from error
 
     def scene(self, beamline: Beamline) -> Scene:
+        """What an engine is built for: the beamline as it stands, without settings."""
         prior = self.prior
         return Scene(beamline, prior.names, (prior.low, prior.high), self.detector, self.seed)
 
@@ -226,6 +228,7 @@ class Plan(BaseModel):
         return Store(folder / "simulations", header, self.shard)
 
     def campaign(self, beamline: Beamline, folder: Path, engine: Engine | None = None) -> Campaign:
+        """What fills the store in a folder; `engine` in place of the study's own."""
         package = self.engine.package
         return Campaign(
             engine or self.build_engine(beamline),
@@ -249,6 +252,7 @@ def is_all(name: str | os.PathLike[str]) -> bool:
 
 
 def study_path(name: str | os.PathLike[str]) -> Path:
+    """Of a shipped study's file by its name, or of any other as given."""
     if str(name) in SHIPPED:
         return Path(str(resources.files("raybayes") / "data" / f"{name}.toml"))
     return Path(name)

@@ -62,6 +62,7 @@ class Run:
 
     @cached_property
     def simulator(self) -> JointSimulator:
+        """Our own tracer for all settings, whatever engine simulates."""
         return self.study.simulator(self.beamline)
 
     @cached_property
@@ -92,7 +93,12 @@ class Run:
         }
 
     def claim(self) -> None:
-        """Make the folder and write the study into it; refuse a folder of another study."""
+        """Make the folder and write the study into it.
+
+        Raises:
+            InputError: the folder holds another study's results or other files, or cannot be
+                written.
+        """
         mark = self.folder / "study.json"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -122,10 +128,12 @@ class Run:
 
     @cached_property
     def campaign(self) -> Campaign:
+        """What fills this run's store with simulations."""
         return self.study.campaign(self.beamline, self.folder, self.engine)
 
     @property
     def store(self) -> Store:
+        """Where this run's simulations are kept."""
         return self.campaign.store
 
     def simulate(self, progress: Callable[[dict], object] = lambda header: None) -> Arrays:
@@ -133,6 +141,12 @@ class Run:
 
         Args:
             progress: called with the header of each shard that is made.
+
+        Returns:
+            theta [n, d], profile [n, size] (fractions of the emitted photons) and transmission [n].
+
+        Raises:
+            InputError: too many simulations failed, or the store cannot be written.
         """
         self.campaign.run(self.store.shards(self.study.simulations), progress)
         return self.store.read(self.study.simulations)
@@ -150,7 +164,12 @@ class Run:
         """Fit the density, with the detector's noise fresh in every epoch.
 
         Args:
-            data: simulations; None: they are made while the network trains.
+            data: simulations, as `simulate` returns them: theta [n, d], profile [n, size]; None:
+                they are made while the network trains.
+            progress: called with the state after every epoch.
+
+        Returns:
+            the posterior, and its training curve.
         """
         study, detector = self.study, self.study.detectors
         density = study.density.model_copy(update=detector.features)
@@ -165,7 +184,11 @@ class Run:
         return posterior, fit
 
     def observe(self, theta: Array, rng: np.random.Generator) -> Array:
-        """Noisy observations x of theta [n, d], with rays of their own."""
+        """Noisy observations x [n, size], counts, of theta [n, d], with rays of their own.
+
+        Raises:
+            InputError: a simulation failed.
+        """
         outcome = self._outcome(theta, rng)
         for reason in outcome.reasons.values():
             raise InputError(f"{len(outcome.reasons)} of {len(theta)} simulations failed: {reason}")

@@ -40,7 +40,13 @@ def described(trained: Trained) -> dict[str, Any]:
             for target in run.study.targets
         ],
         "parameters": [
-            {"name": p.name, "unit": p.unit, "low": float(p.low), "high": float(p.high)}
+            {
+                "name": p.name,
+                "spoken": p.spoken,
+                "unit": p.unit,
+                "low": float(p.low),
+                "high": float(p.high),
+            }
             for p in trained.parameters
         ],
         "exact": run.exact,

@@ -44,6 +44,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
+        """Whether the found number is near enough to the exact one."""
         return abs(self.found - self.exact) <= self.tolerance
 
 
