@@ -1,4 +1,4 @@
-"""The workbench's answers, timed: an inference, one setting of the sliders, the exact likelihood.
+"""The workbench's answers, timed: an inference, one theta of the sliders, the exact likelihood.
 
 python benchmarks/app.py out/ue112: milliseconds of what the server computes, median and the
 quartiles of repeated calls, after a study was opened.
@@ -42,9 +42,9 @@ def main() -> None:
         timed("inference", lambda i: session.example(Example(study="1", number=i)), 30)
         first = session.example(Example(study="1"))
         theta = [row["median"] for row in first["rows"]]
-        setting = AtTheta(study="1", theta=theta, result=first["id"])
-        timed("one setting of the sliders", lambda i: session.simulate(setting), 200)
-        timed("the beamline drawn", lambda i: session.layout(setting), 10)
+        at = AtTheta(study="1", theta=theta, result=first["id"])
+        timed("one theta of the sliders", lambda i: session.simulate(at), 200)
+        timed("the beamline drawn", lambda i: session.layout(at), 10)
         timed(
             "the exact likelihood",
             lambda i: list(session.refine(Refinement(result=first["id"]))),

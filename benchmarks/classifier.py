@@ -3,8 +3,8 @@
     ./run python benchmarks/classifier.py
     ./run python benchmarks/classifier.py --d 10 --draws 10000
 
-Two laws that differ a little, where a classifier trains longest: accuracy and seconds for each of
---seeds pairs of samples. Ours trains a fold in each thread, scikit-learn a fold on each core.
+Two distributions that differ a little, where a classifier trains longest: accuracy and seconds for
+each of --seeds pairs of samples. Ours trains a fold in each thread, scikit-learn a fold on each core.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def sklearn_c2st(a, b, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--d", type=int, default=6, help="parameters")
-    parser.add_argument("--draws", type=int, default=2000, help="of each law")
+    parser.add_argument("--draws", type=int, default=2000, help="of each distribution")
     parser.add_argument("--seeds", type=int, default=3)
     a = parser.parse_args()
     ours, theirs = [], []

@@ -7,7 +7,7 @@ PYTHON is the interpreter of an environment that has the peer: `python -m venv E
 is skipped.
 
 It prints, all in CPU seconds of one run and one thread:
-- seconds per million rays, and milliseconds per misaligned setting of 10,000 rays. Ours draws its
+- seconds per million rays, and milliseconds per misaligned theta of 10,000 rays. Ours draws its
   rays from standard numbers; xrt and shadow4 get theirs for nothing.
 - simulations per second at equal accuracy: profiles whose error is 0.5 % of their peak (rms over
   the bins, root mean square over draws from the prior), from our Sobol rays and splats, and from
@@ -52,7 +52,7 @@ def cpu_seconds(call, *arguments):
 
 
 def scene_of(study, beamline):
-    """Source rays and the frames of the first, perfect and the misaligned settings."""
+    """Source rays and the frames of the first, perfect and the misaligned thetas."""
     theta = study.prior.sample(SETTINGS + 1, np.random.default_rng(0))
     theta[0] = (study.prior.low + study.prior.high) / 2
     compiled = compile_beamline(beamline, study.prior.names, theta)
@@ -81,7 +81,7 @@ def scene_of(study, beamline):
 
 
 def point_source(path, emission):
-    """The file with a point source of the same laws: RAYX's undulator gives NaN."""
+    """The file with a point source of the same sizes: RAYX's undulator gives NaN."""
     tree = ElementTree.parse(path)
     source = next(tree.getroot().iter("object"))
     source.set("type", "Point Source")
@@ -104,13 +104,13 @@ def point_source(path, emission):
 
 
 def ours(study, beamline, compiled, samples):
-    """As `run.py` measures a peer: seconds per million rays and per setting, and the same rays."""
+    """As `run.py` measures a peer: seconds per million rays and per theta, and the same rays."""
     slots = np.full(compiled.rows.shape[1], -1)
 
-    def trace(setting, samples):
+    def trace(i, samples):
         n = len(samples)
         rays = np.empty((RAY, n))
-        emission, rows = compiled.emission[setting], compiled.rows[setting]
+        emission, rows = compiled.emission[i], compiled.rows[i]
         drawn = Drawn(samples, np.zeros((1, 2, 1)), slots)
         nothing = np.empty(0), np.empty((4, 0))
         lost = trace_rays(emission, rows, drawn, rays, *nothing, compiled.tables)
@@ -126,7 +126,7 @@ def ours(study, beamline, compiled, samples):
     at, alive = trace(0, few)
     return {
         "per_million": 1e6 / RAYS * np.mean(million),
-        "per_setting": compiling + np.mean(traced),
+        "per_theta": compiling + np.mean(traced),
         "arrived": trace(0, samples)[1].mean(),
         "at": at,
         "alive": alive,
@@ -156,12 +156,12 @@ def at_equal_accuracy(run):
     many = 1 << 17
     counted = simulator(mode="counting", rays=many)
     random_rays = many * (accuracy(counted, theta, reference, 0) / ERROR) ** 2
-    settings = study.prior.sample(MANY, np.random.default_rng(3))
+    thetas = study.prior.sample(MANY, np.random.default_rng(3))
     enough = None
     for rays in OURS:
         quick = simulator(rays=rays)
         error = np.sqrt(np.mean([accuracy(quick, theta, reference, k) ** 2 for k in range(8)]))
-        seconds = cpu_seconds(quick.profiles, settings) / len(settings)
+        seconds = cpu_seconds(quick.profiles, thetas) / len(thetas)
         print(
             f"  {rays:5} Sobol rays: error {100 * error:.2f} %, {1 / seconds:,.0f} per CPU second"
         )
@@ -171,9 +171,9 @@ def at_equal_accuracy(run):
     tracemalloc.start()
     for times in (1, 8):
         tracemalloc.reset_peak()
-        profiles, _ = quick.profiles(np.tile(settings, (times, 1)))
+        profiles, _ = quick.profiles(np.tile(thetas, (times, 1)))
         extra = tracemalloc.get_traced_memory()[1] - 2 * profiles.nbytes  # parts, then their sum
-        print(f"  {times * MANY:5} settings: {extra / 2**20:.1f} MiB besides the profiles")
+        print(f"  {times * MANY:5} thetas: {extra / 2**20:.1f} MiB besides the profiles")
     tracemalloc.stop()
     return random_rays, seconds
 
@@ -212,7 +212,7 @@ def main():
     random_rays, seconds = at_equal_accuracy(Run(study, beamline, Path()))
     mine = results["raybayes"]
     print(f"  random rays for that: {random_rays:,.0f}")
-    columns = ("s per 1e6", "x ours", "ms per setting", "x ours", "arrive", "profiles/s", "ours x")
+    columns = ("s per 1e6", "x ours", "ms per theta", "x ours", "arrive", "profiles/s", "ours x")
     print(" " * 10 + "".join(f"{column:>15}" for column in columns) + "   farthest ray")
     for name, found in results.items():
         rate = 1e6 / (random_rays * found["per_million"])
@@ -220,8 +220,8 @@ def main():
         numbers = (
             found["per_million"],
             found["per_million"] / mine["per_million"],
-            1e3 * found["per_setting"],
-            found["per_setting"] / mine["per_setting"],
+            1e3 * found["per_theta"],
+            found["per_theta"] / mine["per_setting"],
             found["arrived"],
             rate,
             1 / seconds / rate,

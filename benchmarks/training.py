@@ -147,8 +147,10 @@ def measure(limit, python, path):
         rows[f"raybayes {name}"] = row | sampled(posterior, x[PAIRS:])
         _, row = ours(density, unit, redrawn, detector.observe, limit, fresh)
         rows[f"raybayes {name}, noise redrawn"] = row
-    talk = cinn(embedding={"widths": ()})
-    rows["raybayes cinn, step"] = dict(zip(("step", "gflops"), step_of(talk, unit, x), strict=True))
+    published = cinn(embedding={"widths": ()})
+    rows["raybayes cinn, step"] = dict(
+        zip(("step", "gflops"), step_of(published, unit, x), strict=True)
+    )
     large = FlowConfig(layers=8, widths=(256, 256), embedding={"widths": (256, 256)})
     rows["raybayes 8 x 256, step"] = dict(
         zip(("step", "gflops"), step_of(large, unit, x), strict=True)

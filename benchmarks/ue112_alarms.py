@@ -6,8 +6,8 @@
 
 Observations are made by a beamline or a detector that differs from the study's in one thing, and
 judged by the study's own posterior and simulator, which know nothing of it: each by itself, or
-some together. "suspect" is the log likelihood ratio of what is wrong, named (where nothing is: of
-the pixels), against the study's simulator.
+some together. "alternative" is the log likelihood ratio of what is wrong, named (where nothing is:
+of the pixels), against the study's simulator.
 """
 
 import argparse

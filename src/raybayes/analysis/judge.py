@@ -309,7 +309,7 @@ class Verdict:
             )
         if self.c2st is not None:
             said.append(
-                f"A classifier tells the network's draws from the exact posterior's in "
+                f"A classifier distinguishes the network's draws from the exact posterior's in "
                 f"{self.c2st.accuracy:.0%} of cases (50 %: it cannot)."
             )
         return said

@@ -34,21 +34,21 @@ def diffraction_angles(row: Array, u: Array) -> Array:
     Rectangle: sinc^2(pi v) along each axis. Ellipse: (2 J1(pi r) / (pi r))^2 in the plane.
     """
     if row[OPENING_SHAPE] != ELLIPSE:
-        v, cumulated = _slit_law()
+        v, cumulated = _slit_distribution()
         return np.interp(u, cumulated, v)
-    r, cumulated = _pinhole_law()
+    r, cumulated = _pinhole_distribution()
     radius, around = np.interp(u[0], cumulated, r), 2 * np.pi * u[1]
     return np.stack((radius * np.cos(around), radius * np.sin(around)))
 
 
 @cache
-def _slit_law() -> tuple[Array, Array]:
+def _slit_distribution() -> tuple[Array, Array]:
     v = np.linspace(-REACH, REACH, POINTS)
     return v, _cumulated(np.sinc(v) ** 2)
 
 
 @cache
-def _pinhole_law() -> tuple[Array, Array]:
+def _pinhole_distribution() -> tuple[Array, Array]:
     r = np.linspace(1e-9, REACH, POINTS)
     return r, _cumulated(r * (2 * j1(np.pi * r) / (np.pi * r)) ** 2)
 

@@ -318,8 +318,8 @@ DensityConfig = Annotated[
 
 def cinn(**changes: Any) -> FlowConfig:
     """The conditional invertible network of Steinbach (2021): 8 blocks of two halves, 256 units."""
-    talk = {"layers": 16, "widths": (256, 256), "mixing": "permutation", "activation": "relu"}
-    return FlowConfig(**{**talk, **changes})
+    published = {"layers": 16, "widths": (256, 256), "mixing": "permutation", "activation": "relu"}
+    return FlowConfig(**{**published, **changes})
 
 
 def deep(**changes: Any) -> FlowConfig:

@@ -1,4 +1,4 @@
-"""A trained density as data that a page runs without any server: see data/flow.js.
+"""A trained density as data that a page runs without any server: see pages/flow.js.
 
 The description mirrors the modules of `density`, kind by kind and field by field; only what does
 not change with x or z is worked out here (inverse matrices).
