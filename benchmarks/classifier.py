@@ -4,7 +4,8 @@
     ./run python benchmarks/classifier.py --d 10 --draws 10000
 
 Two distributions that differ a little, where a classifier trains longest: accuracy and seconds for
-each of --seeds pairs of samples. Ours trains a fold in each thread, scikit-learn a fold on each core.
+each of --seeds pairs of samples. Ours trains a fold in each thread, scikit-learn a fold on each
+core.
 """
 
 import argparse

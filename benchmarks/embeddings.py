@@ -4,9 +4,9 @@
 
 The two options of Steinbach (2021) on the same pairs, with the same epochs for the density:
 jointly; or first by regression of theta, or by classification of binned theta, the last layer
-dropped, and then frozen or tuned further. Losses are -log q(theta | x) in nats on fresh pairs, beside the difference
-to the joint one, whose standard error is that of the same pairs. The figure shows the yaw of M4
-from two profiles and from an image of the same beam.
+dropped, and then frozen or tuned further. Losses are -log q(theta | x) in nats on fresh pairs,
+beside the difference to the joint one, whose standard error is that of the same pairs. The figure
+shows the yaw of M4 from two profiles and from an image of the same beam.
 """
 
 import argparse

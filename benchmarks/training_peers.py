@@ -81,7 +81,7 @@ def sbi(data, limit, options, sampled):
 
 
 def freia(data, limit, batch):
-    """The affine cINN of Steinbach (2021), 8 blocks of two halves with 256 units; Adam as published."""
+    """Steinbach's (2021) affine cINN, 8 blocks of two halves with 256 units; Adam as published."""
     from FrEIA.framework import ConditionNode, GraphINN, InputNode, Node, OutputNode
     from FrEIA.modules import GLOWCouplingBlock, PermuteRandom
 

@@ -431,7 +431,7 @@ def page(browser, link):
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("dialog", lambda dialog: wrong.append(dialog.message))
     page.goto(link)
-    page.wait_for_selector("#session:not([hidden])")
+    page.wait_for_selector("#panels:not([hidden])")
     until(page, "workbench.beam !== null")
     yield page
     here = f"http://{urlsplit(link).netloc}/"
