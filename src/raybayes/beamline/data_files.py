@@ -25,6 +25,13 @@ def find_file(beamline: Beamline, element: Element, id_: str) -> Path | None:
     for name in filter(None, names):
         portable = name.replace("\\", "/")
         for path in (folder / portable, folder / os.path.basename(portable)):
-            if path.is_file():
+            if _is_file(path):
                 return path
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # no name that this machine could have
+        return False

@@ -7,7 +7,7 @@ import numpy as np
 
 from raybayes.beamline.geometry import compile_beamline, hc_of
 from raybayes.beamline.kinds import ALIGNMENT, OPENINGS, SX700
-from raybayes.beamline.model import Beamline, Element, Param
+from raybayes.beamline.model import Beamline, Element, Param, number_text
 from raybayes.beamline.placement import NO_PROFILE, SLOPES
 from raybayes.errors import InputError
 
@@ -117,8 +117,3 @@ def _is_derived(element: Element, id_: str) -> bool:
     return attributes.get("auto") == "T" or (
         "auto" not in attributes and element.number("systemMount") == 1
     )
-
-
-def number_text(value: float) -> str:
-    """The shortest text that reads back as the same float64; whole numbers without a point."""
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)

@@ -152,14 +152,11 @@ def plane_grating(walk: Walk, element: Element, row: Array) -> None:
     plane(row)
 
 
-def _focus(element: Element, alpha: Array, beta: Array, ra: Array, rb: Array) -> Array:
-    """The radius that focuses along the beam; ra, rb are inverse arm lengths.
+def _focus(alpha: Array, beta: Array, ra: Array, rb: Array) -> Array:
+    """The radius R that focuses an order along the beam; ra, rb are inverse arm lengths.
 
-    Constant deviation: as a mirror in the deviation's bisector; constant incidence:
-    cos^2 alpha / ra + cos^2 beta / rb = (cos alpha + cos beta) / R.
+    cos^2 alpha / ra + cos^2 beta / rb = (cos alpha + cos beta) / R, angles from the normal.
     """
-    if mount_of(element) == DEVIATION:
-        return 2 / (np.cos((alpha - beta) / 2) * (ra + rb))
     ca, cb = np.cos(alpha), np.cos(beta)
     return (ca + cb) / (ca * ca * ra + cb * cb * rb)
 
@@ -170,17 +167,20 @@ def spherical_grating(walk: Walk, element: Element, row: Array) -> None:
     walk.blank(element, row)
     _rule_lines(walk, element, row)
     with np.errstate(divide="ignore"):
-        rule = _focus(element, alpha, beta, *walk.inverse_arms(element))
+        ra, rb = walk.inverse_arms(element)
+        rule = _focus(alpha, beta, ra, rb)
+        if mount_of(element) == DEVIATION:  # RAY-UI: of a mirror in the deviation's bisector
+            rule = 2 / (np.cos((alpha - beta) / 2) * (ra + rb))
     curved(row, radius_of(walk, element, "radius", rule), A11, A33)
 
 
 def toroidal_grating(walk: Walk, element: Element, row: Array) -> None:
-    """A toroidal grating."""
+    """A toroidal grating; RAY-UI's long radius focuses its order in every mount."""
     alpha, beta = _place(walk, element)
     walk.blank(element, row)
     _rule_lines(walk, element, row)
     with np.errstate(divide="ignore"):
-        long_ = _focus(element, alpha, beta, *walk.inverse_arms(element, "Mer"))
+        long_ = _focus(alpha, beta, *walk.inverse_arms(element, "Mer"))
         short = (np.cos(alpha) + np.cos(beta)) / sum(walk.inverse_arms(element, "Sag"))
     torus(
         row,

@@ -108,3 +108,8 @@ class Beamline:
                 for e in self.elements
             ),
         )
+
+
+def number_text(value: float) -> str:
+    """The shortest text that reads back as the same float64; whole numbers without a point."""
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)

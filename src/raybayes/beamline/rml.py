@@ -5,13 +5,11 @@ the text and attributes that the file holds. Numbers are parsed on the way in (s
 carry a line) and kept as text (so that writing gives back what was read).
 """
 
-import math
 import os
 import warnings
 import xml.etree.ElementTree as ET
 import xml.sax
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 from xml.sax.handler import ContentHandler
@@ -21,16 +19,14 @@ from xml.sax.xmlreader import AttributesImpl, Locator
 import defusedxml.sax
 from defusedxml.common import DefusedXmlException
 
-from raybayes.beamline.kinds import Choice, Kind, Number, Text, Vector
-from raybayes.beamline.model import Beamline, Element, Param
-from raybayes.beamline.schema import OBJECTS
-from raybayes.beamline.source_schema import SOURCES
+from raybayes.beamline.model import Beamline, Param
+from raybayes.beamline.rml_objects import AXES, LINE, Reading, read_objects
+from raybayes.beamline.stored import differences
 from raybayes.beamline.unmodelled import not_modelled
 from raybayes.errors import InputError
 from raybayes.store import write_whole
 
-ATTRIBUTES = frozenset({"id", "enabled", "auto", "comment", "absolute", "relative", "unit"})
-AXES = ("x", "y", "z")
+NEWEST = (1, 16)  # of the versions of RML that are known
 
 
 # --- reading -------------------------------------------------------------------------------
@@ -38,8 +34,6 @@ AXES = ("x", "y", "z")
 
 class _LineTree(ContentHandler):
     """SAX events -> an ElementTree whose nodes remember their line in the attribute LINE."""
-
-    LINE = " line"  # no XML attribute can have this name
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +46,7 @@ class _LineTree(ContentHandler):
     def startElement(self, name: str, attrs: AttributesImpl) -> None:
         assert self.locator is not None
         line = str(self.locator.getLineNumber())
-        self.builder.start(name, {**dict(attrs.items()), self.LINE: line})
+        self.builder.start(name, {**dict(attrs.items()), LINE: line})
 
     def endElement(self, name: str) -> None:
         self.builder.end(name)
@@ -74,27 +68,15 @@ def _parse(path: Path) -> ET.Element:
             f"{path}:{error.getLineNumber()}: this is not well-formed XML "
             f"({error.getMessage()}); export the file from RAY-UI again"
         ) from error
+    except LookupError as error:
+        raise InputError(
+            f"{path}: its encoding is not one of text ({error}); export the file from RAY-UI again"
+        ) from error
     except DefusedXmlException as error:
         raise InputError(
             f"{path}: it declares XML entities, which RAY-UI never does; it was not read"
         ) from error
     return handler.builder.close()
-
-
-def _line(node: ET.Element) -> int:
-    return int(node.attrib[_LineTree.LINE])
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where in the file we are, for messages."""
-
-    path: Path
-    line: int
-    what: str
-
-    def error(self, message: str) -> InputError:
-        return InputError(f"{self.path}:{self.line}: {self.what}: {message}")
 
 
 def read_rml(
@@ -104,134 +86,62 @@ def read_rml(
 ) -> Beamline:
     """Read a RAY-UI beamline.
 
+    Warns of what is read in another way than it stands: names that are given twice get numbers,
+    groups are read as their elements, versions above 1.16 may say what is not known here, and
+    automatic values that do not follow from the others are computed anew.
+
     Args:
         path: the RML file, of version 1.1 to 1.16.
-        unmodelled: "error" refuses, when the beamline is traced, a feature that it uses and
-            raybayes does not model; "warn" warns here and traces without it.
+        unmodelled: "error" refuses a parameter that is not known and, when the beamline is traced,
+            a feature that raybayes does not model; "warn" warns here and traces without them.
         hc: in nm eV; None takes RAY-UI's 1239.841984332, or 1239.852 of older versions where
             the automatic angle of a grating in the file shows it.
 
     Raises:
         InputError: the file is missing, is not XML, or holds an object type, parameter,
-            choice, unit or number that RAY-UI does not know; with file, line, element and
-            parameter.
+            choice, unit or number that RAY-UI does not know; all that is wrong at once, with file,
+            line, element and parameter.
     """
     path = Path(path)
     root = _parse(path)
-    place = _Place(path, _line(root), f"<{root.tag}>")
+    version = (root.findtext("version") or "").strip()
+    reading = Reading(path, _numbers_of(version), unmodelled == "warn")
     if root.tag != "lab":
-        raise place.error("an RML file begins with <lab>")
+        raise reading.place(root).error("an RML file begins with <lab>")
     beamline = root.find("beamline")
     if beamline is None:
-        raise place.error("there is no <beamline> in it")
-    unknown: list[str] | None = [] if unmodelled == "warn" else None
-    elements = _source_first(place, tuple(_read_object(path, n, unknown) for n in beamline))
-    if unknown is not None:
-        for sentence in (*unknown, *not_modelled(elements, str(path))):
-            warnings.warn(sentence, stacklevel=2)
-    return Beamline(
-        version=(root.findtext("version") or "").strip(),
+        raise reading.place(root).error("there is no <beamline> in it")
+    elements = read_objects(reading, beamline)
+    if _numbers_of(version) > NEWEST:
+        reading.notes.append(
+            f"{path}: version {version} of RML is newer than 1.16, the newest one that is known "
+            "here; compare its trace with RAY-UI's"
+        )
+    if reading.lenient:
+        reading.notes += not_modelled(elements, str(path))
+    found = Beamline(
+        version=version,
         elements=elements,
         tail=tuple(_verbatim(n) for n in root if n.tag not in ("version", "beamline")),
         path=str(path),
         hc=hc,
-        lenient=unmodelled == "warn",
+        lenient=reading.lenient,
     )
+    for sentence in (*reading.notes, *differences(found)):
+        warnings.warn(sentence, stacklevel=2)
+    return found
+
+
+def _numbers_of(version: str) -> tuple[int, ...]:
+    """(1, 16) of "1.16"; () of what is no version."""
+    parts = version.split(".")
+    return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else ()
 
 
 def _verbatim(node: ET.Element) -> str:
     for each in node.iter():
-        each.attrib.pop(_LineTree.LINE, None)
+        each.attrib.pop(LINE, None)
     return ET.tostring(node, encoding="unicode").strip()
-
-
-def _source_first(place: _Place, elements: tuple[Element, ...]) -> tuple[Element, ...]:
-    """The one source, then the elements in beam order; RAY-UI lets the source stand later."""
-    if not elements:
-        raise place.error("the beamline is empty")
-    sources = [e for e in elements if e.type in SOURCES]
-    for i, element in enumerate(elements):
-        here = replace(place, line=element.line, what=f"{element.type} {element.name!r}")
-        if not sources or element in sources[1:]:
-            raise here.error("a beamline is one source, then elements in beam order")
-        if any(other.name == element.name for other in elements[:i]):
-            raise here.error("two objects have this name; rename one")
-    if len(elements) < 2:
-        raise place.error("there is nothing after the source; add an image plane")
-    return (sources[0], *(e for e in elements if e is not sources[0]))
-
-
-def _read_object(path: Path, node: ET.Element, unknown: list[str] | None) -> Element:
-    name, type_ = node.get("name", ""), node.get("type", "")
-    place = _Place(path, _line(node), f"object {name!r}")
-    if node.tag != "object" or not name:
-        raise place.error(f"expected <object name=... type=...>, found <{node.tag}>")
-    if type_ not in OBJECTS:
-        raise place.error(f"unknown type {type_!r}; known are {', '.join(OBJECTS)}")
-    params: dict[str, Param] = {}
-    for child in node:
-        id_ = child.get("id", "")
-        here = _Place(path, _line(child), f"{type_} {name!r}, parameter {id_!r}")
-        if child.tag != "param" or not id_:
-            raise here.error(f"expected <param id=...>, found <{child.tag}>")
-        if id_ in params:
-            raise here.error("it is given twice; delete one")
-        kind = OBJECTS[type_].get(id_) or _unknown(here, child, type_, unknown)
-        params[id_] = _read_param(here, child, kind)
-    return Element(name, type_, params, place.line)
-
-
-def _unknown(place: _Place, node: ET.Element, type_: str, unknown: list[str] | None) -> Kind:
-    """Greyed out, a parameter does not count; else it may be a feature that we do not know."""
-    if node.get("enabled") != "F":
-        error = place.error(f"a {type_} has no such parameter")
-        if unknown is None:
-            raise error
-        unknown.append(str(error))
-    return Vector() if len(node) else Text()
-
-
-def _read_param(place: _Place, node: ET.Element, kind: Kind) -> Param:
-    attributes = {k: v for k, v in node.attrib.items() if k not in ("id", _LineTree.LINE)}
-    for name in attributes:
-        if name not in ATTRIBUTES:
-            raise place.error(f"unknown attribute {name!r}")
-    for flag in ("enabled", "auto"):
-        if attributes.get(flag, "T") not in ("T", "F"):
-            raise place.error(f'{flag}="{attributes[flag]}" must be "T" or "F"')
-    if isinstance(kind, Vector):
-        x, y, z = ((node.findtext(axis) or "").strip() for axis in AXES)
-        for component in (x, y, z):
-            _check_number(place, component)
-        return Param((x, y, z), attributes, place.line)
-    text = (node.text or "").strip()
-    _check_value(place, text, kind, attributes)
-    return Param(text, attributes, place.line)
-
-
-def _check_value(place: _Place, text: str, kind: Kind, attributes: Mapping[str, str]) -> None:
-    if isinstance(kind, Number):
-        unit = attributes.get("unit", kind.unit)
-        if unit != kind.unit:
-            raise place.error(f"unit {unit!r} is not RAY-UI's; the value must be in {kind.unit!r}")
-    greyed = attributes.get("enabled") == "F"
-    if (isinstance(kind, Number) and not greyed) or (
-        isinstance(kind, Choice) and (text or not greyed)
-    ):
-        value = _check_number(place, text)
-        if isinstance(kind, Choice) and value not in kind.words:
-            words = ", ".join(f"{k} ({word})" for k, word in kind.words.items())
-            raise place.error(f"{text} is not one of {words}")
-
-
-def _check_number(place: _Place, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise place.error(f"{text!r} is not a finite number")
-    return value
 
 
 # --- writing -------------------------------------------------------------------------------

@@ -215,6 +215,7 @@ IMAGE_PLANE: Parameters = {"distanceImagePlane": Number("mm"), **FRAME, **WORLD}
 IMAGE_PLANE_BUNDLE: Parameters = {
     **numbers("mm", "startDistanceBundle", "endDistanceBundle", "currentPosition"),
     "numberOfImages": Number(),
+    "numberOfRays": Number(),
     **FRAME,
     **WORLD,
 }

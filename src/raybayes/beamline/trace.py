@@ -243,7 +243,8 @@ def trace_compiled(
     sampling: Sampling,
 ) -> Rays:
     """Trace one of many compiled thetas; see `trace`."""
-    plane = compiled.names[-1] if plane is None else plane
+    last = compiled.names[-1] if compiled.names else beamline.source.name
+    plane = last if plane is None else plane
     stop = 0 if plane == beamline.source.name else compiled.index(plane) + 1
     rows = compiled.rows[i, :stop]
     slots = slope_slots(rows) if stop else np.empty(0, np.int64)

@@ -1,17 +1,15 @@
 """What RAY-UI offers and this tracer does not follow, named to the person who asks for it."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from raybayes.beamline.kinds import Choice
+from raybayes.beamline.model import Element
 from raybayes.beamline.schema import MODELLED, OBJECTS, ZERO_ONLY
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from raybayes.beamline.model import Element
+ALLOW = "or trace without it: --allow-unmodelled, allow_unmodelled = true in a study"
 
 
-def not_modelled(elements: "Sequence[Element]", path: str) -> list[str]:
+def not_modelled(elements: Sequence[Element], path: str) -> list[str]:
     """One sentence for each choice that RAY-UI offers and this tracer does not follow."""
     found: list[str] = []
     for element in elements:
@@ -21,7 +19,7 @@ def not_modelled(elements: "Sequence[Element]", path: str) -> list[str]:
     return found
 
 
-def _counts(element: "Element", id_: str) -> bool:
+def _counts(element: Element, id_: str) -> bool:
     """Whether a quantity that is not modelled is there, switched on and not zero."""
     param = element.params.get(id_)
     return (
@@ -32,14 +30,14 @@ def _counts(element: "Element", id_: str) -> bool:
     )
 
 
-def _not_zero(path: str, element: "Element", id_: str) -> str:
+def _not_zero(path: str, element: Element, id_: str) -> str:
     return (
         f"{path}:{element.params[id_].line}: {element.type} {element.name!r}, parameter "
-        f"{id_!r}: {element.number(id_):g} is not modelled; set it to 0"
+        f"{id_!r}: {element.number(id_):g} is not modelled; set it to 0, {ALLOW}"
     )
 
 
-def _refuse(path: str, element: "Element", id_: str, allowed: frozenset[int]) -> list[str]:
+def _refuse(path: str, element: Element, id_: str, allowed: frozenset[int]) -> list[str]:
     kind = OBJECTS[element.type].get(id_)
     if not isinstance(kind, Choice) or not _in_force(element, id_):
         return []
@@ -49,7 +47,7 @@ def _refuse(path: str, element: "Element", id_: str, allowed: frozenset[int]) ->
     words = ", ".join(f"{k} ({kind.words[k]})" for k in sorted(allowed) if k in kind.words)
     return [
         f"{path}:{element.params[id_].line}: {element.type} {element.name!r}, parameter "
-        f"{id_!r}: {value} ({kind.words[value]}) is not modelled; set it to {words}"
+        f"{id_!r}: {value} ({kind.words[value]}) is not modelled; set it to {words}, {ALLOW}"
     ]
 
 
@@ -63,7 +61,7 @@ SWITCHES = {
 }
 
 
-def _in_force(element: "Element", id_: str) -> bool:
+def _in_force(element: Element, id_: str) -> bool:
     if id_ not in SWITCHES:
         return True
     switch, default, value = SWITCHES[id_]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raybayes.cli.frame import JSON, app, bundled, one_sentence, say, warnings_as_sentences
+from raybayes.cli.frame import ALLOW, JSON, app, bundled, one_sentence, say, warnings_as_sentences
 from raybayes.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,10 +30,7 @@ class TraceOptions:
     slit_diffraction: Annotated[
         bool, typer.Option("--slit-diffraction", help="Let slits diffract, as in RAY-UI.")
     ] = False
-    allow_unmodelled: Annotated[
-        bool,
-        typer.Option("--allow-unmodelled", help="Warn of what is not modelled and go on."),
-    ] = False
+    allow_unmodelled: ALLOW = False
 
 
 @app.command()
@@ -98,6 +95,7 @@ def show(
     theta: Annotated[
         list[str] | None, typer.Option("--theta", metavar="NAME=VALUE", help="Set a parameter.")
     ] = None,
+    allow_unmodelled: ALLOW = False,
     as_json: JSON = False,
 ) -> None:
     """Draw a beamline, with what is misaligned in red, and say where its elements stand."""
@@ -108,7 +106,8 @@ def show(
         from raybayes.study.plan import Plan
 
         is_file = study.lower().endswith(".rml")
-        beamline = read_rml(study) if is_file else Plan.read(study)[1]
+        how: Any = "warn" if allow_unmodelled else "error"
+        beamline = read_rml(study, how) if is_file else Plan.read(study)[1]
         beamline = with_values(beamline, _values(theta or ()))
         save(layout_picture(beamline), picture)
         elements = along(beamline)

@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from raybayes.cli.frame import JSON, OUT, STUDY, app, bundled, one_sentence, say
+from raybayes.cli.frame import (
+    JSON,
+    OUT,
+    STUDY,
+    app,
+    bundled,
+    one_sentence,
+    say,
+    warnings_as_sentences,
+)
 from raybayes.errors import InputError
 
 WHERE = ("local", "slurm")
@@ -94,7 +103,7 @@ def simulate(
     as_json: JSON = False,
 ) -> None:
     """Fill a store with simulations; what is there already is not made again."""
-    with one_sentence():
+    with one_sentence(), warnings_as_sentences():
         from raybayes.study.campaigns import Request, plan_study, simulate_study
 
         request = Request(study, out, n, _range(shards), where.dask, where.workers)
@@ -166,7 +175,7 @@ def cluster_script(
     as_json: Annotated[bool, typer.Option("--json", help="Print the script as JSON.")] = False,
 ) -> None:
     """Print a job script for Slurm: `raybayes cluster-script ... > job.sh; sbatch job.sh`."""
-    with one_sentence():
+    with one_sentence(), warnings_as_sentences():
         from raybayes.study.campaigns import Job, Request, array_script, dask_script
 
         _check_all(study)

@@ -20,6 +20,9 @@ from raybayes.errors import InputError
 
 STUDY = Annotated[str, typer.Argument(help="A shipped study (ue112) or a TOML file.")]
 OUT = Annotated[Path, typer.Option("--out", help="Folder of the results; resumed if begun.")]
+ALLOW = Annotated[
+    bool, typer.Option("--allow-unmodelled", help="Warn of what is not modelled and go on.")
+]
 JSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 app = typer.Typer(
@@ -58,12 +61,18 @@ def one_sentence() -> Iterator[None]:
 
 @contextmanager
 def warnings_as_sentences() -> Iterator[None]:
-    """A warning is one sentence on stderr."""
-    with warnings.catch_warnings(record=True) as caught:
+    """A warning is one sentence on stderr, said once, as soon as it is known."""
+    said = set()
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        if str(message) not in said:
+            said.add(str(message))
+            typer.echo(f"raybayes: warning: {message}", err=True)
+
+    with warnings.catch_warnings():
         warnings.simplefilter("default")
+        warnings.showwarning = show
         yield
-    for sentence in dict.fromkeys(str(warning.message) for warning in caught):
-        typer.echo(f"raybayes: warning: {sentence}", err=True)
 
 
 def prepare_jax() -> None:

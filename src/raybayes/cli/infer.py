@@ -7,7 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from raybayes.cli.frame import JSON, app, bundled, one_sentence, prepare_jax, say
+from raybayes.cli.frame import (
+    JSON,
+    app,
+    bundled,
+    one_sentence,
+    prepare_jax,
+    say,
+    warnings_as_sentences,
+)
 from raybayes.cli.reading import ReadingOptions
 
 RUN = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
@@ -51,7 +59,7 @@ def infer(
 
     Options stand in the study's table [observation] too; those given here come before them.
     """
-    with one_sentence():
+    with one_sentence(), warnings_as_sentences():
         prepare_jax()
         from raybayes.workflow.infer import infer_files
 
@@ -74,7 +82,7 @@ def refine(
     Says how far the weights can be trusted, and when the network was too narrow for them. The
     draws of the file and the page are picked by their weights and parted by MCMC moves.
     """
-    with one_sentence():
+    with one_sentence(), warnings_as_sentences():
         prepare_jax()
         from raybayes.workflow.refine import Refining, refine_files
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raybayes.cli.frame import JSON, app, one_sentence, say
+from raybayes.cli.frame import ALLOW, JSON, app, one_sentence, say, warnings_as_sentences
 from raybayes.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,14 +30,15 @@ def new(
         list[str] | None,
         typer.Option("--vary", metavar="NAME=LOW..HIGH", help="Do not ask; may be repeated."),
     ] = None,
+    allow_unmodelled: ALLOW = False,
     as_json: JSON = False,
 ) -> None:
     """Write a study, with comments: asks which parameters vary, or takes --vary."""
-    with one_sentence():
+    with one_sentence(), warnings_as_sentences():
         from raybayes.beamline.rml import read_rml
         from raybayes.study.new import Varied, write_study
 
-        beamline = read_rml(file)
+        beamline = read_rml(file, "warn" if allow_unmodelled else "error")
         target = out or Path(f"{file.stem}.toml")
         if target.exists():
             raise InputError(f"{target}: is there already; choose another --out")

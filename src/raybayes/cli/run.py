@@ -6,7 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from raybayes.cli.frame import JSON, OUT, STUDY, app, one_sentence, prepare_jax, say
+from raybayes.cli.frame import (
+    JSON,
+    OUT,
+    STUDY,
+    app,
+    one_sentence,
+    prepare_jax,
+    say,
+    warnings_as_sentences,
+)
 
 FINISHED = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a finished run.")]
 
@@ -14,7 +23,7 @@ FINISHED = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a finis
 @app.command()
 def run(study: STUDY, out: OUT, as_json: JSON = False) -> None:
     """Simulate, train, check and report; what is done already is not done again."""
-    with one_sentence():
+    with one_sentence(), warnings_as_sentences():
         prepare_jax()
         from raybayes.workflow.run_study import run_study
 
@@ -25,7 +34,7 @@ def run(study: STUDY, out: OUT, as_json: JSON = False) -> None:
 @app.command()
 def train(study: STUDY, out: OUT, as_json: JSON = False) -> None:
     """Train on what `raybayes simulate` has made; simulates nothing, resumes if begun."""
-    with one_sentence():
+    with one_sentence(), warnings_as_sentences():
         prepare_jax()
         from raybayes.workflow.run_study import train_study
 
@@ -36,7 +45,7 @@ def train(study: STUDY, out: OUT, as_json: JSON = False) -> None:
 @app.command()
 def check(out: FINISHED, as_json: JSON = False) -> None:
     """Judge a trained posterior on fresh pairs; writes nothing."""
-    with one_sentence():
+    with one_sentence(), warnings_as_sentences():
         prepare_jax()
         from raybayes.workflow.run_study import check_run
 
@@ -47,7 +56,7 @@ def check(out: FINISHED, as_json: JSON = False) -> None:
 @app.command()
 def report(out: FINISHED, as_json: JSON = False) -> None:
     """Make a run's page anew."""
-    with one_sentence():
+    with one_sentence(), warnings_as_sentences():
         prepare_jax()
         from raybayes.study.run import open_posterior, open_run
         from raybayes.workflow.run_study import complete

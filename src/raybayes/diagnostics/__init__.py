@@ -1,7 +1,7 @@
 """Is a posterior right? Arrays in, frozen results out, each with a `plot(ax)`.
 
 Nothing here knows what made the draws: any posterior can be judged. What each diagnostic cannot
-see stands in its own docstring, and tests/test_diagnostics.py holds it to that.
+see stands in its own docstring, and tests/diagnostics holds it to that.
 """
 
 from raybayes.diagnostics.alarms import Alarm, evidence_alarm, mahalanobis, mmd, together

@@ -71,6 +71,7 @@ def study_text(beamline: Beamline, name: str, file: str, varied: Sequence[Varied
     lines = [
         f"name = {_text(name)}",
         f"beamline = {_text(file)}",
+        *(["allow_unmodelled = true  # see its warnings"] if beamline.lenient else []),
         "seed = 0",
         "simulations = 20000",
         "",

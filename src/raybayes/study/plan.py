@@ -57,6 +57,11 @@ class Plan(BaseModel):
         description="ELEMENT.PARAMETER = [low, high] or {kind = ..., ...}, in RAY-UI's units",
         min_length=1,
     )
+    allow_unmodelled: bool = Field(
+        False,
+        exclude_if=lambda allowed: not allowed,  # studies without keep their hashes
+        description="warn of what the beamline's file asks for and is not modelled, and go on",
+    )
     seed: int = Field(0, ge=0)
     simulations: int = Field(20_000, ge=100)
     shard: int = Field(1000, gt=0, description="simulations per file")
@@ -105,10 +110,14 @@ class Plan(BaseModel):
         """
         path = study_path(name)
         study = cls._parse(path)
-        beamline = read_rml(_beamline_path(study.beamline, path.parent))
+        beamline = study.read_beamline(_beamline_path(study.beamline, path.parent))
         for scene in study.scenes(beamline):
             study.engine.check(scene)
         return study, beamline
+
+    def read_beamline(self, path: str | os.PathLike[str]) -> Beamline:
+        """The beamline of a file, with what this study allows."""
+        return read_rml(path, "warn" if self.allow_unmodelled else "error")
 
     @classmethod
     def _parse(cls, path: Path) -> Self:

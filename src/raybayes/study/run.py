@@ -13,7 +13,6 @@ import numpy as np
 
 from raybayes.array_types import Array, Ints
 from raybayes.beamline.model import Beamline
-from raybayes.beamline.rml import read_rml
 from raybayes.diagnostics import Calibration, calibration, ranks
 from raybayes.errors import InputError
 from raybayes.inference.estimator import Estimator
@@ -255,7 +254,7 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
         raise InputError(f"{folder}: holds no run of raybayes; give the --out folder of one") from (
             error
         )
-    run = Run(study, read_rml(path), Path(folder))
+    run = Run(study, study.read_beamline(path), Path(folder))
     if run.identity() != identity:
         raise InputError(
             f"{path}: was changed after the run in {folder}, or another version of raybayes made "

@@ -10,6 +10,7 @@ from raybayes.errors import InputError
 from raybayes.simulate.engines.protocol import Engine, Scene
 from raybayes.simulate.simulator import Simulator, Tracing
 
+SCREENS = ("ImagePlane", "ImagePlaneBundle", "Slit", "Aperture", "Foil")  # across the beam
 INSIDE = 0.37  # of the way from low to high: where no effect is switched off by symmetry
 
 
@@ -20,6 +21,12 @@ class _Config(BaseModel):
 
     def check(self, scene: Scene) -> None:
         """Refuse now, not in hours, what our geometry cannot build."""
+        last = scene.beamline.elements[-1]
+        if last.type not in SCREENS:
+            raise InputError(
+                f"{scene.beamline.path}:{last.line}: {last.type} {last.name!r}: a study ends in a "
+                "plane that sees the beam; add an ImagePlane behind it"
+            )
         low, high = scene.support
         compile_beamline(scene.beamline, scene.names, [low, high])
         for i, name in enumerate(scene.names):

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from raybayes.array_types import Array
-from raybayes.beamline.derive import WORLD_AXES, number_text, with_values
+from raybayes.beamline.derive import WORLD_AXES, with_values
 from raybayes.beamline.emission import ENERGY, SIGMA_X, SIGMA_XP, SIGMA_Y, SIGMA_YP, SPREAD
 from raybayes.beamline.geometry import Compiled, compile_beamline
-from raybayes.beamline.model import Beamline, Element, Param
+from raybayes.beamline.model import Beamline, Element, Param, number_text
 from raybayes.beamline.rml import write_rml
 from raybayes.errors import InputError
 from raybayes.optics.rows import (

@@ -1,0 +1,55 @@
+"""raybayes check-simulator: expected profiles beside counted rays."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from raybayes.cli.frame import JSON, STUDY, app, one_sentence, say, warnings_as_sentences
+from raybayes.errors import InputError
+
+
+@app.command("check-simulator")
+def check_simulator(
+    study: STUDY,
+    rays: Annotated[
+        int, typer.Option("--rays", min=1000, help="Counted for each theta, at most.")
+    ] = 1_000_000,
+    as_json: JSON = False,
+) -> None:
+    """Hold a study's expected profiles against counted rays, all over its prior.
+
+    Ends with an error where they are off by more than a tenth of the detector's noise.
+    """
+    with one_sentence(), warnings_as_sentences():
+        from raybayes.workflow.check_simulator import check_simulator as checked
+
+        result = checked(study, rays)
+        say(result, as_json, _lines(result))
+        if not result["good"]:
+            raise InputError(f"study {result['study']}: {result['sentence']}; {_advice(result)}")
+
+
+def _advice(result: dict[str, Any]) -> str:
+    rays = result["enough_rays"]
+    if rays is None:
+        return 'more rays do not help: set [tracing] mode = "counting", or narrow the prior there'
+    return f"set [tracing] rays = {rays}"
+
+
+def _lines(result: dict[str, Any]) -> Iterator[str]:
+    yield f"{result['study']}: {result['rays']} rays carried as Gaussians, beside counted rays"
+    width = max(len(row["at"]) for row in result["rows"])
+    yield (
+        f"{'at':{width}}  setting  transmission  counted  error h, v, % of peak  "
+        "error / noise variance"
+    )
+    for row in result["rows"]:
+        errors = ", ".join(f"{100 * e:.2f}" for e in row["error"])
+        lost = f" (lost at {row['lost_at']})" if row["lost_at"] else ""
+        mark = "" if row["good"] else f"  TOO LARGE{lost}"
+        yield (
+            f"{row['at']:{width}}  {row['setting']:7}  {row['expected']:12.5f}  "
+            f"{row['counted']:7.5f}  {errors:>21}  {row['noise']:7.3f} ± "
+            f"{row['uncertainty']:.3f}{mark}"
+        )
