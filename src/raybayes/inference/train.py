@@ -394,9 +394,6 @@ def _tree(state: State) -> tuple[Any, ...]:
 
 
 def _save(path: Path, identity: str, state: State) -> None:
-    header = {
-        "identity": identity,
-        "history": json.dumps(state.history),
-        "stopped": state.stopped,
-    }
+    history = json.dumps(state.history)
+    header = {"identity": identity, "history": history, "stopped": state.stopped}
     write_arrays(path, arrays_of(_tree(state)), header)
