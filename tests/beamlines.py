@@ -3,7 +3,6 @@
 from raybayes.beamline.model import Beamline, Element, Param
 
 P, Q, THETA = 10000.0, 1000.0, 2.0  # mm, mm, deg
-
 POINT = {
     "numberRays": 1000, "horDiv": 1.0, "verDiv": 1.0, "photonEnergy": 100.0,
     "energyDistributionType": 1, "linearPol_0": 1,

@@ -1,6 +1,6 @@
+import fcntl
 import os
 import shutil
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -9,25 +9,33 @@ import pytest
 # What JAX has compiled serves all workers, and the next run; read when JAX is imported.
 COMPILED = Path(__file__).parents[1] / ".pytest_cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+# Small programs too: a test compiles many of them, and each costs more than reading it.
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+os.environ.setdefault("MPLBACKEND", "Agg")
 
 import jax  # noqa: E402
-from test_run import TINY, command  # noqa: E402
+from studies import TINY, TRUTH, UE112, command  # noqa: E402
 
 from raybayes.beamline.rml import read_rml  # noqa: E402
 from raybayes.study.run import open_run  # noqa: E402
 
-TRUTH = np.array([0.02, 0.1])  # of `finished`
 FLAGS = [  # of Chromium
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-UE112 = Path(str(resources.files("raybayes") / "data" / "ue112_pgm1.rml"))
 
 
 @pytest.fixture(scope="session")
 def ue112():
     return read_rml(UE112)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -39,18 +47,46 @@ def shared():
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
+def once(tmp_path_factory):
+    """make(folder) by the first worker that asks for its name; each gets a copy of its own."""
+
+    def made(name, make):
+        own = tmp_path_factory.mktemp(name) / name
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            own.mkdir()
+            make(own)
+            return own
+        first = tmp_path_factory.getbasetemp().parent / name
+        with open(f"{first}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not first.exists():
+                half = first.with_suffix(".half")
+                shutil.rmtree(half, ignore_errors=True)
+                half.mkdir()
+                make(half)
+                half.rename(first)
+        shutil.copytree(first, own)
+        return own
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def finished(once):
     """A finished run and a file of its own counts."""
-    folder = tmp_path_factory.mktemp("run")
-    study = folder / "tiny.toml"
-    text = TINY.replace("simulations = 600", "simulations = 2000")
-    study.write_text(text.replace("epochs = 4", "epochs = 12"))
-    out = folder / "out"
-    result = command("run", study, "--out", out, "--json")
-    assert result.exit_code == 0, result.output
-    x = open_run(out).observe(TRUTH[None], np.random.default_rng(1))[0]
-    np.savetxt(folder / "x.csv", x)
-    return out, folder / "x.csv"
+
+    def make(folder):
+        study = folder / "tiny.toml"
+        text = TINY.replace("simulations = 600", "simulations = 2000")
+        study.write_text(text.replace("epochs = 4", "epochs = 12"))
+        out = folder / "out"
+        result = command("run", study, "--out", out, "--json")
+        assert result.exit_code == 0, result.output
+        x = open_run(out).observe(TRUTH[None], np.random.default_rng(1))[0]
+        np.savetxt(folder / "x.csv", x)
+
+    folder = once("finished", make)
+    return folder / "out", folder / "x.csv"
 
 
 @pytest.fixture(scope="module")

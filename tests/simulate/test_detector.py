@@ -1,0 +1,62 @@
+"""Is the detector's likelihood that of its own readings?"""
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from scipy.special import logsumexp
+from scipy.stats import norm, poisson
+
+from raybayes.simulate.detector import Detector
+
+
+def brute_force(x, mean, sigma):
+    k = np.arange(0, int(mean + 40 * np.sqrt(mean) + abs(x) + 200))
+    return logsumexp(poisson.logpmf(k, mean) + norm.logpdf(x, k, sigma))
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.7, 5.0, 40.0])
+@pytest.mark.parametrize("mean", [1e-9, 0.3, 10.0, 400.0, 1e5])
+def test_likelihood_by_brute_force(mean, sigma):
+    detector = Detector(bins=(1, 1), photons=1.0, background=mean, read_noise=sigma)
+    profile = np.zeros(2)
+    for x in (mean - 3 * sigma, mean, mean + 6 * np.sqrt(mean + sigma**2), -2 * sigma):
+        exact = 2 * brute_force(x, mean, sigma)
+        assert detector.log_likelihood([x, x], profile) == pytest.approx(exact, rel=1e-9, abs=1e-9)
+    assert detector.log_likelihood([np.inf, x], profile) == -np.inf
+
+
+def test_likelihood_without_read_noise_is_poisson():
+    detector = Detector(bins=(2, 1), photons=10.0, background=1.0, read_noise=0.0)
+    profile = np.array([0.2, 0.5, 0.0])
+    exact = poisson.logpmf([3, 7, 0], [3.0, 6.0, 1.0]).sum()
+    assert detector.log_likelihood([3, 7, 0], profile) == pytest.approx(exact)
+    assert detector.log_likelihood([3.5, 7, 0], profile) == -np.inf
+
+
+def test_readings_have_the_stated_moments():
+    detector = Detector(bins=(1, 1), photons=1e3, background=2.0, read_noise=4.0)
+    x = detector.observe(np.tile([0.05, 0.2], (40_000, 1)), np.random.default_rng(0))
+    mean = np.array([52.0, 202.0])
+    np.testing.assert_allclose(x.mean(axis=0), mean, atol=5 * np.sqrt(218 / 40_000))
+    np.testing.assert_allclose(x.var(axis=0), mean + 16, rtol=0.04)
+
+
+WRONG = {
+    "no bins": {"bins": (0, 100)},
+    "bins of no width": {"bin_width": (0.0, 0.1)},
+    "no number": {"psf": (float("nan"), 0.1)},
+    "endless light": {"photons": float("inf")},
+    "more than a number holds": {"photons": 1e16},
+    "impossible counts": {"background": 0.0, "read_noise": 0.0},
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_detectors_that_cannot_be(case):
+    with pytest.raises(ValidationError):
+        Detector(**WRONG[case])
+
+
+def test_rounding_below_zero_is_no_light():
+    detector = Detector(bins=(2, 1), background=0.0, read_noise=1.0)
+    assert np.isfinite(detector.observe([-1e-18, 0.1, 0.1], np.random.default_rng(0))).all()
