@@ -100,7 +100,10 @@ def attempt(text, path):
     except InputError as error:
         first, *faults = str(error).splitlines()
         assert first and all(faults)
-        assert not faults or first == f"{len(faults)} things are wrong:"
+        listed, left = len(faults), 0
+        if faults and (more := re.fullmatch(r"and (\d+) more", faults[-1])):
+            listed, left = listed - 1, int(more[1])
+        assert not faults or first == f"{listed + left} things are wrong:"
         return "refused"
     arrived = rays.arrived
     assert np.isfinite(rays.values[:, arrived]).all()

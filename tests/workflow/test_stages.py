@@ -62,6 +62,7 @@ def test_check(finished):
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_refine(finished, tmp_path, monkeypatch):
     """The table's numbers, the file's equal draws and its weighted ones agree."""
     monkeypatch.setattr("raybayes.inference.importance.TRUSTED", np.inf)
@@ -112,6 +113,7 @@ def test_refine_needs_the_exact_likelihood(finished, tmp_path):
     assert result.exit_code == 2 and "changed after the run" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_network_too_narrow_is_said(finished, monkeypatch, tmp_path):
     """Draws that lie a little beside the truth and have almost no width; moves lead them to it."""
     out, path = finished
