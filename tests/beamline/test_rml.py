@@ -195,6 +195,10 @@ BAD = {
         "'cFactor': it is given twice",
     ),
     "no source": (edited('type="Simple Undulator"', 'type="ImagePlane"'), "no such parameter"),
+    "no source at all": (
+        '<lab><beamline><object name="I" type="ImagePlane"/></beamline></lab>',
+        "there is no source in it; add one of",
+    ),
     "two sources": (
         '<lab><beamline><object name="S" type="Matrix Source"/>'
         '<object name="T" type="Matrix Source"/></beamline></lab>',

@@ -1,5 +1,7 @@
 """The expected profile beside counted rays: right ones pass, wrong ones are seen and measured."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from studies import command
@@ -77,6 +79,13 @@ def test_more_rays_are_found_where_they_help(points, monkeypatch):
     monkeypatch.setattr(counted_check, "MORE", (1, 4096))
     assert enough_rays(simulator(rays=4), points) == 4096
     assert enough_rays(simulator(Bright), points) is None
+
+
+def test_where_no_light_arrives_and_what_is_undecided_is_said(points):
+    (row, *_) = compare(simulator(), points)
+    assert not row.dark and not row.undecided
+    assert replace(row, point=replace(row.point, transmission=0.0)).dark
+    assert replace(row, noise=0.3, uncertainty=0.2).undecided
 
 
 @pytest.mark.slow

@@ -60,3 +60,12 @@ def test_detectors_that_cannot_be(case):
 def test_rounding_below_zero_is_no_light():
     detector = Detector(bins=(2, 1), background=0.0, read_noise=1.0)
     assert np.isfinite(detector.observe([-1e-18, 0.1, 0.1], np.random.default_rng(0))).all()
+
+
+def test_the_width_of_a_bin_has_an_older_name():
+    """`pitch` is read as `bin_width`, and stands in hashes and runs; both at once are refused."""
+    old, new = Detector(pitch=(0.02, 0.01)), Detector(bin_width=(0.02, 0.01))
+    assert old == new and old.edges(0)[1] - old.edges(0)[0] == pytest.approx(0.02)
+    assert new.model_dump(by_alias=True)["pitch"] == (0.02, 0.01)
+    with pytest.raises(ValidationError, match="pitch"):
+        Detector(pitch=(0.02, 0.01), bin_width=(0.02, 0.01))

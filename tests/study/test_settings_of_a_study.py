@@ -46,6 +46,14 @@ def test_one_setting_alone_is_the_plain_study(tmp_path):
         np.testing.assert_array_equal(array, two[name])
 
 
+@pytest.mark.parametrize("common, own", [("pitch", "bin_width"), ("bin_width", "pitch")])
+def test_a_setting_may_name_the_width_of_its_bins_either_way(common, own, tmp_path):
+    text = PLAIN.replace("[detector]", f"[detector]\n{common} = [0.02, 0.01]")
+    second = f"[[settings]]\n[[settings]]\ndetector = {{{own} = [0.5, 0.4]}}\n"
+    plan, _ = read(tmp_path, second, text)
+    assert [d.bin_width for d in plan.detectors.each] == [(0.02, 0.01), (0.5, 0.4)]
+
+
 HASHES = {
     "ue112": "a8c694ba8c3bd9b3",
     "ue112-image": "f1c9366a8f15903c",

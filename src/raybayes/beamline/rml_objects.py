@@ -121,7 +121,9 @@ def _source_first(reading: Reading, place: Place, elements: list[Element]) -> tu
     if not elements:
         raise place.error("the beamline is empty")
     sources = [e for e in elements if e.type in SOURCES]
-    first = next((e for e in elements if not sources or e in sources[1:]), None)
+    if not sources:
+        raise place.error(f"there is no source in it; add one of {', '.join(sorted(SOURCES))}")
+    first = next((e for e in elements if e in sources[1:]), None)
     if first is not None:
         here = Place(reading.path, first.line, f"{first.type} {first.name!r}")
         raise here.error("a beamline is one source, then elements in beam order")

@@ -45,7 +45,10 @@ def _range(text: str) -> tuple[int, int] | None:
 N = Annotated[
     int | None,
     typer.Option(
-        "-n", parser=_count, metavar="N", help="Simulations, 70000 or 1e9; default: the study's."
+        "-n",
+        parser=_count,
+        metavar="N",
+        help="Simulations, 70000 or 1e9, in whole shards; default: the study's.",
     ),
 ]
 

@@ -48,8 +48,15 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
         errors = ", ".join(f"{100 * e:.2f}" for e in row["error"])
         lost = f" (lost at {row['lost_at']})" if row["lost_at"] else ""
         mark = "" if row["good"] else f"  TOO LARGE{lost}"
+        mark = "  undecided" if row["undecided"] else mark
+        mark = f"  no light{lost}" if row["dark"] else mark
         yield (
             f"{row['at']:{width}}  {row['setting']:7}  {row['expected']:12.5f}  "
             f"{row['counted']:7.5f}  {errors:>21}  {row['noise']:7.3f} ± "
             f"{row['uncertainty']:.3f}{mark}"
         )
+    if result["undecided"]:
+        yield f"{result['undecided']} rows are undecided: count more rays (--rays)"
+    if result["dark"]:
+        rows = len(result["rows"])
+        yield f"at {result['dark']} of {rows} thetas no light arrives; narrow the prior"

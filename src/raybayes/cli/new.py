@@ -36,7 +36,7 @@ def new(
     """Write a study, with comments: asks which parameters vary, or takes --vary."""
     with one_sentence(), warnings_as_sentences():
         from raybayes.beamline.rml import read_rml
-        from raybayes.study.new import Varied, write_study
+        from raybayes.study.new import Varied, counted_reason, write_study
 
         beamline = read_rml(file, "warn" if allow_unmodelled else "error")
         target = out or Path(f"{file.stem}.toml")
@@ -51,8 +51,9 @@ def new(
             varied = _asked(beamline)
         write_study(beamline, file, varied, target)
         result = {"study": str(target), "parameters": [each.name for each in varied]}
-        command = ["raybayes", "run", str(target), "--out", f"out/{target.stem}"]
-        steps = f"next: {shlex.join(command)}"
+        run = shlex.join(["raybayes", "run", str(target), "--out", f"out/{target.stem}"])
+        check = f"{shlex.join(['raybayes', 'check-simulator', str(target)])}; then "
+        steps = f"next: {'' if counted_reason(beamline) else check}{run}"
         say(result, as_json, iter([f"wrote {target}, {len(varied)} parameters", steps]))
 
 

@@ -192,14 +192,20 @@ class Posterior:
             weighted draws, their effective sample size, Pareto k, and the evidence.
 
         Raises:
-            InputError: more than one observation; or as `sample` and
+            InputError: more than one observation, a likelihood of another shape; or as `sample` and
                 `raybayes.inference.importance.importance`.
         """
         theta = self.sample(x, n, seed)
         if theta.ndim != 2:
             raise InputError("refine takes one observation at a time; give x of one axis")
         log_prior, log_q = self.prior.log_prob(theta), self.log_prob(theta, x)
-        log_p = np.asarray(log_likelihood(theta)) + log_prior
+        likelihood = np.asarray(log_likelihood(theta), np.float64)
+        if likelihood.shape != (len(theta),):
+            raise InputError(
+                f"log_likelihood gave {likelihood.shape} for {len(theta)} theta; it must give one "
+                "number for each"
+            )
+        log_p = likelihood + log_prior
         # The probability that q < prior e^-t at a draw of q is below e^-t. Where it is far below,
         # the draw was cut at an end of the prior, and log q there is not that of the draw.
         return importance(theta, np.where(log_q > log_prior - CUT, log_p, -np.inf), log_q)

@@ -74,11 +74,22 @@ class Row:
         return self.noise <= TOLERANCE + SURE * self.uncertainty
 
     @property
+    def undecided(self) -> bool:
+        """Whether more counted rays might show that the error is too large."""
+        return self.good and self.noise + self.uncertainty > 2 * TOLERANCE
+
+    @property
+    def dark(self) -> bool:
+        """Whether no counted ray arrives."""
+        return self.point.transmission == 0
+
+    @property
     def sentence(self) -> str:
         """Where and how far the expected profile is off."""
         lost = f", where most of the light is lost at {self.point.lost_at}"
         return (
-            f"the expected profile is off by {self.noise:.2g} of the detector's noise at "
+            f"the expected profile is off by {self.noise:.2g} times the variance of the detector's "
+            f"noise at "
             f"{self.point.at}{lost if self.point.lost_at else ''}"
         )
 

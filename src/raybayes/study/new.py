@@ -67,7 +67,7 @@ def study_text(beamline: Beamline, name: str, file: str, varied: Sequence[Varied
         raise InputError("no parameter varies; give one, as --vary M4.rotationXerror=-0.06..0.06")
     width, share = _beam(beamline, varied)
     photons = float(f"{PEAK / share:.1g}")
-    reason = _counted(beamline)
+    reason = counted_reason(beamline)
     lines = [
         f"name = {_text(name)}",
         f"beamline = {_text(file)}",
@@ -127,7 +127,7 @@ def _line(beamline: Beamline, varied: Varied) -> str:
     return f"{_text(varied.name)} = [{varied.low!r}, {varied.high!r}]  # {comment}"
 
 
-def _counted(beamline: Beamline) -> str:
+def counted_reason(beamline: Beamline) -> str:
     """Why its rays cannot be splats; "" where they can."""
     if not gaussian_size(beamline.source):
         return f"a {beamline.source.type} is no Gaussian that could be a splat"

@@ -36,6 +36,8 @@ def check_simulator(name: str | os.PathLike[str], most: int) -> dict[str, Any]:
         "rows": [_described(row, plan) for row in rows],
         "worst": max(row.noise for row in rows),
         "good": not bad,
+        "undecided": sum(row.undecided for row in rows),
+        "dark": sum(row.dark for row in rows),
         "enough_rays": enough_rays(simulator, points) if bad else plan.tracing.rays,
         "sentence": max(bad, key=lambda row: row.noise).sentence if bad else "",
     }
@@ -54,4 +56,6 @@ def _described(row: Row, plan: Plan) -> dict[str, Any]:
         "uncertainty": row.uncertainty,
         "lost_at": row.point.lost_at,
         "good": row.good,
+        "undecided": row.undecided,
+        "dark": row.dark,
     }
