@@ -23,7 +23,7 @@ def test_every_shard_says_what_made_it(tiny, tmp_path):
     assert "raybayes" in header["made_by"] and header["study"] == run.store.header["study"]
 
 
-FILL = "import sys; from pathlib import Path; from raybayes.study import *; " \
+FILL = "import sys; from pathlib import Path; from raybayes import Run, read_study; " \
     "Run(*read_study(sys.argv[1]), Path(sys.argv[2])).simulate()"  # fmt: skip
 
 
