@@ -89,7 +89,8 @@ def test_an_instrument_that_changed_raises_an_alarm(judge):
     rng, theta = np.random.default_rng(5), TWO.sample(20, np.random.default_rng(4))
     profiles, _ = SIMULATOR.profiles(theta, None)
     bright_x = bright.observe(profiles, rng)
-    alternative = judge.against_alternative(replace(SIMULATOR, detector=bright), bright_x)
+    changed = SIMULATOR.changed(lambda one: replace(one, detector=bright))
+    alternative = judge.against_alternative(changed, bright_x)
     assert alternative.raised().mean() > 0.9
     assert max(alarm.raised().mean() for alarm in judge.alarms(bright_x)) > 0.5
     right = DETECTOR.observe(SIMULATOR.profiles(theta, None)[0], rng)
