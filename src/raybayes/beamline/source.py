@@ -14,7 +14,7 @@ from numba import njit
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from raybayes.array_types import Array
+from raybayes.array_types import Array, Bools
 from raybayes.beamline.dipole import polarised_shares, vertical_angles
 from raybayes.beamline.emission import (
     BEND,
@@ -94,12 +94,15 @@ def polarisation(beamline: Beamline, points: Array) -> Array:
     return stokes
 
 
-def gaussian_size(source: Element) -> bool:
-    """Whether the position of a ray is normally distributed, as a splat needs it."""
+def normal_columns(source: Element) -> Bools:
+    """[4]: whether x, y, x' and y' of a ray are normally distributed, as a splat needs it."""
     if source.type == "Point Source":
-        ids = ("sourceWidthDistribution", "sourceHeightDistribution")
-        return all(source.number(id_) == 1 for id_ in ids)
-    return source.type in ("Simple Undulator", "Undulator File", *DIPOLES)
+        ids = ("sourceWidth", "sourceHeight", "horDiv", "verDiv")
+        return np.array([source.number(f"{id_}Distribution") == 1 for id_ in ids])
+    if source.type == "Simple Undulator":
+        return np.ones(4, bool)
+    size = source.type in ("Undulator File", *DIPOLES)
+    return np.array([size, size, False, False])
 
 
 def white_band(source: Element) -> bool:

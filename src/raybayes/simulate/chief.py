@@ -14,7 +14,8 @@ from raybayes.array_types import Array, Ints
 from raybayes.beamline.emission import SPREAD
 from raybayes.beamline.source import STANDARD, emit
 from raybayes.optics import through
-from raybayes.optics.rows import JIT, RAY, E, Tables, X, Y
+from raybayes.optics.rows import JIT, RAY, E, Tables
+from raybayes.simulate.openings import record
 
 NUDGE = 0.01  # of the band: how far the chief ray's energy moves to find the dispersion
 AROUND = 4  # columns of a sample that say where and whereto a ray starts
@@ -72,7 +73,7 @@ def chief_rays(
         tilts = _tilts(slots[k], n, group, errors)
         through(rows[k], rays, lost, k + 1, tilts, normals, tables)
         while stop < stops.shape[0] and stops[stop] == k:
-            places[2 * stop], places[2 * stop + 1] = rays[X], rays[Y]
+            record(rows[k], rays, stop, places)
             stop += 1
     chief = places[:, 0].copy()
     dispersion = (places[:, n - 1] - chief) / nudge if nudge > 0.0 else np.zeros_like(chief)
@@ -108,14 +109,12 @@ def _blur(moved: Array, behind: Array, spread: Array, group: int) -> Array:
 
 
 @njit(**JIT)
-def _monomials(samples: Array, shrink: float) -> Array:
-    """[MONOMIALS, n] of samples [n, STANDARD]; only `shrink` of a place is in a centre."""
-    n, m = samples.shape[0], 0
+def _monomials(centres: Array) -> Array:
+    """[MONOMIALS, n] of centres [n, STANDARD]."""
+    n, m = centres.shape[0], 0
     at, products = np.ones((1 + AROUND, n)), np.empty((MONOMIALS, n))
     for c in range(AROUND):
-        factor = shrink if c < 2 else 1.0
-        for i in range(n):
-            at[1 + c, i] = factor * samples[i, c]
+        at[1 + c] = centres[:, c]
     for a in range(1 + AROUND):
         for b in range(a + 1):
             products[m] = at[a] * at[b]
@@ -124,10 +123,10 @@ def _monomials(samples: Array, shrink: float) -> Array:
 
 
 @njit(**JIT)
-def blurred(blur: Array, samples: Array, shrink: float) -> Array:
-    """[n, F, F]: the slope errors' covariance of each ray of samples [n, STANDARD]."""
-    monomials, size = _monomials(samples, shrink), blur.shape[1]
-    cov = np.zeros((size, size, samples.shape[0]))
+def blurred(blur: Array, centres: Array) -> Array:
+    """[n, F, F]: the slope errors' covariance of each of n centres [n, STANDARD]."""
+    monomials, size = _monomials(centres), blur.shape[1]
+    cov = np.zeros((size, size, centres.shape[0]))
     for f in range(size):
         for g in range(f + 1):
             part = cov[f, g]

@@ -71,7 +71,14 @@ class Row:
     @property
     def good(self) -> bool:
         """Whether the error is within the tolerance, as far as it is known."""
-        return self.noise <= TOLERANCE + SURE * self.uncertainty
+        return self.within(0.0)
+
+    def within(self, widened: float) -> bool:
+        """Whether a likelihood that is widened by so much of the light's variance bears the error.
+
+        As far as the error is known.
+        """
+        return self.noise <= max(TOLERANCE, 2 * widened) + SURE * self.uncertainty
 
     @property
     def undecided(self) -> bool:
@@ -142,7 +149,7 @@ def enough_rays(simulator: JointSimulator, points: Sequence[Point]) -> int | Non
 
 def _with_rays(rays: int) -> Callable[[Simulator], Simulator]:
     def change(simulator: Simulator) -> Simulator:
-        return replace(simulator, tracing=simulator.tracing.model_copy(update={"rays": rays}))
+        return simulator.traced(simulator.tracing.model_copy(update={"rays": rays}))
 
     return change
 
@@ -151,7 +158,8 @@ def _counted(
     setting: Setting, at: tuple[Array, str, int, tuple[int, ...]], own: Array, most: int
 ) -> Point:
     simulator, key = setting.simulator, at[3]
-    rays = int(np.clip(PER_PHOTON * simulator.detector.photons, FEWEST, most)) // BATCHES
+    enough = max(PER_PHOTON * simulator.detector.photons, FEWEST)
+    rays = max(int(min(enough, most)) // BATCHES, 1)
     counter = replace(simulator, tracing=Tracing(mode="counting", rays=rays))
     profiles, arrived = counter.profiles(np.repeat(own, BATCHES, axis=0), key)
     return Point(*at, profiles, float(arrived.mean()), _lost_at(simulator, own, key))

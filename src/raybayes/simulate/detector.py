@@ -120,12 +120,15 @@ class Detector(BaseModel):
         """Fractions [..., bins] -> expected counts [..., bins]."""
         return self.photons * np.asarray(profile, np.float64) + self.background
 
-    def variance(self, expected_counts: ArrayLike) -> Array:
+    def variance(self, expected_counts: ArrayLike, noise: float = 0.0) -> Array:
         """Of a reading of expected counts [..., bins], for chi^2: [..., bins], counts^2.
 
-        A dark bin's Poisson variance is taken as 1.
+        A dark bin's Poisson variance is taken as 1. noise: of the simulator itself, as a share of
+        that of the light.
         """
-        return np.maximum(np.asarray(expected_counts, np.float64), 1.0) + self.read_noise**2
+        counts = np.asarray(expected_counts, np.float64)
+        light = np.maximum(counts - self.background, 0.0)
+        return np.maximum(counts, 1.0) + self.read_noise**2 + noise * light
 
     def observe(self, profile: ArrayLike, rng: np.random.Generator) -> Array:
         """Fractions [..., bins] -> one noisy reading of each [..., bins], counts."""
@@ -133,12 +136,14 @@ class Detector(BaseModel):
         counts = rng.poisson(np.maximum(self.expected_counts(profile), 0.0))
         return np.asarray(counts + self.read_noise * rng.standard_normal(counts.shape))
 
-    def log_likelihood(self, x: ArrayLike, profile: ArrayLike) -> Array:
+    def log_likelihood(self, x: ArrayLike, profile: ArrayLike, noise: float = 0.0) -> Array:
         """log p(x | profile), exact: the Poisson distribution convolved with the Gaussian.
 
         Args:
             x: [..., bins] counts.
             profile: [..., bins] fractions; broadcasts against x.
+            noise: of the profile itself, as a share of the light's own variance: it widens the
+                Gaussian.
 
         Returns:
             [...], in nats.
@@ -146,15 +151,23 @@ class Detector(BaseModel):
         x, mean = np.broadcast_arrays(np.asarray(x, np.float64), self.expected_counts(profile))
         shape = x.shape[:-1]
         flat_x, flat_mean = (a.reshape(-1, a.shape[-1]).copy() for a in (x, mean))
-        return _poisson_gauss(flat_x, flat_mean, self.read_noise).reshape(shape)
+        return _poisson_gauss(
+            flat_x, flat_mean, self.read_noise, float(noise), self.background
+        ).reshape(shape)
 
 
 @njit(parallel=True, **JIT)
-def _poisson_gauss(x: Array, mean: Array, sigma: float) -> Array:
+def _poisson_gauss(
+    x: Array, mean: Array, read_noise: float, noise: float, background: float
+) -> Array:
     """[n]: sum over the bins of log sum_k Poisson(k; mean) Normal(x - k; sigma)."""
     total = np.zeros(x.shape[0])
     for i in prange(x.shape[0]):
         for j in range(x.shape[1]):
+            sigma = read_noise
+            if noise > 0.0:
+                light = max(mean[i, j] - background, 0.0)
+                sigma = math.sqrt(read_noise * read_noise + noise * light)
             total[i] += _log_poisson_gauss(x[i, j], mean[i, j], sigma)
     return total
 

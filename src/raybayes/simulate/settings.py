@@ -121,9 +121,13 @@ class Detectors:
     """The detector of each setting; their readings stand one after the other in one row.
 
     Exposures are independent, so the likelihood is the product.
+
+    Attributes:
+        noise: of each setting's simulator itself, see `Simulator.noise`; empty: none.
     """
 
     each: tuple[Detector, ...]
+    noise: tuple[float, ...] = ()
 
     @property
     def size(self) -> int:
@@ -150,7 +154,8 @@ class Detectors:
 
     def variance(self, expected_counts: ArrayLike) -> Array:
         """Of a reading of expected counts [..., size], for chi^2: [..., size], counts^2."""
-        return np.concatenate([d.variance(p) for d, p in self.pairs(expected_counts)], axis=-1)
+        pairs = zip(self.pairs(expected_counts), self._noises, strict=True)
+        return np.concatenate([d.variance(p, noise) for (d, p), noise in pairs], axis=-1)
 
     def observe(self, profile: ArrayLike, rng: np.random.Generator) -> Array:
         """Fractions [..., size] -> noisy readings [..., size], counts."""
@@ -158,8 +163,12 @@ class Detectors:
 
     def log_likelihood(self, x: ArrayLike, profile: ArrayLike) -> Array:
         """log p(x | profile), exact, [...]; x and profile [..., size] broadcast."""
-        pairs = zip(self.pairs(x), self.parts(profile), strict=True)
-        return np.sum([d.log_likelihood(part, p) for (d, part), p in pairs], axis=0)
+        parts = zip(self.pairs(x), self.parts(profile), self._noises, strict=True)
+        return np.sum([d.log_likelihood(x, p, noise) for (d, x), p, noise in parts], axis=0)
+
+    @property
+    def _noises(self) -> tuple[float, ...]:
+        return self.noise or (0.0,) * len(self.each)
 
 
 @dataclass(frozen=True)
@@ -199,7 +208,8 @@ class JointSimulator:
     @property
     def detectors(self) -> Detectors:
         """Of the settings, in their order."""
-        return Detectors(tuple(setting.simulator.detector for setting in self.settings))
+        simulators = [setting.simulator for setting in self.settings]
+        return Detectors(tuple(s.detector for s in simulators), tuple(s.noise for s in simulators))
 
     def columns(self, setting: Setting) -> list[int]:
         """Which of the d parameters the setting sees."""

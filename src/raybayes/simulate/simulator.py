@@ -1,63 +1,74 @@
 """theta -> expected profile: the simulator of one beamline, its parameters and its detector."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
-from raybayes.array_types import Array
+from raybayes.array_types import Array, Ints
 from raybayes.beamline.emission import ENERGY, SPREAD
 from raybayes.beamline.geometry import Compiled, compile_beamline
 from raybayes.beamline.model import Beamline
 from raybayes.beamline.source import (
     dimensions,
-    gaussian_size,
+    normal_columns,
     polarisation,
     standard,
     uniforms,
     white_band,
 )
-from raybayes.beamline.trace import slope_slots, trace_compiled
+from raybayes.beamline.trace import Rays, slope_slots, trace_compiled
 from raybayes.errors import InputError
 from raybayes.optics.rows import ORDERS
 from raybayes.simulate.chief import AROUND, chief_rays
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.protocol import Capabilities
-from raybayes.simulate.expected import (
-    SAMPLED,
-    Bins,
-    Method,
-    Sampling,
-    expected_profiles,
-    hard_edges,
-    soften,
-    stops_of,
-)
+from raybayes.simulate.expected import Light, Method, Sampling, arrivals, expected_profiles
+from raybayes.simulate.openings import SAMPLED, Bins, hard_edges, soften, stops_of
+from raybayes.simulate.pilot import Grid, pilot
 
 PILOT = 16  # corners, edges and faces of the prior from which it is found which energies arrive
 PILOT_RAYS = 16384  # of each
+EDGE = 0.002  # of the light that arrives: what an edge takes, for it to be cut softly
 MARGIN = 1.1  # on the pilot's band
 ALONE = 0.1  # how much of what the narrowest slit cuts another may cut, for energy to be carried
+GRID_RAYS = 4096  # of each pilot theta, in each round
+PILOTED = ("band", "edges", "slit", "grid")  # what the pilot finds
 SETS = 64  # independent scrambles of the Sobol points, dealt out to thetas at random
 COMPILE_AT_ONCE = 1024  # thetas whose tables are in memory together
+
+
+def _unless_zero(value: float) -> bool:
+    return value == 0
 
 
 class Tracing(BaseModel):
     """How a profile is computed.
 
     "expected": few Sobol rays with Gaussian splats, smooth and free of noise. "counting":
-    random rays counted in bins, as in Steinbach (2021); needs some 1e4 to 1e6 rays.
+    random rays counted in bins, as in Steinbach (2021); needs some 1e4 to 1e6 rays. What is set to
+    0 by default leaves no trace in a study's hash.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     mode: Literal["expected", "counting"] = "expected"
     rays: int = Field(512, gt=0)
-    splat: float = Field(0.55, gt=0, le=1, description="carried part of the source's size")
+    splat: float = Field(0.55, ge=0, le=1, description="carried part of the source's size")
+    divergence_splat: float = Field(
+        0.0, ge=0, le=1, exclude_if=_unless_zero, description="of the source's divergence"
+    )
+    noise: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        exclude_if=_unless_zero,
+        description="variance of the simulator's own error, as a share of that of the light",
+    )
 
 
 @dataclass(frozen=True)
@@ -87,12 +98,26 @@ class Simulator:
         if not white_band(self.beamline.source):  # only a white band has ends
             return 1.0
         reach = 0.0
-        for compiled in self._pilots:
-            rays = trace_compiled(self.beamline, compiled, 0, PILOT_RAYS, None, self.seed, "sobol")
+        for compiled, rays in zip(self._pilots, self._pilot_rays, strict=True):
             energy, spread = compiled.emission[0, [ENERGY, SPREAD]]
             offsets = np.abs(rays.energy - energy) / (spread / 2) if spread else np.ones(1)
             reach = max(reach, offsets.max(initial=0.0))
         return min(1.0, MARGIN * reach) if reach > 0 else 1.0
+
+    @cached_property
+    def edges(self) -> Ints:
+        """Mirrors and gratings whose edges cut the beam, by their place in the beamline."""
+        cut = np.zeros(len(self._pilots[0].names), bool)
+        for rays in self._pilot_rays:
+            arrived = rays.arrived.sum()
+            for k, name in enumerate(self._pilots[0].names):
+                cut[k] |= (rays.lost_at == name).sum() > EDGE * arrived > 0
+        return np.flatnonzero(cut)
+
+    @cached_property
+    def _pilot_rays(self) -> list[Rays]:
+        trace = partial(trace_compiled, self.beamline)
+        return [trace(c, 0, PILOT_RAYS, None, self.seed, "sobol") for c in self._pilots]
 
     @cached_property
     def _pilots(self) -> list[Compiled]:
@@ -120,7 +145,7 @@ class Simulator:
             return SAMPLED
         compiled = self._pilots[0]
         rows, emission = compiled.rows[0], compiled.emission[0]
-        stops = stops_of(rows)
+        stops = stops_of(rows, self.edges)
         hard, halves = soften(rows, stops)
         dispersion = chief_rays(
             emission,
@@ -143,25 +168,64 @@ class Simulator:
     @cached_property
     def samples(self) -> Array:
         """[SETS, rays, STANDARD]: independent scrambles of the same Sobol points."""
-        return self._sets[0]
+        return self._sets.samples
 
     @cached_property
-    def _sets(self) -> tuple[Array, Array]:
-        """Samples and the Stokes vectors of their light, [SETS, 4, rays]."""
-        source = self.beamline.source
-        if not gaussian_size(source):
-            raise InputError(
-                f"{self.beamline.path}:{source.line}: {source.type} {source.name!r}: its size is "
-                'not normal, so a ray cannot be a Gaussian splat; trace in mode "counting"'
+    def grid(self) -> Grid:
+        """Where at the source the light comes from that arrives, at thetas all over the prior."""
+        points = np.concatenate(
+            list(uniforms("sobol", dimensions(self.beamline.source), GRID_RAYS, (self.seed, SETS)))
+        )
+
+        def light_of(moved: Array, weights: Array) -> Array:
+            return np.concatenate(
+                [
+                    arrivals(
+                        compiled.emission,
+                        compiled.rows,
+                        self._method(compiled),
+                        self._light(moved, weights, compiled.coated),
+                        self._bins,
+                        compiled.tables,
+                    )
+                    for compiled in self._pilots
+                ]
             )
-        width = dimensions(source)
-        sets = [
-            np.concatenate(list(uniforms("sobol", width, self.tracing.rays, (self.seed, i))))
-            for i in range(SETS)
-        ]
-        samples = np.stack([standard(self.beamline, points) for points in sets])
-        samples[..., 4] *= self.band if self.slit == SAMPLED else 0.0
-        return samples, np.stack([polarisation(self.beamline, points) for points in sets])
+
+        return pilot(points, light_of)
+
+    def _light(self, points: Array, weights: Array, coated: bool) -> Light:
+        samples = standard(self.beamline, points)
+        if self.slit != SAMPLED:
+            samples[:, 4] = 0.0
+        stokes = polarisation(self.beamline, points) if coated else np.empty((4, 0))
+        return Light(samples, weights, stokes)
+
+    @cached_property
+    def _sets(self) -> Sampling:
+        """Of all scrambles; none is picked yet."""
+        width, lights = dimensions(self.beamline.source), []
+        for i in range(SETS):
+            points = uniforms("sobol", width, self.tracing.rays, (self.seed, i))
+            moved = self.grid.moved(np.concatenate(list(points)))
+            lights.append(self._light(*moved, True))
+        return Sampling(*(np.stack(part) for part in zip(*lights, strict=True)), np.empty(0, int))
+
+    @cached_property
+    def _eps(self) -> Array:
+        """What is carried of x, y, x' and y': of what is normally distributed."""
+        size, angle = self.tracing.splat, self.tracing.divergence_splat
+        return np.where(normal_columns(self.beamline.source), [size, size, angle, angle], 0.0)
+
+    def _method(self, compiled: Compiled) -> Method:
+        return Method(slope_slots(compiled.rows), self.edges, self.slit, self._eps)
+
+    @property
+    def _bins(self) -> Bins:
+        d = self.detector
+        return Bins(
+            np.asarray(d.psf), np.asarray(d.bin_width), np.asarray(d.bins), d.reads == "image"
+        )
 
     def profiles(
         self, theta: ArrayLike, key: int | tuple[int, ...] | None = 0
@@ -172,7 +236,7 @@ class Simulator:
             theta: [n, d] in RAY-UI's units.
             key: with the simulator's seed it determines the rays; give independent
                 simulations different keys. None: all thetas share the same rays, as
-                likelihoods and derivatives need it ("expected" only).
+                likelihoods and derivatives need it.
 
         Returns:
             profiles [n, bins] and transmission [n] (to the image plane, inside the detector
@@ -194,7 +258,26 @@ class Simulator:
         All theta share the same rays, so it is smooth; `replace(simulator, tracing=...)` with more
         rays makes it finer.
         """
-        return lambda theta: self.detector.log_likelihood(x, self.profiles(theta, None)[0])
+        return lambda theta: self.detector.log_likelihood(
+            x, self.profiles(theta, None)[0], self.noise
+        )
+
+    def traced(self, tracing: Tracing) -> "Simulator":
+        """With other rays; what the pilot found stays, as it does not depend on them."""
+        changed = replace(self, tracing=tracing)
+        if tracing.mode == "expected":
+            vars(changed).update({name: getattr(self, name) for name in PILOTED})
+        return changed
+
+    @property
+    def noise(self) -> float:
+        """The variance of a profile's own error, as a share of that of counted photons.
+
+        Of counted rays it is known: each stands for so many photons.
+        """
+        if self.tracing.mode == "counting":
+            return self.detector.photons / self.tracing.rays
+        return self.tracing.noise
 
     def _stream(self, key: int | tuple[int, ...] | None, start: int) -> tuple[int, ...]:
         """What seeds the random choices of one part; empty where there are none."""
@@ -222,37 +305,32 @@ class Simulator:
             )
         profiles = np.zeros((len(theta), self.detector.size))
         picks = np.random.default_rng(key).integers(SETS, size=len(theta))
-        samples, stokes = self._sets
-        bins = Bins(
-            np.asarray(self.detector.psf),
-            np.asarray(self.detector.bin_width),
-            np.asarray(self.detector.bins),
-            self.detector.reads == "image",
-        )
+        sets = self._sets
         transmission = expected_profiles(
             compiled.emission,
             compiled.rows,
-            Method(slope_slots(compiled.rows), self.slit, self.tracing.splat),
+            self._method(compiled),
             Sampling(
-                samples,
-                stokes if compiled.coated else np.empty((SETS, 4, 0)),
+                sets.samples,
+                sets.weights,
+                sets.stokes if compiled.coated else np.empty((SETS, 4, 0)),
                 picks if key else np.zeros(len(theta), np.int64),
             ),
-            bins,
+            self._bins,
             compiled.tables,
             profiles,
         )
-        share = self.band if self.slit == SAMPLED else 1.0
-        return profiles * share, transmission * share
+        return profiles, transmission
 
     def _counted(self, theta: Array, key: tuple[int, ...]) -> tuple[Array, Array]:
         compiled = compile_beamline(self.beamline, self.names, theta)
         profiles, transmission = np.empty((len(theta), self.detector.size)), np.empty(len(theta))
         for i in range(len(theta)):
+            stream = (*key, i) if key else (self.seed,)
             rays = trace_compiled(
-                self.beamline, compiled, i, self.tracing.rays, None, (*key, i), "random"
+                self.beamline, compiled, i, self.tracing.rays, None, stream, "random"
             )
-            places, rng = np.stack((rays.x, rays.y)), np.random.default_rng((*key, i))
+            places, rng = np.stack((rays.x, rays.y)), np.random.default_rng(stream)
             profiles[i] = self.detector.counted(places, rays.weight, self.tracing.rays, rng)
             transmission[i] = rays.transmission
         return profiles, transmission

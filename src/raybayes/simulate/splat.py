@@ -44,19 +44,19 @@ def ramp(z: float) -> float:
 
 
 @njit(**JIT)
-def truncate(mean: Array, cov: Array, f: int, half: float) -> float:
-    """Condition a Gaussian [F], [F, F] on |component f| < half; returns the mass that passes.
+def truncate(mean: Array, cov: Array, f: int, low: float, high: float) -> float:
+    """Condition a Gaussian [F], [F, F] on low < component f < high; returns the mass that passes.
 
     Mean and covariance become those of the truncated normal: mean += cov[:, f] / v * shift,
     cov -= cov[:, f] cov[f, :] / v^2 * (v - v'), changed in place.
     """
     variance = cov[f, f]
     sd = math.sqrt(variance)
-    if abs(mean[f]) + FAR * sd < half:
+    if low < mean[f] - FAR * sd and mean[f] + FAR * sd < high:
         return 1.0
-    if abs(mean[f]) - FAR * sd > half or sd == 0.0:
-        return 1.0 if abs(mean[f]) < half else 0.0
-    a, b = (-half - mean[f]) / sd, (half - mean[f]) / sd
+    if sd == 0.0 or mean[f] + FAR * sd < low or mean[f] - FAR * sd > high:
+        return 1.0 if low < mean[f] < high else 0.0
+    a, b = (low - mean[f]) / sd, (high - mean[f]) / sd
     root = 1.0 / math.sqrt(2.0)
     # In the upper tail both distribution functions are near 1: use the mirror image there.
     if a > 0.0:

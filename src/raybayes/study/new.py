@@ -11,7 +11,6 @@ import numpy as np
 
 from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.model import Beamline
-from raybayes.beamline.source import gaussian_size
 from raybayes.beamline.trace import trace_compiled
 from raybayes.errors import InputError
 from raybayes.store import write_whole
@@ -129,8 +128,8 @@ def _line(beamline: Beamline, varied: Varied) -> str:
 
 def counted_reason(beamline: Beamline) -> str:
     """Why its rays cannot be splats; "" where they can."""
-    if not gaussian_size(beamline.source):
-        return f"a {beamline.source.type} is no Gaussian that could be a splat"
+    if beamline.source.type == "Matrix Source":
+        return "a Matrix Source has as many points as there are rays"
     if any(element.number("additionalOrder") == 1 for element in beamline.elements):
         return "of two orders of a grating each ray takes one by chance"
     return ""

@@ -1,0 +1,157 @@
+"""How many rays, and which splats, a study needs: chosen by error control, tested by counting.
+
+As in a solver of differential equations, the error of one rung is its difference from the next,
+which has four times the rays and narrower splats; the first rung whose error is within the
+tolerance is taken. Then its profiles are held against counted rays (`counted_check`), which share
+nothing of this road but the optics. Where no rung is good enough, the best one is taken if the
+likelihood, widened by its error, can bear it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from raybayes.array_types import Array
+from raybayes.simulate.counted_check import (
+    SURE,
+    TOLERANCE,
+    Row,
+    check_points,
+    compare,
+    count,
+)
+from raybayes.simulate.settings import JointSimulator
+from raybayes.simulate.simulator import Simulator, Tracing
+
+TRANSMISSION = 0.005  # relative tolerance on the light that arrives
+BEARABLE = 1.0  # of the light's own variance: beyond, widening would hide the measurement
+COUNTED = 4_000_000  # rays of the test by counting, in all
+PARTS = ("variance", "light", "transmission")  # of an `Error`
+FEW = 3600  # photons, whose own noise is as large as three times the tolerance
+SCRAMBLES = 3  # of each rung's points
+# A divergence that is carried makes a beam out of focus smooth; but each slit cuts its wide splats
+# into many cells, so plain rungs of some times the rays cost as much.
+RUNGS = (
+    Tracing(rays=512, splat=0.55),
+    Tracing(rays=512, splat=0.55, divergence_splat=0.55),
+    Tracing(rays=2048, splat=0.4),
+    Tracing(rays=8192, splat=0.3),
+    Tracing(rays=2048, splat=0.4, divergence_splat=0.4),
+    Tracing(rays=32_768, splat=0.2),
+    Tracing(rays=8192, splat=0.3, divergence_splat=0.3),
+)
+
+
+@dataclass(frozen=True)
+class Error:
+    """How far a rung is off, at the theta where it is worst.
+
+    Attributes:
+        variance: mean square error over the bins, as a share of the variance of a reading.
+        light: the same, as a share of the variance of the light alone: what a likelihood is
+            widened by.
+        transmission: relative.
+    """
+
+    variance: float
+    light: float
+    transmission: float
+
+    @property
+    def good(self) -> bool:
+        """Whether it is within both tolerances."""
+        return self.variance <= TOLERANCE and self.transmission <= TRANSMISSION
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What was chosen for a study, and how good it is.
+
+    Attributes:
+        tracing: with `noise` where no rung was good enough.
+        error: by error control; rows: by counting.
+    """
+
+    tracing: Tracing
+    error: Error
+    rows: tuple[Row, ...]
+
+    @property
+    def worst(self) -> Row:
+        """Where counting finds the largest error that it can tell."""
+        return max(self.rows, key=lambda row: row.noise - SURE * row.uncertainty)
+
+    @property
+    def good(self) -> bool:
+        """Whether a likelihood can be built on it."""
+        return self.tracing.noise < BEARABLE and self.worst.within(self.tracing.noise)
+
+    @property
+    def share(self) -> float:
+        """The simulator's own error as a share of the noise's variance."""
+        return max(self.error.variance, 0.0)
+
+
+def choose(simulator: JointSimulator, first: Tracing, seed: int, most: int = COUNTED) -> Accuracy:
+    """The cheapest rung from `first` on that is good enough, and its test by counting.
+
+    Args:
+        first: as the study says; fewer rays are not tried.
+        most: counted rays of the test, in all.
+    """
+    theta, _ = check_points(simulator, seed)
+    points = count(simulator, seed, max(most // (len(theta) * len(simulator.settings)), 1))
+    if first.mode == "counting":
+        return Accuracy(first, Error(0.0, 0.0, 0.0), tuple(compare(simulator, points)))
+    rungs = [first, *(rung for rung in RUNGS if _finer(rung, first))]
+    found: list[tuple[Tracing, Error]] = []
+    for rung in rungs:
+        error = rung_error(simulator, rung, theta)
+        found.append((rung, error))
+        if error.good:
+            rows = tuple(compare(_with(simulator, rung), points))
+            if all(row.good for row in rows):
+                return Accuracy(rung, error, rows)
+    rung, error = min(found, key=lambda each: each[1].light)
+    widened = rung.model_copy(update={"noise": min(error.light, BEARABLE)})
+    return Accuracy(widened, error, tuple(compare(_with(simulator, rung), points)))
+
+
+def _with(simulator: JointSimulator, tracing: Tracing) -> JointSimulator:
+    return simulator.changed(lambda each: each.traced(tracing))
+
+
+def _finer(rung: Tracing, first: Tracing) -> bool:
+    return rung.rays > first.rays or (
+        rung.rays == first.rays and rung.divergence_splat > first.divergence_splat
+    )
+
+
+def next_rung(rung: Tracing) -> Tracing:
+    """Four times the rays, narrower splats: whose difference is the rung's error."""
+    shrink = {"splat": 0.7 * rung.splat, "divergence_splat": 0.7 * rung.divergence_splat}
+    return rung.model_copy(update={"rays": 4 * rung.rays, **shrink})
+
+
+def rung_error(simulator: JointSimulator, rung: Tracing, theta: Array) -> Error:
+    """Of a rung at theta [n, d], the worst of all settings."""
+    errors = [
+        _errors(setting.simulator, rung, simulator.own(theta, setting))
+        for setting in simulator.settings
+    ]
+    return Error(*(float(np.max([getattr(e, part) for e in errors])) for part in PARTS))
+
+
+def _errors(simulator: Simulator, rung: Tracing, theta: Array) -> Error:
+    coarse, fine = simulator.traced(rung), simulator.traced(next_rung(rung))
+    truth, arrived = fine.profiles(theta, None)
+    found = [coarse.profiles(theta, key) for key in (None, *range(1, SCRAMBLES))]
+    off = np.mean([(profile - truth) ** 2 for profile, _ in found], axis=0)
+    detector = simulator.detector
+    square, counts = detector.photons**2 * off, detector.expected_counts(truth)
+    variance = (square / detector.variance(counts)).mean(axis=1)
+    light = square.sum(axis=1) / np.maximum((counts - detector.background).sum(axis=1), 1.0)
+    photons, passed = (detector.photons * t for t in (arrived, np.mean([t for _, t in found], 0)))
+    # Where few photons arrive, their own noise allows more.
+    relative = np.abs(passed - photons) / np.maximum(photons, np.sqrt(FEW * photons) + 1e-9)
+    return Error(float(variance.max()), float(light.max()), float(relative.max()))
