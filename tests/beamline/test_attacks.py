@@ -62,6 +62,7 @@ UNITS = {
     ANGLE + '<param id="geometricalShape" unit="mm" enabled="T">0</param>': "unit 'mm' is not one",
     ANGLE + '<param id="worldPosition" unit="m"><x>0</x><y>0</y><z>1</z></param>': "unit 'm' is",
     ANGLE + '<param id="azimuthalAngle" unit="mm" enabled="F">0</param>': "unit 'mm' is not one of",
+    '<param id="grazingIncAngle" unit="rad" enabled="T">1e308</param>': "finite number of deg",
     ANGLE + ANGLE: "it is given twice; delete one",
     ANGLE + '<param id="alpha1" auto="T" enabled="maybe">0</param>': 'must be "T" or "F"',
 }

@@ -221,8 +221,8 @@ def _read_param(place: Place, node: ET.Element, kind: Kind) -> Param:
     attributes = _attributes(place, node)
     if isinstance(kind, Left):
         kind = Vector() if len(node) else kind
-    elif not isinstance(kind, Number | Shown):
-        _no_unit(place, attributes, "mm" if isinstance(kind, Vector) else "")
+    elif isinstance(kind, Choice | Text):
+        _no_unit(place, attributes, "")
     if isinstance(kind, Vector):
         return _read_vector(place, node, attributes)
     if len(node):
@@ -238,13 +238,15 @@ def _read_param(place: Place, node: ET.Element, kind: Kind) -> Param:
 
 
 def _no_unit(place: Place, attributes: Mapping[str, str], own: str) -> None:
-    """A choice or a text has none; components are in mm, or of length 1."""
+    """A choice or a text has none; a position is in mm."""
     unit = attributes.get("unit", own)
     if factor(unit, own) != 1:
         raise place.error(f"unit {unit!r} is not one of {own or 'a choice or a text'!r}")
 
 
 def _read_vector(place: Place, node: ET.Element, attributes: Mapping[str, str]) -> Param:
+    if node.get("id") == "worldPosition":  # directions, which RAY-UI also gives in mm, have none
+        _no_unit(place, attributes, "mm")
     x, y, z = ((node.findtext(axis) or "").strip() for axis in AXES)
     for component in (x, y, z):
         _check_number(place, component)
@@ -281,7 +283,10 @@ def _read_number(
             _check_number(place, text)
         return Param(text, attributes, place.line)
     if counts or NUMBER.fullmatch(text):
-        text = number_text(_check_number(place, text) * times)
+        value = _check_number(place, text) * times
+        if not math.isfinite(value):
+            raise place.error(f"{text!r} {unit} is not a finite number of {own}")
+        text = number_text(value)
     return Param(text, {**attributes, "unit": own}, place.line)
 
 
