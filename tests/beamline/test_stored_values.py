@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ray_ui_116 import TEXT, rml
 
+from raybayes.beamline.derive import with_values
 from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.rml import read_rml, write_rml
 from raybayes.beamline.stored import (
@@ -168,6 +169,16 @@ def test_version_116_as_ray_ui_writes_it(tmp_path):
     write_rml(beamline, tmp_path / "again.rml")
     assert 'uuid="28b8291e-KB1"' in (tmp_path / "again.rml").read_text()
     assert read_rml(tmp_path / "again.rml").elements == beamline.elements
+
+
+def test_a_set_value_leaves_nothing_behind(tmp_path):
+    """What is shown follows, and the file that is written reads without a word."""
+    changed = with_values(beamline_116(tmp_path), {"Dipole.photonEnergy": 1000})
+    assert changed.source.number("photonWavelength") == pytest.approx(1.23984, abs=1e-5)
+    assert changed["PG"].number("grazingBeta") == pytest.approx(3.410398449016924, abs=1e-9)
+    assert changed["PremirrorM2"].number("alpha1") == pytest.approx(0.04166, abs=1e-6)
+    write_rml(changed, tmp_path / "set.rml")
+    assert read_rml(tmp_path / "set.rml").elements == changed.elements
 
 
 SHOWN = [
