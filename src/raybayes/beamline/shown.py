@@ -94,7 +94,7 @@ def _grating(element: Element, known: Known) -> Values:
         "grazingDeviationAngle": 180 - alpha + beta,
         "azimuthalAlpha": alpha,
         "azimuthalBeta": beta,
-        "calculatedPhotonEnergy": get(id_, known[id_]),
+        "calculatedPhotonEnergy": known[id_],
         "antiBlazeAngleDisplay": 180 - get("aspectAngle") - get("blazeAngle"),
         **_bilayer(element),
     }
