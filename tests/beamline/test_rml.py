@@ -227,12 +227,18 @@ def test_missing_file(tmp_path):
         read_rml(tmp_path / "none.rml")
 
 
+SWITCHED = {  # what makes others count
+    "slopeError": Param("0", {}), "reflectivityType": Param("1", {}), "lineSpacing": Param("1", {}),
+    "designType": Param("0", {}),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("id_", sorted(MODELLED))
 def test_what_is_not_modelled_is_refused_by_name(id_):
     type_ = next(t for t, parameters in OBJECTS.items() if id_ in parameters)
     words = {**OBJECTS[type_][id_].words, 99: "new"}
     choice = next(k for k in words if k not in MODELLED[id_])
-    params = {"slopeError": Param("0", {}), "reflectivityType": Param("1", {})}
+    params = dict(SWITCHED)
     element = Element("A", type_, {**params, id_: Param(str(choice), {"enabled": "T"})})
     if choice == 99:
         pytest.skip("all choices that RAY-UI offers are modelled")
@@ -243,7 +249,7 @@ def test_what_is_not_modelled_is_refused_by_name(id_):
 @pytest.mark.parametrize("id_", ZERO_ONLY)
 def test_what_must_be_zero_is_named(id_):
     type_ = next(t for t, parameters in OBJECTS.items() if id_ in parameters)
-    params = {"slopeError": Param("0", {}), id_: Param("0.5", {"enabled": "T"})}
+    params = {**SWITCHED, id_: Param("0.5", {"enabled": "T"})}
     (sentence,) = not_modelled((Element("A", type_, params),), "x.rml")
     assert f"parameter '{id_}': 0.5 is not modelled" in sentence
 
@@ -253,7 +259,7 @@ def test_choices_that_are_not_modelled_are_named(id_):
     type_, kind = next((t, p[id_]) for t, p in OBJECTS.items() if id_ in p)
     others = sorted(set(kind.words) - MODELLED[id_])
     for value in others:
-        others = {"slopeError": Param("0", {}), "reflectivityType": Param("1", {})}
+        others = dict(SWITCHED)
         params = others | {id_: Param(str(value), {"enabled": "T"})}
         (sentence,) = not_modelled((Element("A", type_, params),), "x.rml")
         assert f"parameter {id_!r}: {value} ({kind.words[value]}) is not modelled" in sentence

@@ -1,47 +1,16 @@
 """RML as RAY-UI writes it today: units, groups, repeated names, values that it derives."""
 
-import warnings
-
 import numpy as np
 import pytest
 from beamlines import NARROW, P, Q, small
 from studies import command
+from written import MIRROR, PLANE, SOURCE, written
 
 from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.rml import read_rml, write_rml
 from raybayes.beamline.trace import trace
 from raybayes.beamline.units import factor
 from raybayes.errors import InputError
-
-SOURCE = """<object name="S" type="Point Source">
-<param id="numberRays" enabled="T">500</param>
-<param id="sourceWidth" enabled="T">0.05</param>
-<param id="sourceHeight" enabled="T">0.02</param>
-<param id="horDiv" enabled="T">0.1</param>
-<param id="verDiv" enabled="T">0.05</param>
-<param id="energyDistributionType" enabled="T">1</param>
-<param id="photonEnergy" enabled="T">400</param>
-<param id="linearPol_0" enabled="T">1</param>
-</object>"""
-MIRROR = """<object name="M" type="Plane Mirror">
-<param id="totalWidth" enabled="T">100</param>
-<param id="totalLength" enabled="T">1000</param>
-<param id="grazingIncAngle" enabled="T">2</param>
-<param id="distancePreceding" enabled="T">10000</param>
-</object>"""
-PLANE = """<object name="IP" type="ImagePlane">
-<param id="distanceImagePlane" enabled="T">1000</param>
-</object>"""
-
-
-def written(folder, *objects, version="1.16"):
-    path = folder / "beamline.rml"
-    body = "\n".join(objects)
-    path.write_text(
-        f"<lab>\n<version>{version}</version>\n<beamline>\n{body}\n</beamline>\n</lab>\n",
-        encoding="utf-8",
-    )
-    return path
 
 
 def with_unit(text, id_, unit, value):
@@ -177,38 +146,6 @@ def test_a_study_may_allow_what_is_not_modelled(tmp_path):
     assert "allow_unmodelled = true" in study.read_text()
     result = command("simulate", study, "-n", 100, "--out", tmp_path / "out")
     assert result.exit_code == 0 and "thermalDistortionAmp" in result.stderr
-
-
-# --- values that RAY-UI stored -------------------------------------------------------------------
-
-
-def test_stored_values_of_public_files_are_those_that_follow(shared):
-    files = [*(shared / "rayui").glob("*.rml"), *(shared / "metrix").glob("*.rml")]
-    checked = 0
-    for path in files:
-        found = read_rml(path)  # warns, and fails here, where one is not
-        derived = compile_beamline(found).derived
-        checked += sum(
-            param.auto
-            for element in found.elements
-            for id_, param in element.params.items()
-            if id_ in derived.get(element.name, {})
-        )
-    assert len(files) > 25 and checked > 50
-
-
-def test_a_value_that_does_not_follow_is_reported(shared, tmp_path):
-    text = (shared / "rayui" / "toroid.rml").read_text()
-    before, _, rest = text.partition('id="longRadius"')
-    value = rest[rest.index(">") + 1 : rest.index("<")]
-    path = tmp_path / "edited.rml"
-    path.write_text(before + 'id="longRadius"' + rest.replace(value, "12345.678", 1))
-    with pytest.warns(UserWarning, match=r"'longRadius': the file has 12345.678, but"):
-        read_rml(path)
-    path.write_text(before + 'id="longRadius"' + rest.replace(value, value[:8], 1))  # fewer digits
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        read_rml(path)
 
 
 def test_a_toroidal_grating_of_constant_deviation_focuses():

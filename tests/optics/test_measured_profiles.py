@@ -143,7 +143,7 @@ def test_a_file_that_is_not_there(tmp_path):
     (tmp_path / "measured.dat").unlink()
     with pytest.raises(InputError, match="'profileFile': the measured profile is not there"):
         compile_beamline(beamline)
-    with pytest.warns(UserWarning, match="the surface is traced without it"):
+    with pytest.warns(UserWarning, match="it is left out"):
         without = trace(replace(beamline, lenient=True), 100)
     assert (without.values == trace(small("Sphere", source=NARROW), 100).values).all()
 

@@ -49,22 +49,34 @@ def coat(walk: Walk, element: Element, row: Array) -> None:
 
 
 def _efficiency(walk: Walk, element: Element, row: Array) -> None:
-    """Of a grating, as given: one number, or what RAY-UI computed for its line profile."""
-    get = walk.values
-    param = element.params.get("gratingEfficiency")
+    """Of a grating, as given: one number, or what RAY-UI computed for its line profile.
+
+    RAY-UI's tables of zone plates of gratingEfficiency 0.5 hold every ray, with S0 = 1.
+    """
     if element.number("lineProfile") == UNKNOWN_PROFILE:
-        if param is not None and param.attributes.get("enabled") != "F":
+        if element.type != "Reflection Zoneplate" and _switched_on(element, "gratingEfficiency"):
             row[:, COATING] = GIVEN
             row[:, GIVEN_S] = row[:, GIVEN_S + 1] = _share(walk, element, "gratingEfficiency")
     elif element.number("reflectivityType") == BY_MATERIAL:
-        if "reflectivitySenkrecht" not in element.params:
-            raise get.error(
-                element, "efficiencies from a line profile are not computed; give them in the file"
-            )
-        row[:, COATING] = GIVEN
-        row[:, GIVEN_S] = _share(walk, element, "reflectivitySenkrecht")
-        row[:, GIVEN_S + 1] = _share(walk, element, "reflectivityParallel")
-        row[:, GIVEN_S + 2] = np.deg2rad(get(element, "reflectivityPhase"))
+        _shown_efficiency(walk, element, row)
+
+
+def _switched_on(element: Element, id_: str) -> bool:
+    param = element.params.get(id_)
+    return param is not None and param.attributes.get("enabled") != "F"
+
+
+def _shown_efficiency(walk: Walk, element: Element, row: Array) -> None:
+    get = walk.values
+    if "reflectivitySenkrecht" not in element.params:
+        get.not_modelled(
+            element, "efficiencies from a line profile are not computed; give them in the file"
+        )
+        return
+    row[:, COATING] = GIVEN
+    row[:, GIVEN_S] = _share(walk, element, "reflectivitySenkrecht")
+    row[:, GIVEN_S + 1] = _share(walk, element, "reflectivityParallel")
+    row[:, GIVEN_S + 2] = np.deg2rad(get(element, "reflectivityPhase"))
 
 
 def _lattice(walk: Walk, element: Element, row: Array) -> None:

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import isfinite
 
 import numpy as np
 
-from raybayes.beamline.geometry import compile_beamline, hc_of
+from raybayes.beamline.geometry import Compiled, compile_beamline, hc_of
 from raybayes.beamline.kinds import ALIGNMENT, OPENINGS, SX700
 from raybayes.beamline.model import Beamline, Element, Param, number_text
 from raybayes.beamline.placement import NO_PROFILE, SLOPES
+from raybayes.beamline.stored import agrees, computed
 from raybayes.errors import InputError
 
 PLANES = ("ImagePlane", "ImagePlaneBundle")
@@ -102,6 +104,7 @@ def refresh(beamline: Beamline) -> Beamline:
             for id_, value in compiled.derived.get(element.name, {}).items()
             if id_ in element.params and _is_derived(element, id_)
         }
+        changes |= _shown_anew(beamline, element, compiled)
         axes, origin = compiled.axes[0, i], compiled.origins[0, i]
         for id_, vector in zip(("worldPosition", *WORLD_AXES), (origin, *axes.T), strict=True):
             if id_ in element.params:
@@ -109,6 +112,17 @@ def refresh(beamline: Beamline) -> Beamline:
                 changes[id_] = Param(text, element.params[id_].attributes)  # type: ignore[arg-type]
         beamline = beamline.with_params(element.name, changes)
     return beamline
+
+
+def _shown_anew(beamline: Beamline, element: Element, compiled: Compiled) -> dict[str, Param]:
+    """What RAY-UI derives besides, where it does not follow any more; no ray depends on it."""
+    if element.type == "Crystal":  # its lattice is taken from the file
+        return {}
+    return {
+        id_: Param(number_text(value), element.params[id_].attributes)
+        for id_, value in computed(beamline, element, compiled).items()
+        if isfinite(value) and not agrees(element, id_, value)
+    }
 
 
 def _is_derived(element: Element, id_: str) -> bool:

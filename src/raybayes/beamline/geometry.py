@@ -47,6 +47,7 @@ __all__ = [
 
 
 FAR = 1e12  # mm (and eV): no beamline is longer
+SEEN = 1e-7  # deg; a stored alpha is one of the two (of RML 1.0 to 3e-8), some 1e-5 apart
 LARGEST = 1e40  # of any number in a row: a collimating mirror's radius may be 1e19 mm
 
 PLACERS: dict[str, Placer] = {
@@ -167,7 +168,7 @@ def hc_of(beamline: Beamline) -> float:
         if param is None or not param.auto or "Grating" not in element.type:
             continue
         off = [_alpha_error(beamline, element, hc) for hc in (HC, HC_OLD)]
-        if min(off) < 1e-9:  # deg; the two differ by 1e-6 at least
+        if min(off) < SEEN:
             return HC if off[0] <= off[1] else HC_OLD
     return HC
 

@@ -30,7 +30,8 @@ from raybayes.optics.rows import (
 )
 
 DEVIATION, INCIDENCE, C_FACTOR_INTERNAL, C_FACTOR = range(4)  # gratingMount
-C_FACTOR_MOVEMENT = 3  # elementMovement of version 1.16
+C_FACTOR_MOVEMENT = 3  # elementMovement of version 1.16, whose other values are not known
+DESIGN_ANGLE = 1  # designType of a zone plate; else the offset of the zones' centre, here 0
 PLANE_LINES, TOROID_LINES, SPHERE_LINES = range(3)  # curvatureType of a zone plate
 
 
@@ -193,7 +194,7 @@ def zone_plate(walk: Walk, element: Element, row: Array) -> None:
     """A reflection zone plate that images point to point at its design energy and angles."""
     get = walk.values
     alpha_d = walk.angle(element, "designAlphaAngle")
-    beta_d = walk.angle(element, "designBetaAngle")
+    beta_d = _design_beta(walk, element, alpha_d)
     order = get(element, "orderDiffraction")
     design_order = get.derived(element, "designOrderDiffraction", order)
     get.check(element, "designOrderDiffraction", design_order != 0, "it is not zero")
@@ -209,6 +210,14 @@ def zone_plate(walk: Walk, element: Element, row: Array) -> None:
     row[:, IMAGE_ALONG], row[:, IMAGE_ABOVE] = image * np.cos(beta_d), image * np.sin(beta_d)
     row[:, MERIDIONAL] = element.number("rzpType") == 1
     _zone_figure(walk, element, row)
+
+
+def _design_beta(walk: Walk, element: Element, alpha_d: Array) -> Array:
+    """Where the centre of the Fresnel zones is the element's, the axis is reflected there."""
+    if element.number("designType", DESIGN_ANGLE) == DESIGN_ANGLE:
+        return walk.angle(element, "designBetaAngle")
+    walk.derived.setdefault(element.name, {})["designBetaAngle"] = np.rad2deg(alpha_d)
+    return alpha_d
 
 
 def _zone_angles(walk: Walk, element: Element, shift: Array, design: Array) -> tuple[Array, Array]:

@@ -28,12 +28,23 @@ class Vector:
     """Three components x, y, z; RAY-UI derives these, raybayes never reads them as geometry."""
 
 
-Kind = Number | Choice | Text | Vector
+@dataclass(frozen=True)
+class Shown:
+    """A number that RAY-UI derives from others and shows: it is compared, and never counts."""
+
+    unit: str = ""
+
+
+Kind = Number | Choice | Text | Vector | Shown
 Parameters = dict[str, Kind]
 
 
 def numbers(unit: str, *ids: str) -> Parameters:
     return {id_: Number(unit) for id_ in ids}
+
+
+def shown(unit: str, *ids: str) -> Parameters:
+    return {id_: Shown(unit) for id_ in ids}
 
 
 def texts(*ids: str) -> Parameters:
@@ -70,8 +81,9 @@ SLOPE: Parameters = {
     "profileKind": Choice({0: "Profile-File", 1: "Profile-Matrix", 2: "no Profile"}),
     "profileFile": Text(),
     **numbers("arcsec", "slopeErrorSag", "slopeErrorMer"),
-    **numbers("", "thermalDistortionAmp", "thermalDistortionSigmaX", "thermalDistortionSigmaZ"),
-    **numbers("", "cylindricalBowingAmp", "cylindricalBowingRadius"),
+    **numbers("um", "thermalDistortionAmp", "thermalDistortionSigmaX", "thermalDistortionSigmaZ"),
+    **numbers("um", "cylindricalBowingAmp"),
+    **numbers("km", "cylindricalBowingRadius"),
 }
 PLACE: Parameters = {**numbers("mm", "distancePreceding"), **numbers("deg", "azimuthalAngle")}
 BLANK: Parameters = {

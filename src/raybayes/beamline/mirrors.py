@@ -116,7 +116,11 @@ def ellipsoid(walk: Walk, element: Element, row: Array) -> None:
     get.check(element, "designGrazingIncAngle", good, "it is above 0 and below 90 deg")
     theta = np.deg2rad(design)
     rule_a, rule_b = (ra + rb) / 2, np.sqrt(ra * rb) * np.sin(theta)
-    walk.derived[element.name] |= {"longHalfAxisA": rule_a, "shortHalfAxisB": rule_b}
+    walk.derived[element.name] |= {
+        "designGrazingIncAngle": np.rad2deg(angle),
+        "longHalfAxisA": rule_a,
+        "shortHalfAxisB": rule_b,
+    }
     a = get.derived(element, "longHalfAxisA", rule_a)
     b = get.derived(element, "shortHalfAxisB", rule_b)
     get.check(element, "shortHalfAxisB", (a > b) & (b > 0), "0 < shortHalfAxisB < longHalfAxisA")
@@ -153,9 +157,11 @@ def paraboloid(walk: Walk, element: Element, row: Array) -> None:
     walk.deflect(element, *walk.place(element), alpha, beta, turn)
     walk.blank(element, row)
     walk.across(row)
-    # RAY-UI's z is the axis here, not the surface, so nobody knows what its heights stand on.
-    none = "measured profiles are not modelled on a paraboloid; set it to 2 (no Profile)"
-    get.check(element, "profileKind", row[:, PROFILE] == 0, none)
+    if (row[:, PROFILE] != 0).any():
+        # RAY-UI's z is the axis here, not the surface: nobody knows what its heights stand on.
+        none = "measured profiles are not modelled on a paraboloid; set it to 2 (no Profile)"
+        get.not_modelled(element, none, "profileKind")
+        row[:, PROFILE] = 0
     sign = -1.0 if focusing else 1.0
     rule = sign * 2 * arm * np.sin(theta) ** 2
     walk.derived[element.name] = {"parameter_P": rule}

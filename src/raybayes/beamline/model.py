@@ -39,12 +39,16 @@ class Param:
 
 @dataclass(frozen=True)
 class Element:
-    """One `<object>`: a source, an optical element, a slit or an image plane."""
+    """One `<object>`: a source, an optical element, a slit or an image plane.
+
+    `attributes` are those of the object besides name and type (RAY-UI's uuid).
+    """
 
     name: str
     type: str
     params: Mapping[str, Param]
     line: int = field(default=0, compare=False)
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     def number(self, id_: str, default: float = 0.0) -> float:
         """The value of a number or choice; `default` where the file leaves it out."""

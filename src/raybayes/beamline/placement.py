@@ -1,6 +1,5 @@
 """Down the beam from element to element: the frame of each, and one row of numbers."""
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -127,14 +126,8 @@ class Walk:
         """1 + where the element's measured profile stands among those of the beamline."""
         path = find_file(self.beamline, element, "profileFile")
         if path is None:
-            error = self.values.error(
-                element,
-                "the measured profile is not there; put it beside the RML file",
-                "profileFile",
-            )
-            if not self.beamline.lenient:
-                raise error
-            warnings.warn(f"{error}; the surface is traced without it", stacklevel=2)
+            missing = "the measured profile is not there; put it beside the RML file"
+            self.values.not_modelled(element, missing, "profileFile")
             return 0
         start = sum(map(len, self.heights))
         self.heights.append(height_table(path, path.stat().st_mtime_ns))

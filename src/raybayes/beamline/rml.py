@@ -9,7 +9,7 @@ import os
 import warnings
 import xml.etree.ElementTree as ET
 import xml.sax
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 from xml.sax.handler import ContentHandler
@@ -20,6 +20,7 @@ import defusedxml.sax
 from defusedxml.common import DefusedXmlException
 
 from raybayes.beamline.model import Beamline, Param
+from raybayes.beamline.rml_names import OLD, OLD_READ_AS
 from raybayes.beamline.rml_objects import AXES, LINE, Reading, read_objects
 from raybayes.beamline.stored import differences
 from raybayes.beamline.unmodelled import not_modelled
@@ -27,6 +28,8 @@ from raybayes.errors import InputError
 from raybayes.store import write_whole
 
 NEWEST = (1, 16)  # of the versions of RML that are known
+LARGEST = 64 << 20  # bytes; RAY-UI's files have some 10 kB an element
+DEEPEST = 100  # tags inside each other; RAY-UI has 5, and groups
 
 
 # --- reading -------------------------------------------------------------------------------
@@ -35,8 +38,9 @@ NEWEST = (1, 16)  # of the versions of RML that are known
 class _LineTree(ContentHandler):
     """SAX events -> an ElementTree whose nodes remember their line in the attribute LINE."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__()
+        self.path, self.depth = path, 0
         self.builder = ET.TreeBuilder()
         self.locator: Locator | None = None
 
@@ -46,9 +50,13 @@ class _LineTree(ContentHandler):
     def startElement(self, name: str, attrs: AttributesImpl) -> None:
         assert self.locator is not None
         line = str(self.locator.getLineNumber())
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise InputError(f"{self.path}:{line}: tags in tags in tags: this is no beamline")
         self.builder.start(name, {**dict(attrs.items()), LINE: line})
 
     def endElement(self, name: str) -> None:
+        self.depth -= 1
         self.builder.end(name)
 
     def characters(self, content: str) -> None:
@@ -56,10 +64,12 @@ class _LineTree(ContentHandler):
 
 
 def _parse(path: Path) -> ET.Element:
-    handler = _LineTree()
+    handler = _LineTree(path)
     try:
+        if path.stat().st_size > LARGEST:
+            raise InputError(f"{path}: larger than any beamline ({LARGEST >> 20} MiB)")
         with path.open("rb") as file:
-            defusedxml.sax.parse(file, handler)
+            defusedxml.sax.parse(file, handler, forbid_dtd=True)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"{path}: cannot be read ({reason}); give an RML file") from error
@@ -74,7 +84,8 @@ def _parse(path: Path) -> ET.Element:
         ) from error
     except DefusedXmlException as error:
         raise InputError(
-            f"{path}: it declares XML entities, which RAY-UI never does; it was not read"
+            f"{path}: it declares a document type or entities, which RAY-UI never does; it was "
+            "not read"
         ) from error
     return handler.builder.close()
 
@@ -87,11 +98,12 @@ def read_rml(
     """Read a RAY-UI beamline.
 
     Warns of what is read in another way than it stands: names that are given twice get numbers,
-    groups are read as their elements, versions above 1.16 may say what is not known here, and
-    automatic values that do not follow from the others are computed anew.
+    groups are read as their elements, versions above 1.16 may say what is not known here, derived
+    values that are not known are left as they stand, and those that do not follow from the others
+    are computed anew. Version 1.0 is read as version 1.1.
 
     Args:
-        path: the RML file, of version 1.1 to 1.16.
+        path: the RML file, of version 1.0 to 1.16.
         unmodelled: "error" refuses a parameter that is not known and, when the beamline is traced,
             a feature that raybayes does not model; "warn" warns here and traces without them.
         hc: in nm eV; None takes RAY-UI's 1239.841984332, or 1239.852 of older versions where
@@ -108,10 +120,7 @@ def read_rml(
     reading = Reading(path, _numbers_of(version), unmodelled == "warn")
     if root.tag != "lab":
         raise reading.place(root).error("an RML file begins with <lab>")
-    beamline = root.find("beamline")
-    if beamline is None:
-        raise reading.place(root).error("there is no <beamline> in it")
-    elements = read_objects(reading, beamline)
+    elements = read_objects(reading, _beamline_of(reading, root))
     if _numbers_of(version) > NEWEST:
         reading.notes.append(
             f"{path}: version {version} of RML is newer than 1.16, the newest one that is known "
@@ -120,7 +129,7 @@ def read_rml(
     if reading.lenient:
         reading.notes += not_modelled(elements, str(path))
     found = Beamline(
-        version=version,
+        version=OLD_READ_AS if _numbers_of(version) == OLD else version,
         elements=elements,
         tail=tuple(_verbatim(n) for n in root if n.tag not in ("version", "beamline")),
         path=str(path),
@@ -130,6 +139,15 @@ def read_rml(
     for sentence in (*reading.notes, *differences(found)):
         warnings.warn(sentence, stacklevel=2)
     return found
+
+
+def _beamline_of(reading: Reading, root: ET.Element) -> ET.Element:
+    beamlines = root.findall("beamline")
+    if not beamlines:
+        raise reading.place(root).error("there is no <beamline> in it")
+    if len(beamlines) > 1:
+        raise reading.place(beamlines[1]).error("there is more than one in it; delete one")
+    return beamlines[0]
 
 
 def _numbers_of(version: str) -> tuple[int, ...]:
@@ -153,7 +171,8 @@ def _lines(beamline: Beamline) -> Iterator[str]:
     yield f" <version>{escape(beamline.version)}</version>"
     yield " <beamline>"
     for element in beamline.elements:
-        yield f"  <object name={quoteattr(element.name)} type={quoteattr(element.type)}>"
+        own = {"name": element.name, "type": element.type, **element.attributes}
+        yield f"  <object{_attributes(own)}>"
         for id_, param in element.params.items():
             yield from _param_lines(id_, param)
         yield "  </object>"
@@ -163,9 +182,12 @@ def _lines(beamline: Beamline) -> Iterator[str]:
     yield "</lab>"
 
 
+def _attributes(named: Mapping[str, str]) -> str:
+    return "".join(f" {name}={quoteattr(value)}" for name, value in named.items())
+
+
 def _param_lines(id_: str, param: Param) -> Iterator[str]:
-    attributes = "".join(f" {a}={quoteattr(v)}" for a, v in param.attributes.items())
-    head = f"   <param id={quoteattr(id_)}{attributes}>"
+    head = f"   <param{_attributes({'id': id_, **param.attributes})}>"
     if isinstance(param.text, str):
         yield f"{head}{escape(param.text)}</param>"
         return

@@ -1,13 +1,15 @@
 """The objects of an RML file: each checked against what RAY-UI knows, all faults collected."""
 
 import math
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from raybayes.beamline.kinds import Choice, Kind, Number, Text, Vector
+from raybayes.beamline.kinds import Choice, Kind, Number, Shown, Text, Vector
 from raybayes.beamline.model import Element, Param, number_text
+from raybayes.beamline.rml_names import OLD, renamed, unclear
 from raybayes.beamline.schema import OBJECTS
 from raybayes.beamline.source_schema import SOURCES
 from raybayes.beamline.units import factor
@@ -19,6 +21,12 @@ AXES = ("x", "y", "z")
 LINE = " line"  # no XML attribute can have this name
 UNMARKED = (1, 16)  # from this version on, derived parameters stand without `enabled`
 MOST = 20  # faults that are listed
+# Not all that Python takes for a number: 1_0 and digits of other scripts are a slip.
+NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+
+
+class Left(Text):
+    """A parameter that is not known: what it says is left as it stands."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +146,7 @@ def _read_object(reading: Reading, node: ET.Element) -> Element:
     if type_ not in OBJECTS:
         raise place.error(f"unknown type {type_!r}; known are {', '.join(OBJECTS)}")
     params: dict[str, Param] = {}
-    for child in node:
+    for child in _parameters(reading, node, type_):
         id_ = child.get("id", "")
         here = reading.place(child, f"{type_} {name!r}, parameter {id_!r}")
         try:
@@ -146,11 +154,43 @@ def _read_object(reading: Reading, node: ET.Element) -> Element:
                 raise here.error(f"expected <param id=...>, found <{child.tag}>")
             if id_ in params:
                 raise here.error("it is given twice; delete one")
-            kind = OBJECTS[type_].get(id_) or _unknown(reading, here, child, type_)
-            params[id_] = _read_param(here, child, _spread(node) if id_ == "energySpread" else kind)
+            kind = _spread(node) if id_ == "energySpread" else _kind(reading, here, child, type_)
+            params[id_] = _read_param(here, child, kind)
         except InputError as error:
             reading.faults.append(str(error))
-    return Element(name, type_, params, place.line)
+    rest = {k: v for k, v in node.attrib.items() if k not in ("name", "type", LINE)}
+    return Element(name, type_, params, place.line, rest)
+
+
+def _parameters(reading: Reading, node: ET.Element, type_: str) -> Iterator[ET.Element]:
+    """In the names of today."""
+    if reading.version != OLD:
+        yield from node
+        return
+    for child in node:
+        if unclear(child):
+            here = reading.place(child, f"{type_}, parameter {child.get('id')!r}")
+            error = here.error(
+                "how version 1.0 turns and moves is not known here; save the file in a newer "
+                f"RAY-UI, which names translationXerror, rotationXerror and so on, {ALLOW}"
+            )
+            (reading.notes if reading.lenient else reading.faults).append(str(error))
+            child.text = "0"
+        yield from renamed(child, type_)
+
+
+def _kind(reading: Reading, place: Place, node: ET.Element, type_: str) -> Kind:
+    """Of a parameter that is known; what is only shown may not be set by hand."""
+    kind = OBJECTS[type_].get(node.get("id", ""))
+    if kind is None or (isinstance(kind, Shown) and not _derived(reading, node)):
+        return _unknown(reading, place, node, type_)
+    return kind
+
+
+def _derived(reading: Reading, node: ET.Element) -> bool:
+    """By RAY-UI from others: from version 1.16 on these may stand without `enabled`."""
+    unmarked = node.get("enabled") is None and reading.version >= UNMARKED
+    return unmarked or node.get("enabled") == "F" or node.get("auto") == "T"
 
 
 def _spread(source: ET.Element) -> Number:
@@ -166,32 +206,57 @@ def _unknown(reading: Reading, place: Place, node: ET.Element, type_: str) -> Ki
     RAY-UI derives from others and shows.
     """
     enabled = node.get("enabled")
-    derived = enabled is None and reading.version >= UNMARKED
-    if enabled != "F" and not derived:
+    if enabled is None and reading.version >= UNMARKED:
+        said = "it is not known here; as RAY-UI derives it from others, it is left as it stands"
+        reading.notes.append(str(place.error(said)))
+    elif enabled != "F":
         error = place.error(f"a {type_} has no such parameter; remove it, {ALLOW}")
         if not reading.lenient:
             raise error
         reading.notes.append(str(error))
-    return Vector() if len(node) else Text()
+    return Left()
 
 
 def _read_param(place: Place, node: ET.Element, kind: Kind) -> Param:
     attributes = _attributes(place, node)
+    if isinstance(kind, Left):
+        kind = Vector() if len(node) else kind
+    elif isinstance(kind, Choice | Text):
+        _no_unit(place, attributes, "")
     if isinstance(kind, Vector):
-        x, y, z = ((node.findtext(axis) or "").strip() for axis in AXES)
-        for component in (x, y, z):
-            _check_number(place, component)
-        return Param((x, y, z), attributes, place.line)
+        return _read_vector(place, node, attributes)
+    if len(node):
+        raise place.error(f"expected one value, found <{node[0].tag}>")
     text = (node.text or "").strip()
     greyed = attributes.get("enabled") == "F"
-    if isinstance(kind, Number):
-        return _read_number(place, text, kind, attributes, greyed)
+    if isinstance(kind, Number | Shown):
+        counts = isinstance(kind, Number) and not greyed
+        return _read_number(place, text, kind.unit, attributes, counts)
     if isinstance(kind, Choice) and (text or not greyed):
-        value = _check_number(place, text)
-        if value not in kind.words:
-            words = ", ".join(f"{k} ({word})" for k, word in kind.words.items())
-            raise place.error(f"{text} is not one of {words}")
+        _check_choice(place, text, kind)
     return Param(text, attributes, place.line)
+
+
+def _no_unit(place: Place, attributes: Mapping[str, str], own: str) -> None:
+    """A choice or a text has none; a position is in mm."""
+    unit = attributes.get("unit", own)
+    if factor(unit, own) != 1:
+        raise place.error(f"unit {unit!r} is not one of {own or 'a choice or a text'!r}")
+
+
+def _read_vector(place: Place, node: ET.Element, attributes: Mapping[str, str]) -> Param:
+    if node.get("id") == "worldPosition":  # directions, which RAY-UI also gives in mm, have none
+        _no_unit(place, attributes, "mm")
+    x, y, z = ((node.findtext(axis) or "").strip() for axis in AXES)
+    for component in (x, y, z):
+        _check_number(place, component)
+    return Param((x, y, z), attributes, place.line)
+
+
+def _check_choice(place: Place, text: str, kind: Choice) -> None:
+    if _check_number(place, text) not in kind.words:
+        words = ", ".join(f"{k} ({word})" for k, word in kind.words.items())
+        raise place.error(f"{text} is not one of {words}")
 
 
 def _attributes(place: Place, node: ET.Element) -> dict[str, str]:
@@ -206,28 +271,27 @@ def _attributes(place: Place, node: ET.Element) -> dict[str, str]:
 
 
 def _read_number(
-    place: Place, text: str, kind: Number, attributes: Mapping[str, str], greyed: bool
+    place: Place, text: str, own: str, attributes: Mapping[str, str], counts: bool
 ) -> Param:
-    """In RAY-UI's unit, whatever unit the file gives it in."""
-    unit = attributes.get("unit", kind.unit)
-    times = factor(unit, kind.unit)
+    """In RAY-UI's unit, whatever unit the file gives it in; one that does not count may be none."""
+    unit = attributes.get("unit", own)
+    times = factor(unit, own)
     if times is None:
-        raise place.error(f"unit {unit!r} is not one of {kind.unit or 'a pure number'!r}")
-    if greyed:
-        return Param(
-            text, {**attributes, "unit": kind.unit} if times != 1 else attributes, place.line
-        )
-    value = _check_number(place, text)
+        raise place.error(f"unit {unit!r} is not one of {own or 'a pure number'!r}")
     if times == 1:
+        if counts:
+            _check_number(place, text)
         return Param(text, attributes, place.line)
-    return Param(number_text(value * times), {**attributes, "unit": kind.unit}, place.line)
+    if counts or NUMBER.fullmatch(text):
+        value = _check_number(place, text) * times
+        if not math.isfinite(value):
+            raise place.error(f"{text!r} {unit} is not a finite number of {own}")
+        text = number_text(value)
+    return Param(text, {**attributes, "unit": own}, place.line)
 
 
 def _check_number(place: Place, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = float(text) if NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
         raise place.error(f"{text!r} is not a finite number")
     return value

@@ -20,6 +20,7 @@ from raybayes.beamline.kinds import (
     Parameters,
     Text,
     numbers,
+    shown,
     texts,
 )
 from raybayes.beamline.source_schema import SOURCE_TYPES
@@ -33,12 +34,16 @@ def _coating() -> Parameters:
             f"thickness{layer}": Number("nm"),
             f"roughness{layer}": Number("nm"),
             f"density{layer}": Number("g/cm3"),
+            **shown("u", f"atomicWeight{layer}"),
         }
     return {
         "reflectivityType": Choice({0: "100%", 1: "Derived by Material"}),
         **texts("materialSubstrate", "elementSubstrate", "coatingFile"),
         "roughnessSubstrate": Number("nm"),
         "densitySubstrate": Number("g/cm3"),
+        **shown("u", "atomicWeightSubstrate"),
+        **shown("nm", "coatingBilayerThickness"),
+        **shown("", "coatingThicknessRatio"),
         "surfaceCoating": Choice(
             {
                 0: "Substrate only",
@@ -57,14 +62,16 @@ def _coating() -> Parameters:
 
 COATING = _coating()
 SURFACE: Parameters = {**PLACE, **COATING, **ALIGNMENT, **WORLD, **SLOPE}
-MIRROR: Parameters = {**BLANK, "grazingIncAngle": Number("deg"), **SURFACE}
+MIRROR: Parameters = {
+    **BLANK,
+    "grazingIncAngle": Number("deg"),
+    **shown("rad", "alpha1", "beta1"),
+    **SURFACE,
+}
 ARMS: Parameters = numbers("mm", "entranceArmLength", "exitArmLength")
 ARMS_SAG_MER: Parameters = numbers(
     "mm", *(f"{side}ArmLength{cut}" for cut in ("Sag", "Mer") for side in ("entrance", "exit"))
 )
-
-# --- sources -----------------------------------------------------------------------------------
-
 
 # --- elements ----------------------------------------------------------------------------------
 
@@ -102,17 +109,29 @@ PLANE_MIRROR: Parameters = {
     **MIRROR,
     "systemMount": Choice({0: "standalone", SX700: "SX700 (as premirror of a grating)"}),
     "premirrorShiftZ": Number("mm"),
-    **numbers("", "pimpaleAlpha1", "pimpaleAlpha2", "pimpaleAlpha3"),
+    "nextElementPositioning": Choice({0: "Beam", **dict.fromkeys((1, 2), "not known here")}),
+    **numbers("deg", "pimpaleAlpha1", "pimpaleAlpha2", "pimpaleAlpha3"),
     "distancePremirrorGrating": Number("mm"),
     **DISPLAYED,
 }
-TOROID: Parameters = {**MIRROR, **ARMS_SAG_MER, **numbers("mm", "longRadius", "shortRadius")}
+TOROID: Parameters = {
+    **MIRROR,
+    **ARMS_SAG_MER,
+    **numbers("mm", "longRadius", "shortRadius"),
+    "showNumericalParameters": NO_YES,
+    **numbers("", "iterationDeltaZ", "iterationNumberOfSteps"),
+}
 ELLIPSOID: Parameters = {
     **MIRROR,
     **ARMS,
     "designGrazingIncAngle": Number("deg"),
     **numbers("mm", "longHalfAxisA", "shortHalfAxisB"),
     **FIGURE,
+    **shown("mm", "centerEllipsoidY0", "centerEllipsoidZ0", "shortHalfAxisC"),
+    **shown("mm", "RxyUpstreamEdge", "RxyCenter", "RxyDownstreamEdge"),
+    **shown("deg", "tangentAngleEllipsoid"),
+    **shown("rad", "alpha", "beta"),
+    **shown("", "parameter_a33", "parameter_a34", "parameter_a44"),
     "misalignmentCoordinateSystem": Choice({0: "Ellipsoid", 1: "Mirror (standard)"}),
 }
 PARABOLOID: Parameters = {
@@ -153,7 +172,10 @@ EFFICIENCY: Parameters = {
     "lineProfile": Choice({0: "blaze", 1: "sinus", 2: "laminar", 3: "unknown"}),
     "gratingEfficiency": Number(),
     "additionalOrder": OFF_ON,
-    **numbers("deg", "blazeAngle", "aspectAngle"),
+    "fullEfficiency": OFF_ON,
+    **numbers("deg", "blazeAngle", "aspectAngle", "leftWallAngle", "rightWallAngle"),
+    **shown("deg", "antiBlazeAngleDisplay"),
+    **shown("um", "grooveBottom", "grooveTop"),
     "grooveDepth": Number("nm"),
     "grooveRatio": Number(),
     **numbers("", "multilayerFourierCoefficients", "multilayerIntegrationSteps"),
@@ -170,8 +192,14 @@ GRATING: Parameters = {
         }
     ),
     "systemMount": Choice({0: "standalone, none", SX700: "SX700 (external premirror)"}),
-    "elementMovement": Choice({0: "constant deviation", 1: "constant incidence", 2: "", 3: ""}),
+    "elementMovement": Choice({**dict.fromkeys((0, 1, 2, 4, 5), "not known here"), 3: "c-Factor"}),
+    "angleDefinition": Choice({0: "to normal", 1: "grazing"}),
+    "followingMode": OFF_ON,
     **numbers("deg", "deviationAngle", "halfConeAngle"),
+    **shown("deg", "grazingAlpha", "grazingBeta", "grazingDeviationAngle"),
+    **shown("deg", "azimuthalAlpha", "azimuthalBeta"),
+    **shown("eV", "sourcePhotonEnergy", "calculatedPhotonEnergy"),
+    **shown("mm", "virtualSourceDistance"),
     **numbers("mm", "pimpaleX0", "pimpaleY0"),
     **numbers("deg", "premirrorMountPsi0"),
     **numbers("eV", "designEnergyMounting", "designEnergy"),
@@ -180,6 +208,12 @@ GRATING: Parameters = {
     **numbers("deg", "alpha", "beta"),
     "lineSpacing": Choice({0: "constant", 1: "variable (VLS)"}),
     "vlsDefinition": Choice({0: "RAY Standard"}),
+    "vlsUseDesignParameters": Choice({0: "No (direct Input of Coefficients)", 1: "Yes"}),
+    **texts("vlsDesignParameterSelection"),
+    **numbers("mm", "designEntranceArmLength", "designExitArmLength"),
+    **numbers("deg", "vlsDesignAlphaAngle", "vlsDesignGrazingAlphaAngle"),
+    **numbers("eV", "vlsDesignEnergy"),
+    **numbers("", "vlsDesignDiffractionOrder"),
     **numbers("", *(f"vlsParameter{i}" for i in range(1, 7))),
     **numbers("", *(f"vlsParameterB{i}" for i in range(2, 8))),
     **EFFICIENCY,
@@ -208,15 +242,20 @@ ZONE_PLATE: Parameters = {
     ),
     "rzpType": Choice({0: "elliptical (standard)", 1: "meridional"}),
     "refracMethod": Choice({0: "two gratings (old)", 1: "2D (new)"}),
-    "fullEfficiency": OFF_ON,
     **numbers("", "stretchXdirection", "zDcalc", "xDcalc", "Dz", "Dx"),
 }
-IMAGE_PLANE: Parameters = {"distanceImagePlane": Number("mm"), **FRAME, **WORLD}
+GRID: Parameters = {  # on which coherent fields are added up; rays do not see it
+    **texts("coherentGridMode", "coherentAutoMethod"),
+    **numbers("", "fieldGridNx", "fieldGridNy"),
+    **numbers("mm", "fieldPixelSizeX", "fieldPixelSizeY"),
+}
+IMAGE_PLANE: Parameters = {"distanceImagePlane": Number("mm"), **FRAME, **GRID, **WORLD}
 IMAGE_PLANE_BUNDLE: Parameters = {
     **numbers("mm", "startDistanceBundle", "endDistanceBundle", "currentPosition"),
     "numberOfImages": Number(),
     "numberOfRays": Number(),
     **FRAME,
+    **GRID,
     **WORLD,
 }
 
@@ -262,7 +301,13 @@ MODELLED: dict[str, frozenset[int]] = {
     "photonEnergyDistributionType": frozenset({0, 1}),
     "undulatorFileClassType": frozenset({1}),
     "derivationMethod": frozenset({0}),
-    "designType": frozenset({1}),
+    "designType": frozenset({0, 1}),
+    "elementMovement": frozenset({3}),
+    "angleDefinition": frozenset({0}),
+    "followingMode": frozenset({0}),
+    "vlsUseDesignParameters": frozenset({0}),
+    "nextElementPositioning": frozenset({0}),
+    "fullEfficiency": frozenset({0}),
     "imageType": frozenset({0}),
     "refracMethod": frozenset({1}),
     "dSpacingGradientSwitch": frozenset({0}),
@@ -281,4 +326,5 @@ ZERO_ONLY = (
     "B23",
     "B31",
     "B32",
+    "FresnelZOffset",
 )

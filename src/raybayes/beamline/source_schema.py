@@ -9,6 +9,7 @@ from raybayes.beamline.kinds import (
     Text,
     choices,
     numbers,
+    shown,
 )
 
 HARD_OR_GAUSSIAN = {0: "hard edge", 1: "gaussian (sigma)"}
@@ -20,13 +21,16 @@ SOURCE: Parameters = {
     "energyDistributionType": Choice({0: "File", 1: "Values", 2: "Total", 3: "Param"}),
     "photonEnergyDistributionFile": Text(),
     "photonEnergy": Number("eV"),
+    **shown("nm", "photonWavelength"),
     "energySpreadType": Choice({0: "white band", 1: "soft edge", 2: "separate energies"}),
     "energySpreadUnit": Choice({0: "eV", 1: "%"}),
     "energySpread": Number("energySpreadUnit"),
     "SeparateEnergies": Number(),
     **numbers("", "linearPol_0", "linearPol_45", "circularPol"),
     "sourcePulseType": Choice({0: "all rays start simultaneously", 1: "gaussian"}),
-    "sourcePulseLength": Number(),
+    "sourcePulseLength": Number("psec"),
+    **shown("um", "sourcePathLength"),
+    **shown("", "phaseJitter"),
     "photonFlux": Number(),
 }
 SIZE: Parameters = numbers("mm", "sourceWidth", "sourceHeight")
@@ -53,7 +57,12 @@ DIPOLE: Parameters = {
     "electronEnergy": Number("GeV"),
     "electronEnergyOrientation": Choice({0: "clockwise", 1: "counter-clockwise"}),
     "bendingRadius": Number("m"),
-    **numbers("", "ringCurrent", "critEnergy", "criticalEnergy", "magneticField"),
+    **numbers("mA", "ringCurrent"),
+    **shown("deg", "horDivDeg"),
+    **shown("arcsec", "horDivSec"),
+    **shown("T", "magFieldStrength"),
+    **shown("keV", "critEnergy"),
+    **shown("W", "totalPowerWatt"),
 }
 SIMPLE_UNDULATOR: Parameters = {
     "sigmaType": Choice({0: "standard", 1: "accurate"}),

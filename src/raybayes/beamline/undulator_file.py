@@ -11,8 +11,11 @@ from raybayes.array_types import Array
 from raybayes.beamline.data_files import find_file
 from raybayes.beamline.emission import diffraction_limit
 from raybayes.beamline.model import Beamline
+from raybayes.beamline.unmodelled import ALLOW
 from raybayes.beamline.values import HC
 from raybayes.errors import InputError
+
+WAVE = 1  # undulatorFileClassType
 
 
 def file_angles(beamline: Beamline, u: Array) -> Array:
@@ -25,7 +28,7 @@ def file_angles(beamline: Beamline, u: Array) -> Array:
         InputError: the file is missing or is no WAVE file.
     """
     path = find_file(beamline, beamline.source, "undulatorFile")
-    if path is None:
+    if path is None or beamline.source.number("undulatorFileClassType", WAVE) != WAVE:
         return _central_cone(beamline, u)
     x, y, weight = _read(path, path.stat().st_mtime_ns)
     distance = beamline.source.number("distributionDistance")
@@ -49,13 +52,14 @@ def file_angles(beamline: Beamline, u: Array) -> Array:
 def _central_cone(beamline: Beamline, u: Array) -> Array:
     source = beamline.source
     name = source.params["undulatorFile"].text if "undulatorFile" in source.params else ""
-    missing = f"the file {name!r} is not there"
+    there = find_file(beamline, source, "undulatorFile") is not None
+    missing = f"the file {name!r} is not {'of WAVE' if there else 'there'}"
     length = np.asarray(
         source.number("undulatorPeriodLength") * 1e-2 * source.number("undulatorPeriodNumber")
     )
     energy = np.asarray(source.number("photonEnergy"))
     if not beamline.lenient or length <= 0 or energy <= 0:
-        raise _error(beamline, "undulatorFile", f"{missing}; put it beside the RML file")
+        raise _error(beamline, "undulatorFile", f"{missing}; put it beside the RML file, {ALLOW}")
     warnings.warn(
         f"{beamline.path}: {source.type} {source.name!r}: {missing}; its radiation is replaced by "
         "the central cone of the undulator's period and length",

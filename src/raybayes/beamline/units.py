@@ -1,6 +1,7 @@
 """Units that RAY-UI's files may name, and what a number in one is in another."""
 
 import math
+import unicodedata
 
 # The size of each unit in its quantity's first one; RAY-UI writes several names for some.
 QUANTITIES: dict[str, dict[str, float]] = {
@@ -28,8 +29,20 @@ QUANTITIES: dict[str, dict[str, float]] = {
     "density": {"g/cm3": 1.0, "g/cm³": 1.0, "g/cm^3": 1.0, "kg/m3": 1e-3, "kg/m³": 1e-3},
     "volume": {"nm3": 1.0, "nm³": 1.0, "nm^3": 1.0},
     "share": {"%": 1.0},
+    "current": {"mA": 1.0, "A": 1e3},
+    "field": {"T": 1.0},
+    "power": {"W": 1.0, "kW": 1e3},
+    "time": {"psec": 1.0, "ps": 1.0, "fs": 1e-3, "ns": 1e3},
+    "mass": {"u": 1.0},
 }
-GREEK_MU, MICRO = "\u03bc", "\u00b5"  # two letters that look alike
+
+
+def _plain(unit: str) -> str:
+    """One spelling of letters that look alike: both signs of micro, cm3 and cm³."""
+    return unicodedata.normalize("NFKC", unit.strip())
+
+
+PLAIN = [{_plain(unit): size for unit, size in sizes.items()} for sizes in QUANTITIES.values()]
 
 
 def factor(unit: str, wanted: str) -> float | None:
@@ -37,10 +50,10 @@ def factor(unit: str, wanted: str) -> float | None:
 
     1 exactly where both are names of one unit.
     """
-    given = unit.strip().replace(GREEK_MU, MICRO)
+    given, wanted = _plain(unit), _plain(wanted)
     if given == wanted:
         return 1.0
-    for sizes in QUANTITIES.values():
+    for sizes in PLAIN:
         if given in sizes and wanted in sizes:
             return 1.0 if sizes[given] == sizes[wanted] else sizes[given] / sizes[wanted]
     return None

@@ -15,6 +15,7 @@ def not_modelled(elements: Sequence[Element], path: str) -> list[str]:
     for element in elements:
         for id_, allowed in MODELLED.items():
             found += _refuse(path, element, id_, allowed)
+        found += _out_of_plane(path, element)
         found += [_not_zero(path, element, id_) for id_ in ZERO_ONLY if _counts(element, id_)]
     return found
 
@@ -51,6 +52,19 @@ def _refuse(path: str, element: Element, id_: str, allowed: frozenset[int]) -> l
     ]
 
 
+def _out_of_plane(path: str, element: Element) -> list[str]:
+    """Version 1.16 gives gratingMount another meaning, and the mount in elementMovement."""
+    if "elementMovement" not in element.params or element.number("gratingMount") == 0:
+        return []
+    param = element.params["gratingMount"]
+    word = param.attributes.get("comment", "")
+    return [
+        f"{path}:{param.line}: {element.type} {element.name!r}, parameter 'gratingMount': "
+        f"{param.text} ({word}) beside elementMovement is not modelled; set it to 0 (in-plane "
+        f"geometry - classical), {ALLOW}"
+    ]
+
+
 # A choice counts only where another one switches it on.
 SWITCHES = {
     "profileKind": ("slopeError", 1, 0),
@@ -58,6 +72,8 @@ SWITCHES = {
     "cylindricalBowingAmp": ("slopeError", 1, 0),
     "lateralThicknessGradientCoating": ("reflectivityType", 0, 1),
     "lateralThicknessGradientCoating1": ("reflectivityType", 0, 1),
+    "vlsUseDesignParameters": ("lineSpacing", 0, 1),
+    "FresnelZOffset": ("designType", 1, 0),
 }
 
 

@@ -1,5 +1,6 @@
 """The value of any parameter of a beamline at n thetas, and rotations of n frames."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike
 from raybayes.array_types import Array
 from raybayes.beamline.kinds import ROTATIONS, TRANSLATIONS
 from raybayes.beamline.model import Beamline, Element
+from raybayes.beamline.unmodelled import ALLOW
 from raybayes.errors import InputError
 
 HC = 1239.841984332  # nm eV, CODATA 2018: RAY-UI's value
@@ -85,6 +87,12 @@ class Values:
         return InputError(
             f"{self.beamline.path}:{line}: {element.type} {element.name!r}{where}: {message}"
         )
+
+    def not_modelled(self, element: Element, message: str, id_: str = "") -> None:
+        """Refuse, or warn where the person lets what is not modelled pass."""
+        if not self.beamline.lenient:
+            raise self.error(element, f"{message}, {ALLOW}", id_)
+        warnings.warn(f"{self.error(element, message, id_)}; it is left out", stacklevel=3)
 
     def check(self, element: Element, id_: str, good: ArrayLike, message: str) -> None:
         if not np.all(good):
