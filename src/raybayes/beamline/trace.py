@@ -1,5 +1,6 @@
 """Trace many rays through a beamline at one theta, in parallel over blocks of rays."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -41,6 +42,8 @@ from raybayes.optics.rows import (
 )
 
 BLOCK = 512  # rays: 28 KiB of coordinates; beside longer rows, the results are written faster
+# (dimensions, rays) -> points of the unit cube, [n, dimensions] at a time.
+Points = Callable[[int, int], Iterator[Array]]
 MOST_RAYS = 100_000_000  # 6 GB of results; more is a slip
 
 
@@ -240,7 +243,7 @@ def trace_compiled(
     rays: int,
     plane: str | None,
     seed: int | tuple[int, ...],
-    sampling: Sampling,
+    sampling: Sampling | Points,
 ) -> Rays:
     """Trace one of many compiled thetas; see `trace`."""
     last = compiled.names[-1] if compiled.names else beamline.source.name
@@ -254,7 +257,9 @@ def trace_compiled(
     width = dimensions(beamline.source)
     start = 0
     draws = 3 if (rows[:, ORDERS] == 1).any() else 2  # of each slot
-    for points in uniforms(sampling, width + draws * k, rays, seed):
+    cube = width + draws * k
+    made = sampling(cube, rays) if callable(sampling) else uniforms(sampling, cube, rays, seed)
+    for points in made:
         part = slice(start, start + len(points))
         slopes = _random_angles(rows, slots, points[:, width:], draws)
         # Contiguous arrays throughout: one compiled version for all callers.

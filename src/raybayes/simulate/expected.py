@@ -1,10 +1,10 @@
 """The noise-free profile at one theta from few rays: quasi-random centres, Gaussian splats.
 
 A source point is a sampled centre N(0, (1 - eps^2) s^2) plus a carried part N(0, eps^2 s^2), in its
-place, and in its direction where the study's error asks for it. The light that passes an exit
-slit has an energy that is all but known from its place in the slit, so where the source's band is
-wider than what the slit passes, the energy is carried too: uniform in the slit, and from there a box
-along the line that it draws on the detector.
+place, and in its direction where the study's error asks for it; an energy of a white band carries a
+part, too. The light that passes an exit slit has an energy that is all but known from its place in
+the slit, so where the source's band is wider than what the slit passes, all of it is carried:
+uniform in the slit, and from there a box along the line that it draws on the detector.
 
 Each centre is a few rays: the corners of a simplex in what is carried, one standard deviation away
 (a tetrahedron in x, y and energy). Their mean holds the curvature of the optics, their differences
@@ -29,7 +29,7 @@ from raybayes.beamline.source import STANDARD, emit
 from raybayes.optics import through
 from raybayes.optics.coating import attenuate
 from raybayes.optics.rows import JIT, RAY, E, Tables
-from raybayes.simulate.chief import AROUND, blurred, chief_rays
+from raybayes.simulate.chief import AROUND, Chief, blurred, chief_rays
 from raybayes.simulate.openings import (
     NEXT,
     SAMPLED,
@@ -45,6 +45,7 @@ from raybayes.simulate.openings import (
 )
 from raybayes.simulate.splat import carry_energy
 
+ENERGIES = 4  # column of a sample
 BLOCK = 64  # centres, 256 rays: 14 KiB, which stay in the first-level cache
 # Columns: energy, then x, y, x', y'; rows: zero mean, unit covariance.
 TETRAHEDRON = np.array([[1.0, 1.0, 1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0], [1.0, -1.0, -1.0]])
@@ -79,13 +80,30 @@ class Method(NamedTuple):
 
     slots: [elements], see `slope_slots`; edges: elements whose edges are cut softly.
     slit: the component of the stops that energy is carried through, or SAMPLED.
-    eps: [AROUND], the carried parts of the source's size and divergence.
+    eps: [5], the carried parts of the source's size, divergence and band of energies.
     """
 
     slots: Ints
     edges: Ints
     slit: int
     eps: Array
+
+
+class Way(NamedTuple):
+    """What all rays of one theta share.
+
+    source: the emission, tuned to a slit that carries energy; rows: without the edges that are cut
+    softly; stops: see `openings.stops_of`; halves: [F], their half sizes, mm.
+    chief: rays along and near the axis; step: of energy, eV; band: its ends in steps.
+    """
+
+    source: Array
+    rows: Array
+    stops: Ints
+    halves: Array
+    chief: Chief
+    step: float
+    band: tuple[float, float]
 
 
 @njit(**JIT)
@@ -99,7 +117,7 @@ def corner_rays(
     """
     n, count = samples.shape[0], corners.shape[0]
     centres, around = samples.copy(), np.empty((count * n, STANDARD))
-    for c in range(AROUND):
+    for c in range(AROUND):  # not energies: a narrower white band would be a brighter one
         centres[:, c] *= math.sqrt(1.0 - eps[c] * eps[c])
     for corner in range(count):
         part = around[corner * n : (corner + 1) * n]
@@ -184,9 +202,10 @@ def _carried(
     """
     mean, cov = moments(pile, 0, halves.shape[0])
     pile[0, NEXT] = 0.0
+    first = 0 if slit == SAMPLED else 1  # energy is a part of the Gaussian, or draws a box
     for f in range(mean.shape[0]):
         for g in range(mean.shape[0]):
-            for c in range(1, jacobian.shape[1]):
+            for c in range(first, jacobian.shape[1]):
                 cov[f, g] += jacobian[f, c] * jacobian[g, c]
     if slit == SAMPLED:
         box[:] = 0.0
@@ -195,6 +214,56 @@ def _carried(
     else:
         box[:] = jacobian[:, 0]
         pile[0, WEIGHT] *= carry_energy(mean, cov, box, slit, halves[slit], band[0], band[1])
+
+
+@njit(**JIT)
+def _prepared(emission: Array, rows: Array, method: Method, samples: Array, tables: Tables) -> Way:
+    """What all rays of one theta share."""
+    stops = stops_of(rows, method.edges)
+    hard, halves = soften(rows, stops)
+    spread = np.array([math.sqrt(np.mean(samples[:, c] ** 2)) for c in range(AROUND)])
+    chief = chief_rays(emission, hard, method.slots, stops, spread, tables)
+    slit = method.slit
+    # A white band's standard deviation is 1 / sqrt(12) of its width; no other is carried.
+    source, step = emission, method.eps[ENERGIES] * emission[SPREAD] / math.sqrt(12.0)
+    band = (0.0, 0.0)
+    if slit != SAMPLED:
+        source, step = tune(emission, chief.place[slit], chief.dispersion[slit], halves[slit])
+        middle, half = emission[ENERGY] - source[ENERGY], 0.5 * emission[SPREAD]
+        band = ((middle - half) / step, (middle + half) / step)
+    return Way(source, hard, stops, halves, chief, step, band)
+
+
+@njit(**JIT)
+def _block(
+    way: Way, method: Method, light: Light, bins: Bins, tables: Tables, profile: Array
+) -> Array:
+    """Add the light of a block of centres to a profile [bins]; what arrives of each [n]."""
+    slit, eps, halves = method.slit, method.eps, way.halves
+    corners = TETRAHEDRON if eps[2] + eps[3] == 0.0 else SIMPLEX
+    centres, rays = corner_rays(way.source, eps, way.step, corners, light.samples)
+    lost, n, size = np.zeros(rays.shape[1], np.int64), centres.shape[0], halves.shape[0]
+    kept = np.empty((4, rays.shape[1] if light.stokes.shape[1] > 0 else 0))
+    for i in range(kept.shape[1]):
+        kept[:, i] = light.stokes[:, i % n]
+    places = follow(way.rows, rays, lost, way.stops, kept, tables)
+    blur = blurred(way.chief.blur, centres)
+    known = np.isfinite(way.chief.bend).all()  # else rays arrive where the chief ray has no place
+    pile, box, arrived = new_pile(size), np.empty(size), np.zeros(n)
+    mean, cov = moments(pile, 0, size)
+    jacobian, edges = np.empty((size, corners.shape[1])), np.empty(bins.bins.max() + 1)
+    for i in range(n):
+        weight = intensity(kept, lost, places, i, n) * light.weights[i]
+        if weight > 0.0 and not known:
+            profile[:] = np.nan
+        elif weight > 0.0:
+            gather(places, i, corners, mean, jacobian)
+            mean += way.chief.bend
+            cov[:] = blur[i]
+            pile[0, WEIGHT] = weight
+            _carried(pile, jacobian, halves, slit, way.band, box)
+            arrived[i] = pass_on(pile, box, halves, slit, bins, profile, edges)
+    return arrived
 
 
 @njit(**JIT)
@@ -208,44 +277,13 @@ def one_profile(
     profile: Array,
 ) -> Array:
     """Fill one profile [bins]; returns the light of each centre that arrives [rays]."""
-    (slots, outlines, slit, eps), (samples, weights, stokes) = method, light
-    stops = stops_of(rows, outlines)
-    hard, halves = soften(rows, stops)
-    total, corners = samples.shape[0], TETRAHEDRON if eps[2] + eps[3] == 0.0 else SIMPLEX
-    spread = np.array([math.sqrt(np.mean(samples[:, c] ** 2)) for c in range(AROUND)])
-    chief = chief_rays(emission, hard, slots, stops, spread, tables)
-    known = np.isfinite(chief.bend).all()  # else rays arrive where the chief ray has no place
-    source, step, band = emission, 0.0, (0.0, 0.0)
-    if slit != SAMPLED:
-        source, step = tune(emission, chief.place[slit], chief.dispersion[slit], halves[slit])
-        middle, half = emission[ENERGY] - source[ENERGY], 0.5 * emission[SPREAD]
-        band = ((middle - half) / step, (middle + half) / step)
-    size = halves.shape[0]
-    pile, box = new_pile(size), np.empty(size)
-    mean, spread_of = moments(pile, 0, size)
-    jacobian, edges = np.empty((size, corners.shape[1])), np.empty(bins.bins.max() + 1)
-    arrived = np.zeros(total)
+    samples, weights, stokes = light
+    total = samples.shape[0]
+    way, arrived = _prepared(emission, rows, method, samples, tables), np.zeros(total)
     for start in range(0, total, BLOCK):
-        n = min(BLOCK, total - start)
-        centres, rays = corner_rays(source, eps, step, corners, samples[start : start + n])
-        lost = np.zeros(rays.shape[1], np.int64)
-        kept = np.empty((4, rays.shape[1] if stokes.shape[1] > 0 else 0))
-        for i in range(kept.shape[1]):
-            kept[:, i] = stokes[:, start + i % n]
-        places = follow(hard, rays, lost, stops, kept, tables)
-        cov = blurred(chief.blur, centres)
-        for i in range(n):
-            weight = intensity(kept, lost, places, i, n) * weights[start + i]
-            if weight > 0.0 and not known:
-                profile[:] = np.nan
-                return np.full(total, np.nan)
-            if weight > 0.0:
-                gather(places, i, corners, mean, jacobian)
-                mean += chief.bend
-                spread_of[:] = cov[i]
-                pile[0, WEIGHT] = weight
-                _carried(pile, jacobian, halves, slit, band, box)
-                arrived[start + i] = pass_on(pile, box, halves, slit, bins, profile, edges)
+        stop = min(start + BLOCK, total)
+        part = Light(samples[start:stop], weights[start:stop], stokes[:, start:stop])
+        arrived[start:stop] = _block(way, method, part, bins, tables, profile)
     profile /= total
     return arrived
 

@@ -57,15 +57,13 @@ def stops_of(rows: Array, edges: Ints) -> Ints:
 
     rows: [elements, .]; edges: those of the optics whose edges count.
     """
-    stops = [np.int64(k) for k in range(0)]
+    stops = np.zeros(rows.shape[0], np.bool_)
     for k in range(rows.shape[0]):
         if rows[k, KIND] == SCREEN:
-            if np.isfinite(rows[k, OPENING]):
-                stops.append(k)
-        elif (edges == k).any() and rows[k, SHAPE] == RECTANGLE:
-            stops.append(k)
-    stops.append(rows.shape[0] - 1)
-    return np.array(stops)
+            stops[k] = np.isfinite(rows[k, OPENING])
+        else:
+            stops[k] = (edges == k).any() and rows[k, SHAPE] == RECTANGLE
+    return np.append(np.flatnonzero(stops), rows.shape[0] - 1)
 
 
 @njit(**JIT)

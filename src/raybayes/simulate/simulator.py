@@ -23,7 +23,7 @@ from raybayes.beamline.source import (
 )
 from raybayes.beamline.trace import Rays, slope_slots, trace_compiled
 from raybayes.errors import InputError
-from raybayes.optics.rows import ORDERS
+from raybayes.optics.rows import COATING, CRYSTAL, ORDERS
 from raybayes.simulate.chief import AROUND, chief_rays
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.protocol import Capabilities
@@ -209,13 +209,22 @@ class Simulator:
             points = uniforms("sobol", width, self.tracing.rays, (self.seed, i))
             moved = self.grid.moved(np.concatenate(list(points)))
             lights.append(self._light(*moved, True))
-        return Sampling(*(np.stack(part) for part in zip(*lights, strict=True)), np.empty(0, int))
+        samples, weights, stokes = (np.stack(part) for part in zip(*lights, strict=True))
+        return Sampling(samples, weights, stokes, np.empty(0, np.int64))
 
     @cached_property
     def _eps(self) -> Array:
-        """What is carried of x, y, x' and y': of what is normally distributed."""
+        """What is carried of x, y, x', y', where they are normally distributed, and of energy.
+
+        A white band's ends are blurred by it, which error control sees. A crystal passes so little
+        of a band that no four energies could stand for it.
+        """
         size, angle = self.tracing.splat, self.tracing.divergence_splat
-        return np.where(normal_columns(self.beamline.source), [size, size, angle, angle], 0.0)
+        source = self.beamline.source
+        crystal = (self._pilots[0].rows[0, :, COATING] == CRYSTAL).any()
+        energy = size if self.slit == SAMPLED and white_band(source) and not crystal else 0.0
+        carried = np.where(normal_columns(source), [size, size, angle, angle], 0.0)
+        return np.append(carried, energy)
 
     def _method(self, compiled: Compiled) -> Method:
         return Method(slope_slots(compiled.rows), self.edges, self.slit, self._eps)

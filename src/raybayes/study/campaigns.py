@@ -17,6 +17,7 @@ from tqdm import tqdm
 from raybayes.errors import InputError
 from raybayes.simulate.campaign import Campaign, Tally, tally
 from raybayes.simulate.cluster import run_on_dask
+from raybayes.study.accuracy import proven, write_proven
 from raybayes.study.plan import Plan
 
 SHORTEST = 2.0  # s: how long the trial of a plan goes on
@@ -49,8 +50,11 @@ def simulate_study(request: Request, quiet: bool = False) -> dict[str, Any]:
         InputError: the study's, the engine's, the disk's, or too many simulations failed.
     """
     plan, beamline = Plan.read(request.study)
+    plan, found = proven(plan, beamline, request.out)
     campaign = plan.campaign(beamline, request.out.resolve())
     campaign.store.open()
+    if found:
+        write_proven(found, request.out)
     n = request.n or plan.simulations
     shards = chosen(campaign, n, request.shards)
     missing = len(campaign.store.missing(shards))
@@ -69,7 +73,7 @@ def simulate_study(request: Request, quiet: bool = False) -> dict[str, Any]:
         "failed": dict(total.failed),
         "retried": total.retried,
         "dark": total.lost,
-        "notes": total.sentences(),
+        "notes": [*(found.sentences if found else []), *total.sentences()],
     }
 
 
@@ -123,6 +127,7 @@ def plan_study(request: Request, cores: int | None = None) -> dict[str, Any]:
         cores: to use; None for as many as finish within a day.
     """
     plan, beamline = Plan.read(request.study)
+    plan, _ = proven(plan, beamline, request.out)
     campaign = plan.campaign(beamline, request.out)
     n = request.n or plan.simulations
     seconds, row = _trial(campaign)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,13 +23,19 @@ from raybayes.simulate.campaign import Campaign, tally
 from raybayes.simulate.engines.config import TracerConfig
 from raybayes.simulate.engines.protocol import Engine
 from raybayes.simulate.failures import Outcome, simulate_all
+from raybayes.simulate.photons import counted_observations, rays_needed
 from raybayes.simulate.settings import JointSimulator
 from raybayes.store import Arrays, Store, write_whole
 from raybayes.study import plan
+from raybayes.study.accuracy import FILE, Proven, read_proven
 from raybayes.study.study import Study
 
 DRAWS = 255  # per observation, for ranks: 0..255
 NOISE, CHECK = 1, 2  # streams of random numbers beside the shards'
+BEFORE = ("simulations", FILE)  # what `raybayes simulate` leaves in a folder
+COUNTED = 200_000_000  # rays of a check, at most: it takes fewer pairs where each needs many
+FEWEST = 100  # pairs of a check
+SOME = 20  # theta that tell how many rays a pair needs
 PACKAGES: tuple[str, ...] = (*plan.PACKAGES, "jax", "equinox", "optax", "safetensors")
 
 
@@ -41,6 +48,8 @@ class Checks:
         draws: [n, DRAWS, d]; rank: [n, d], of the truth among them.
         calibration: of the ranks of all parameters.
         sd_ratio: [d], root mean square posterior sd over prior sd.
+        counted: rays that were counted for x; 0: another engine made it.
+        seconds: that counting them took.
     """
 
     theta: Array
@@ -49,6 +58,8 @@ class Checks:
     rank: Ints
     calibration: Calibration
     sd_ratio: Array
+    counted: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -72,9 +83,13 @@ class Run:
 
     @property
     def exact(self) -> bool:
-        """Whether the likelihood is known; counted rays and other engines add a noise."""
-        study = self.study
-        return isinstance(study.engine, TracerConfig) and study.tracing.mode == "expected"
+        """Whether the likelihood is known; other engines add a noise that is not."""
+        return isinstance(self.study.engine, TracerConfig)
+
+    @cached_property
+    def proven(self) -> Proven | None:
+        """How good the simulator is on this study, where it was tested."""
+        return read_proven(self.folder)
 
     def identity(self, *parts: str) -> str:
         """Hash of what determines a result: the named parts of the study, and the beamline."""
@@ -114,7 +129,7 @@ class Run:
             raise InputError(
                 f"{self.folder}: cannot be used as an output folder ({error})"
             ) from error
-        if not mark.exists() and any(p.name != "simulations" for p in self.folder.iterdir()):
+        if not mark.exists() and any(p.name not in BEFORE for p in self.folder.iterdir()):
             raise InputError(
                 f"{self.folder}: is not empty and was not made by raybayes; choose another folder"
             )
@@ -214,15 +229,38 @@ class Run:
         return simulate_all(self.engine, theta, key, study.detectors.size, rule)
 
     def check(self, posterior: Posterior) -> Checks:
-        """Judge the posterior on fresh pairs that training never saw."""
+        """Judge the posterior on fresh pairs that training never saw, made of counted photons."""
         study, rng = self.study, np.random.default_rng((self.study.seed, NOISE, CHECK, CHECK))
-        theta = study.prior.sample(study.validation, rng)
-        theta, x = self.observed(theta, rng)  # what failed, training did not see either
+        theta, start = study.prior.sample(study.validation, rng), time.perf_counter()
+        theta, x, counted = self.pairs(theta, rng)
+        seconds = time.perf_counter() - start
         draws = posterior.sample(x, DRAWS, study.seed)
         rank = ranks(theta, draws)
         result = calibration(rank, DRAWS + 1)
         spread = np.sqrt((draws.var(axis=1, ddof=1)).mean(axis=0))
-        return Checks(theta, x, draws, rank, result, spread / study.prior.sd)
+        ratio = spread / study.prior.sd
+        return Checks(theta, x, draws, rank, result, ratio, counted, seconds)
+
+    def pairs(self, theta: Array, rng: np.random.Generator) -> tuple[Array, Array, int]:
+        """Of theta [n, d] some theta [<= n, d] with observations x, and the rays counted for x.
+
+        Of our tracer's they come from counted photons, never from the expected profiles that
+        trained the posterior; as many pairs as COUNTED rays are enough for. Of other engines they
+        are simulated as those of the training.
+        """
+        if not self.exact:
+            return *self.observed(theta, rng), 0  # what failed, training did not see either
+        theta = self._built(theta)
+        seed = (self.study.seed, NOISE, CHECK, int(rng.integers(1 << 32)))
+        each = float(np.mean([rays_needed(self.simulator, one) for one in theta[:SOME]]))
+        n = int(min(len(theta), max(FEWEST, COUNTED / each)))
+        x, counted = counted_observations(self.simulator, theta[:n], seed)
+        return theta[:n], x, counted
+
+    def _built(self, theta: Array) -> Array:
+        """Those of theta [n, d] that the beamline can be built with."""
+        outcome = self._simulated(theta, (CHECK,))
+        return theta[outcome.good]
 
 
 def summary(run: Run, checks: Checks) -> dict[str, Any]:
@@ -237,7 +275,13 @@ def summary(run: Run, checks: Checks) -> dict[str, Any]:
         }
         for j, name in enumerate(run.study.prior.names)
     }
-    return {"study": run.study.name, "validation": len(checks.theta), "parameters": rows}
+    return {
+        "study": run.study.name,
+        "validation": len(checks.theta),
+        "counted_rays": checks.counted,
+        "counting_seconds": checks.seconds,
+        "parameters": rows,
+    }
 
 
 def open_run(folder: str | os.PathLike[str]) -> Run:
@@ -281,14 +325,14 @@ def trained_file(run: Run) -> Path:
 
 
 def exact_likelihood(run: Run, x: Array) -> Callable[[Array], Array]:
-    """theta [n, d] -> log p(x | theta) [n].
+    """theta [n, d] -> log p(x | theta) [n], widened by the simulator's own error where it is known.
 
     Raises:
-        InputError: the study's simulations have a noise of their own.
+        InputError: another engine simulates, with an error that is not known.
     """
     if not run.exact:
         raise InputError(
             f"study {run.study.name}: its simulations have a noise of their own, so their "
-            'likelihood is not exact; refining needs our tracer with [tracing] mode = "expected"'
+            "likelihood is not known; refining needs our own tracer, without [engine]"
         )
     return run.simulator.log_likelihood(x)

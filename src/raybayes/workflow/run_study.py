@@ -14,6 +14,7 @@ from raybayes.inference.train import Fit, State
 from raybayes.report.checks_page import numbers
 from raybayes.report.run_page import write_report
 from raybayes.store import Arrays
+from raybayes.study.accuracy import proven, write_proven
 from raybayes.study.campaigns import Bar
 from raybayes.study.run import Run, open_posterior, open_run, summary
 from raybayes.study.study import read_study
@@ -25,9 +26,22 @@ def run_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> di
     Returns:
         the numbers of the closing table, and the path of the report.
     """
-    run = Run(*read_study(name), Path(out))
+    return complete(prepared(name, out), quiet)
+
+
+def prepared(name: str | os.PathLike[str], out: str | os.PathLike[str]) -> Run:
+    """A study in its folder, which is claimed, with rays that were tested to be enough.
+
+    Raises:
+        InputError: the study's or the folder's, or no number of rays is enough.
+    """
+    study, beamline = read_study(name)
+    study, found = proven(study, beamline, Path(out))
+    run = Run(study, beamline, Path(out))
     run.claim()
-    return complete(run, quiet)
+    if found:
+        write_proven(found, run.folder)
+    return run
 
 
 def complete(run: Run, quiet: bool = False) -> dict[str, Any]:
@@ -40,7 +54,12 @@ def complete(run: Run, quiet: bool = False) -> dict[str, Any]:
     posterior, fit = train_with_progress(run, data, quiet)
     checks = run.check(posterior)
     page = write_report(run, posterior, fit, checks)
-    return {**summary(run, checks), "notes": run.notes, "report": str(page)}
+    return {**summary(run, checks), "notes": notes(run), "report": str(page)}
+
+
+def notes(run: Run) -> list[str]:
+    """What a person must know of the simulator and the simulations."""
+    return [*(run.proven.sentences if run.proven else []), *run.notes]
 
 
 def train_with_progress(run: Run, data: Arrays | None, quiet: bool) -> tuple[Posterior, Fit]:
@@ -62,7 +81,7 @@ def train_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> 
     Raises:
         InputError: simulations are missing, with how many and the command that makes them.
     """
-    run = Run(*read_study(name), Path(out))
+    run = prepared(name, out)
     study, store = run.study, run.store
     if study.online:
         raise InputError(
@@ -76,7 +95,6 @@ def train_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> 
             f"{store.folder}: {missing} of {len(store.shards(study.simulations))} shards of "
             f"simulations are missing; make them first: {command}"
         )
-    run.claim()
     _, fit = train_with_progress(run, store.read(study.simulations), quiet)
     return {
         "study": study.name,
@@ -86,7 +104,7 @@ def train_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> 
         "validation_nats": fit.history[-1][1],
         "best_epochs": list(fit.best_epochs),
         "stopped": fit.stopped,
-        "notes": run.notes,
+        "notes": notes(run),
         "posterior": str(run.folder / "posterior.safetensors"),
     }
 

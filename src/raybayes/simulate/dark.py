@@ -1,0 +1,87 @@
+"""What of the prior gives no light, and which parameter takes it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from raybayes.array_types import Array, Bools
+from raybayes.beamline.geometry import compile_beamline
+from raybayes.beamline.trace import trace_compiled
+from raybayes.errors import InputError
+from raybayes.simulate.settings import JointSimulator, Setting
+
+THETAS = 256  # of the prior
+LIGHT = 1.0  # photon that the whole detector must expect, not to be dark
+INNER = 0.9  # of the lit theta lie in the range that is advised
+TOLD = 0.01  # of the prior
+RAYS = 4096  # that show where the light is lost
+
+
+class Prior(Protocol):
+    """Where theta comes from."""
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array: ...
+
+
+@dataclass(frozen=True)
+class Dark:
+    """The part of a prior from which no photon is expected in some setting.
+
+    Attributes:
+        share: of the prior; lost_at: the element that takes most of the light there.
+        name: the parameter that separates dark theta from lit ones best; "" where none does.
+        low, high: a range of it that holds INNER of the lit theta.
+    """
+
+    share: float
+    lost_at: str = ""
+    name: str = ""
+    low: float = 0.0
+    high: float = 0.0
+
+
+def dark(simulator: JointSimulator, prior: Prior, seed: int) -> Dark:
+    """Simulate THETAS theta of the prior and see which give light."""
+    theta = prior.sample(THETAS, np.random.default_rng((seed, THETAS)))
+    lit = np.ones(len(theta), bool)
+    lost_at = ""
+    for setting in simulator.settings:
+        here = _lit(setting, simulator.own(theta, setting))
+        if not here.all() and not lost_at:
+            lost_at = _lost_at(setting, simulator.own(theta[~here][:1], setting), seed)
+        lit &= here
+    share = float(1 - lit.mean())
+    if share < TOLD:
+        return Dark(0.0)
+    if not lit.any():
+        return Dark(share, lost_at)
+    tails = [(1 - INNER) / 2, (1 + INNER) / 2]
+    low, high = np.quantile(theta[lit], tails, axis=0)
+    # What is left of each parameter's own spread where there is light: least for the one to blame.
+    left = (high - low) / np.maximum(np.ptp(np.quantile(theta, tails, axis=0), axis=0), 1e-300)
+    j = int(left.argmin())
+    if left[j] > INNER:
+        return Dark(share, lost_at)
+    return Dark(share, lost_at, simulator.names[j], float(low[j]), float(high[j]))
+
+
+def _lit(setting: Setting, own: Array) -> Bools:
+    """[n]: whether the detector of a setting expects light at its own theta [n, d]."""
+    simulator, found = setting.simulator, np.zeros(len(own), bool)
+    for i, one in enumerate(own):
+        try:
+            profile, _ = simulator.profiles(one[None], None)
+        except InputError:  # a campaign counts what cannot be built
+            found[i] = True
+            continue
+        found[i] = simulator.detector.photons * profile[0].sum() > LIGHT
+    return found
+
+
+def _lost_at(setting: Setting, own: Array, seed: int) -> str:
+    simulator = setting.simulator
+    compiled = compile_beamline(simulator.beamline, simulator.names, own)
+    rays = trace_compiled(simulator.beamline, compiled, 0, RAYS, None, seed, "sobol")
+    names, counts = np.unique(rays.lost_at[~rays.arrived], return_counts=True)
+    return str(names[counts.argmax()]) if len(names) else ""

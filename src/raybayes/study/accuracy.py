@@ -1,0 +1,172 @@
+"""The rays of a study, chosen once and kept beside its simulations: OUT/simulator.json.
+
+Whoever simulates into the same folder, here or on another machine, takes the same choice; so the
+study, its seed and its folder determine every shard.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from raybayes.beamline.model import Beamline
+from raybayes.errors import InputError
+from raybayes.simulate.accuracy import Accuracy, choose
+from raybayes.simulate.counted_check import TOLERANCE, Row
+from raybayes.simulate.dark import Dark, dark
+from raybayes.simulate.engines.config import TracerConfig
+from raybayes.simulate.simulator import Tracing
+from raybayes.store import digest, write_whole
+from raybayes.study.parameters import spoken
+from raybayes.study.plan import DETERMINE, PACKAGES, Plan
+
+FILE = "simulator.json"
+SomePlan = TypeVar("SomePlan", bound=Plan)
+
+
+@dataclass(frozen=True)
+class Proven:
+    """What was found of a study's simulator before its first simulation.
+
+    Attributes:
+        asked: hash of the study as it was written.
+        tracing: as chosen; error: of the simulator itself, as a share of the noise's variance.
+        counted: the same by counted rays, at the theta `at` where it is worst, with its
+            standard error.
+        dark: what a person must know of theta that give no light; "" where all give some.
+        rays: that were counted for it.
+    """
+
+    asked: str
+    tracing: Tracing
+    error: float
+    counted: float
+    uncertainty: float
+    at: str
+    dark: str
+
+    @property
+    def sentences(self) -> list[str]:
+        """What a person must know."""
+        return [self.sentence] + ([self.dark] if self.dark else [])
+
+    @property
+    def sentence(self) -> str:
+        """How good the simulator is on this study."""
+        if self.tracing.mode == "counting":
+            return (
+                "The simulator counts rays; the likelihood is widened by the noise of their number"
+            )
+        words = (
+            f"The simulator's own error: {max(self.error, 0):.1%} of the noise's variance with "
+            f"{self.tracing.rays} rays; beside counted rays at worst "
+            f"({self.counted:.1%} ± {self.uncertainty:.1%}), at {self.at}"
+        )
+        if self.tracing.noise:
+            words += f"; the likelihood is widened by {self.tracing.noise:.0%} of the light's noise"
+        return words
+
+
+def read_proven(folder: Path) -> Proven | None:
+    """What the folder's simulations were made with; None where nothing is kept.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text())
+        mark = found.pop("checksum")
+        found.pop("made_by")
+        if mark != digest(found):
+            raise ValueError("its checksum is wrong")
+        return Proven(**{**found, "tracing": Tracing(**found["tracing"])})
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        raise InputError(f"{path}: is damaged ({error}); delete it, and it is made anew") from error
+
+
+def write_proven(proven: Proven, folder: Path) -> None:
+    """Keep it beside the simulations; what is there stays."""
+    if (folder / FILE).exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {**asdict(proven), "tracing": proven.tracing.model_dump()}
+    made_by = {name: metadata.version(name) for name in PACKAGES}
+    content = {**found, "made_by": made_by, "checksum": digest(found)}
+    write_whole(folder / FILE, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def proven(plan: SomePlan, beamline: Beamline, folder: Path) -> tuple[SomePlan, Proven | None]:
+    """The study with rays that are enough, and how that is known; None for other engines.
+
+    Args:
+        folder: where the choice may be kept already.
+
+    Raises:
+        InputError: no number of rays is enough, with the theta and what to do.
+    """
+    if not isinstance(plan.engine, TracerConfig):
+        return plan, None
+    asked, kept = plan.identity(beamline, *DETERMINE), read_proven(folder)
+    if kept is not None and asked in (kept.asked, _with(plan, kept).identity(beamline, *DETERMINE)):
+        return _with(plan, kept), kept
+    found = prove(plan, beamline, asked)
+    return _with(plan, found), found
+
+
+def _with(plan: SomePlan, proven: Proven) -> SomePlan:
+    return plan.model_copy(update={"tracing": proven.tracing})
+
+
+def prove(plan: Plan, beamline: Beamline, asked: str) -> Proven:
+    """Choose the rays and test them, whatever is kept."""
+    simulator = plan.simulator(beamline)
+    accuracy = choose(simulator, plan.tracing, plan.seed)
+    if not accuracy.good:
+        raise InputError(f"study {plan.name}: {_refused(accuracy, plan)}")
+    worst = accuracy.worst
+    lit = simulator.changed(lambda each: each.traced(accuracy.tracing))
+    return Proven(
+        asked,
+        accuracy.tracing,
+        accuracy.error.variance,
+        worst.noise,
+        worst.uncertainty,
+        _place(worst),
+        described(dark(lit, plan.prior, plan.seed)),
+    )
+
+
+def _place(row: Row) -> str:
+    name, equals, value = row.point.at.partition(" = ")
+    return f"{spoken(name)}{equals}{value}"
+
+
+def _refused(accuracy: Accuracy, plan: Plan) -> str:
+    worst, photons = accuracy.worst, max(d.photons for d in plan.detectors.each)
+    lost = f", where most of the light is lost at {worst.point.lost_at}"
+    return (
+        f"the simulator's own error is {max(worst.noise, accuracy.error.variance):.2g} times the "
+        f"variance of the detector's noise at {_place(worst)}{lost if worst.point.lost_at else ''}"
+        f" (at most {TOLERANCE} is sought), and more rays do not help; narrow the prior there, or "
+        f'set [tracing] mode = "counting" with rays = {10 * photons:.0f}'
+    )
+
+
+def described(found: Dark) -> str:
+    """In words: what of the prior gives no light, and what to do."""
+    if found.share == 0:
+        return ""
+    words = f"{found.share:.0%} of the prior gives no light"
+    if not found.name:
+        return f"{words}; narrow the prior"
+    lost = f" (it is lost at {found.lost_at})" if found.lost_at else ""
+    return (
+        f"{words}{lost}; {spoken(found.name)} takes it: narrow {found.name} to "
+        f"{found.low:.3g} .. {found.high:.3g}"
+    )
