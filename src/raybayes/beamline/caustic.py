@@ -103,7 +103,7 @@ def _range(probe: Probe, reach: float) -> tuple[float, float, tuple[str, ...]]:
     if stop and probe.compiled.rows[probe.i, stop - 1, DIFFRACTION] > 0:
         low, back = 0.0, (0.0, f"{elements[stop].name}, whose opening diffracts")
     if low > -reach:
-        said.append(f"upstream it ends at {back[1]}, {-low:g} mm before the plane")
+        said.append(f"upstream it ends at {back[1]}, {abs(low):g} mm before the plane")
     if high < reach:
         said.append(f"downstream it ends at {ahead[1]}, {high:g} mm behind the plane")
     if not high > low:

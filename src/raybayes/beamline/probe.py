@@ -1,11 +1,15 @@
 """A beamline at one theta, a plane, and the rays that it is asked with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 import numpy as np
 
 from raybayes.beamline.geometry import Compiled
+from raybayes.beamline.kinds import Number
 from raybayes.beamline.model import Beamline
+from raybayes.beamline.schema import OBJECTS
 from raybayes.beamline.trace import Rays, compiled_for_rays, count_of, trace_compiled
 from raybayes.errors import InputError
 from raybayes.optics.rows import COATING, PERFECT
@@ -89,17 +93,29 @@ class Probe:
         return replace(self, compiled=replace(self.compiled, rows=rows))
 
 
-def check_names(beamline: Beamline, names: list[str]) -> None:
+def check_names(beamline: Beamline, names: Sequence[str]) -> None:
     """All names "ELEMENT.PARAMETER" that the beamline does not have, at once.
 
     Raises:
-        InputError: one sentence about each wrong name.
+        InputError: one sentence about all wrong names.
     """
-    wrong = []
-    for name in names:
-        try:
-            beamline.find(name)
-        except InputError as error:
-            wrong.append(str(error).removeprefix(f"{beamline.path}: "))
+    wrong = [said for name in names if (said := _wrong(beamline, name))]
     if wrong:
-        raise InputError(f"{beamline.path}: {'; '.join(wrong)}")
+        have = ", ".join(e.name for e in beamline.elements)
+        raise InputError(f"{beamline.path}: {'; '.join(wrong)}; the elements are {have}")
+
+
+def _wrong(beamline: Beamline, name: str) -> str:
+    """What is wrong with a name, and what may be meant; empty for a right one."""
+    element_name, dot, id_ = name.rpartition(".")
+    found = [e for e in beamline.elements if e.name == element_name]
+    if not dot:
+        return f"{name!r} is not ELEMENT.PARAMETER, as M1.radius"
+    if not found:
+        return f"{name}: there is no element {element_name!r}"
+    numbers = [k for k, kind in OBJECTS[found[0].type].items() if isinstance(kind, Number)]
+    if id_ in numbers:
+        return ""
+    near = get_close_matches(id_, numbers, n=3, cutoff=0.4)
+    hint = f" (near it: {', '.join(near)})" if near else ""
+    return f"{name}: {found[0].type} {element_name!r} has no numeric parameter {id_!r}{hint}"

@@ -123,7 +123,7 @@ def _row(a: Answer) -> dict[str, float]:
         "energy_eV": b.energy,
         "bandwidth_eV": b.bandwidth,
         "resolving_power": a.monochromator.resolving_power,
-        "missed": a.missed,
+        **({} if a.traced.outline is None else {"missed": a.missed}),
     }
 
 
