@@ -4,11 +4,12 @@ import csv
 
 import numpy as np
 import pytest
-from beamlines import PARALLEL, small
+from beamlines import PARALLEL, emitting, small
 
 from raybayes.beamline import scan as scanning
 from raybayes.beamline.beam import answer
 from raybayes.beamline.derive import with_values
+from raybayes.beamline.model import Beamline
 from raybayes.beamline.plots import scan_picture
 from raybayes.beamline.probe import Probe
 from raybayes.beamline.rml import read_rml
@@ -96,6 +97,17 @@ def test_csv_and_picture(ue112):
     assert float(columns["rms_x_mm"][0]) == pytest.approx(found.columns["rms_x_mm"][0])
     labels = [axes.get_ylabel() for axes in scan_picture(found).axes]
     assert "centroid, µm" in labels and "flux, photons/s" not in labels
+
+
+def test_a_source_alone():
+    found = scanned(emitting("Point Source"), "S.sourceWidth=0.1..0.2:2")
+    np.testing.assert_allclose(found.columns["rms_x_mm"], [0.1, 0.2], rtol=0.01)
+    alone = Beamline("1.15", emitting("Point Source").elements[:1])
+    assert scanned(alone, "S.sourceWidth=0.1..0.2:2").plane == "S"
+
+
+def test_zero_is_zero():
+    assert 0.0 in Range.of("M1.a=-0.3..0.3:7").values
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,8 @@ class Probe:
     def missed(self, rays: Rays) -> float:
         """Of the light that comes to the optical surface of the plane, the share that misses it.
 
-        NaN on a plane across the beam, and where no light comes. `rays` are its own.
+        Light that no order of a grating takes counts as well. NaN on a plane across the beam,
+        and where no light comes. `rays` are its own.
         """
         if rays.outline is None:
             return float("nan")

@@ -18,8 +18,8 @@ from raybayes.optics.rows import COATING, CRYSTAL, WAVELENGTH_SHIFT
 FIRST, STEP, LAST = 1e-6, 3.0, 0.5  # of the energy: the bands, full width
 SELECTED = 0.4  # of a band: no wider is what a monochromator passes of it
 ROOM = 2.0  # widths at half maximum beyond both ends of what passes
-SEARCH, FINAL = 1 << 14, 1 << 17  # rays
-FEW = 50  # rays that tell no width
+SEARCH, FINAL, MORE = 1 << 14, 1 << 17, 1 << 20  # rays; more where few of them arrive
+FEW, ENOUGH = 50, 2000  # rays that arrive: no width; a width to some percent
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,10 @@ def _measured(white: Probe, energy: float, found: tuple[float, float, float]) ->
     width, low, high = found
     band = 2 * (max(high - energy, energy - low) + ROOM * width)
     band = min(band, LAST * energy)
-    final = _passed(_with_band(white, band, max(white.count, FINAL)))
+    rays = _with_band(white, band, FINAL)
+    if rays.arrived.sum() < ENOUGH:
+        rays = _with_band(white, band, MORE)
+    final = _passed(rays)
     if final is None:
         return NONE
     centre = (final[1] + final[2]) / 2

@@ -46,7 +46,9 @@ class Range:
                 f"--scan {text}: give NAME=LOW..HIGH:POINTS, as M1.rotationXerror=-0.1..0.1:21, "
                 f"with 2 to {MOST} points"
             )
-        return cls(name, np.linspace(*ends, count))
+        values = np.linspace(*ends, count)
+        values[np.abs(values) < 1e-12 * np.abs(values).max()] = 0.0  # a rounding error is no value
+        return cls(name, values)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def scan(probe: Probe, span: Range, slit_diffraction: bool = False) -> Scan:
     rows = []
     for value, each in zip(span.values, _probes(probe, span, slit_diffraction), strict=True):
         rows.append({_header(span.name, unit): value, **_row(answer(each))})
-    plane = probe.compiled.names[-1] if probe.plane is None else probe.plane
+    plane = beamline.elements[-1].name if probe.plane is None else probe.plane
     columns = {name: np.array([row[name] for row in rows], np.float64) for name in rows[0]}
     return Scan(plane, span.name, unit, columns)
 

@@ -187,13 +187,16 @@ def show(
     with one_sentence(), warnings_as_sentences():
         from raybayes.beamline.derive import with_values
         from raybayes.beamline.pictures import along, layout_picture, save
+        from raybayes.beamline.probe import check_names
         from raybayes.beamline.rml import read_rml
         from raybayes.study.plan import Plan
 
         is_file = study.lower().endswith(".rml")
         how: Any = "warn" if allow_unmodelled else "error"
         beamline = read_rml(study, how) if is_file else Plan.read(study)[1]
-        beamline = with_values(beamline, _values(theta or ()))
+        values = _values(theta or ())
+        check_names(beamline, [*values])
+        beamline = with_values(beamline, values)
         save(layout_picture(beamline), picture)
         elements = along(beamline)
         lines = (
