@@ -164,7 +164,7 @@ def test_names_of_a_layout_stand_apart(ue112):
 def test_a_crowd_of_names_stands_apart():
     """Ninety elements within a metre, with long names, and one that is no mathematics."""
     plane = {**ELEMENTS["Slit"], "distancePreceding": 10.0}
-    crowd = [element(f"a slit by the name of ${i}$", "Slit", plane) for i in range(90)]
+    crowd = [element(rf"a slit by the name of $\none{i}$", "Slit", plane) for i in range(90)]
     source = element("S", "Point Source", POINT)
     figure = layout_picture(Beamline("1.15", (source, *crowd)))
     assert not covered(figure) and not outside(figure)

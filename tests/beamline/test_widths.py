@@ -4,6 +4,8 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from raybayes.beamline.widths import encircled, fwhm, profile, rms
@@ -94,6 +96,23 @@ def test_encircled_widths():
 def test_lines_are_lines(values, truth):
     values = np.array(values) * (1 + 1e-16)
     assert fwhm(values, np.ones(len(values))) == truth
+
+
+SOME = st.integers(1, 40)
+
+
+@given(st.data(), SOME)
+@settings(max_examples=200, deadline=None)
+def test_any_few_rays_have_a_width(data, n):
+    """Whatever they are: no more than their range, and the kernel's tails."""
+    number = st.floats(-1e6, 1e6, allow_subnormal=False)
+    values = np.array(data.draw(st.lists(number, min_size=n, max_size=n)))
+    weight = st.sampled_from([0.0, 1e-9, 0.5, 1.0, 1e6])
+    weights = np.array(data.draw(st.lists(weight, min_size=n, max_size=n)))
+    weights[0] = 1.0
+    found = profile(values, weights)
+    assert 0 <= found.fwhm <= 3 * np.ptp(values) and found.parts >= 1
+    assert np.isfinite(encircled(values, weights)).all()
 
 
 @pytest.mark.parametrize(("shift", "scale"), [(0, 1), (1e3, 1e-6), (-5, 1e5)])

@@ -177,7 +177,8 @@ def _longest(names: Sequence[str]) -> float:
     """Points: how tall the names are when they stand upright, with the lines to the elements."""
     from matplotlib.textpath import TextPath
 
-    sizes = [TextPath((0, 0), name or " ", size=SMALL).get_extents().width for name in names]
+    plain = [name.replace("$", "S") or " " for name in names]  # no mathematics
+    sizes = [TextPath((0, 0), name, size=SMALL).get_extents().width for name in plain]
     return max(sizes) + LEADER + 0.1 * INCH
 
 

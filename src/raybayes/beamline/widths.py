@@ -125,7 +125,7 @@ def _binned(values: Array, weights: Array, look: Array, share: Array) -> _Bins:
     low, high = look[np.minimum(ends, len(look) - 1)].tolist()
     margin = (high - low) / 2
     low, high = max(low - margin, float(look[0])), min(high + margin, float(look[-1]))
-    width = max(_narrowest(look, below, CORE) / FINE, (high - low) / MOST_BINS)
+    width = max(_narrowest(look, share, CORE) / FINE, (high - low) / MOST_BINS)
     pad = FINE  # empty bins at both ends, so that an edge falls through half maximum
     count = int(np.ceil((high - low) / width)) + 2 * pad + 1
     start = low - pad * width
@@ -133,14 +133,15 @@ def _binned(values: Array, weights: Array, look: Array, share: Array) -> _Bins:
     inside = (index >= 0) & (index < count)
     index, weights = index[inside].astype(np.int64), weights[inside]
     counts = [np.bincount(index, w, count).astype(np.float64) for w in (weights, weights**2)]
-    core = _narrowest(look, below, 0.5) / width
+    core = _narrowest(look, share, 0.5) / width
     return _Bins(counts[0], counts[1], start, width, core)
 
 
-def _narrowest(look: Array, below: Array, least: float) -> float:
+def _narrowest(look: Array, share: Array, least: float) -> float:
     """The width of the narrowest interval of `least` of the weight, or of more if that is 0."""
+    below = np.cumsum(share)
     for part in (least, 0.5, 0.9):
-        ends = np.searchsorted(below, below + part)
+        ends = np.searchsorted(below, below - share + part)
         inside = ends < len(look)
         found = float((look[ends[inside]] - look[inside]).min())
         if found > 0:
