@@ -20,6 +20,82 @@ def test_trace_in_numbers():
     assert found["plane"] == "IP" and found["traced"] == 2000
     assert found["rays"] + sum(found["lost_at"].values()) == 2000
     assert found["flux"] is None and len(found["rms"]) == 2
+    assert found["resolving_power"] == pytest.approx(4484, rel=0.02) and found["missed"] is None
+
+
+def test_trace_of_a_footprint(tmp_path):
+    result = command("trace", UE112, "--rays", 2000, "--plane", "M1", "--spot", tmp_path / "m1.png")
+    assert result.exit_code == 0 and "x across and z along it" in result.stdout
+    assert "of the light that comes to it" in result.stdout and (tmp_path / "m1.png").stat().st_size
+
+
+def test_trace_at_a_theta(tmp_path):
+    """M4 pitch: 2 q4 d = 240 um for 0.1 mrad."""
+    words = ("trace", UE112, "--rays", 2000, "--json")
+    there = json.loads(command(*words, "--theta", "M4.rotationXerror=0.1").stdout)
+    moved = there["centroid"][0] - json.loads(command(*words).stdout)["centroid"][0]
+    assert abs(moved) == pytest.approx(0.240, rel=1e-2)
+
+
+def test_trace_of_a_caustic(tmp_path):
+    files = ("--out", tmp_path / "c.csv", "--plot", tmp_path / "c.png")
+    words = ("trace", UE112, "--rays", 2000, "--caustic", 1500, *files)
+    result = command(*words)
+    assert result.exit_code == 0 and "upstream it ends at M4, 1200 mm before" in result.stdout
+    table = np.genfromtxt(tmp_path / "c.csv", delimiter=",", names=True)
+    found = json.loads(command(*words, "--json").stdout)["caustic"]
+    np.testing.assert_allclose(table["rms_x_mm"], found["rms_x"], rtol=1e-6)
+    assert found["waists"]["vertical"]["rms"] == pytest.approx(min(found["rms_y"]), rel=1e-2)
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_trace_of_a_scan(tmp_path):
+    files = ("--out", tmp_path / "s.csv", "--plot", tmp_path / "s.png")
+    words = ("trace", UE112, "--rays", 500, "--scan", "M4.rotationXerror=-0.1..0.1:3")
+    said = command(*words, *files)
+    assert said.exit_code == 0, said.output
+    assert (tmp_path / "s.csv").read_text() == said.stdout
+    found = json.loads(command(*words, "--json").stdout)
+    assert found["unit"] == "mrad" and found["columns"]["M4.rotationXerror_mrad"] == [-0.1, 0, 0.1]
+    assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+
+
+TRACE_MISTAKES = {
+    ("--theta", "M8.radius=1", "--scan", "M1.rotationW=1..2:3", "--theta", "M9.a=1"): (
+        "M8.radius: there is no element 'M8'; M9.a: there is no element 'M9'; M1.rotationW: Toroid "
+        "'M1' has no numeric parameter 'rotationW' (near it: rotation"
+    ),
+    ("--theta", "M1=3"): "is not ELEMENT.PARAMETER",
+    ("--theta", "M1.rotationXerror"): "give NAME=VALUE",
+    ("--scan", "M1.rotationXerror=1..2"): "give NAME=LOW..HIGH:POINTS",
+    ("--scan", "M1.rotationXerror=1..2:3", "--caustic", "3"): "give one of them",
+    ("--scan", "M1.rotationXerror=1..2:3", "--table", "x.csv"): "leave them out",
+    ("--out", "x.csv"): "are of --scan or --caustic",
+    ("--caustic", "-1"): "above 0",
+    ("--caustic", "1", "--plane", "M1"): "is an optical surface",
+    ("--scan", "M4.rotationXerror=1..2:3", "--plane", "M7"): "there is no element 'M7'",
+}
+
+
+@pytest.mark.parametrize("words", TRACE_MISTAKES)
+def test_trace_names_the_mistake(words):
+    result = command("trace", UE112, "--rays", 100, *words)
+    assert result.exit_code == 2 and TRACE_MISTAKES[words] in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_trace_of_a_file_without_a_screen(shared):
+    """Its last element is a mirror: its footprint, x along z, not x against the height 0."""
+    result = command("trace", shared / "cases" / "optics" / "nodet.rml", "--json")
+    found = json.loads(result.stdout)
+    assert found["axes"] == ["x", "z"] and found["missed"] == 0
+    grazing = np.deg2rad(2)
+    assert found["rms"][1] == pytest.approx(np.hypot(0.02, 0.5) / np.sin(grazing), rel=0.02)
+
+
+def test_trace_knows_the_flux(shared):
+    found = json.loads(command("trace", shared / "cases" / "optics" / "flux.rml", "--json").stdout)
+    assert found["source_flux"] == 1e13 and found["flux"] == pytest.approx(1e13, rel=1e-6)
 
 
 VARY = ("--vary", "M4.rotationXerror=-0.06..0.06", "--vary", "IP.distanceImagePlane=1180..1220")

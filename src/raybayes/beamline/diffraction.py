@@ -20,11 +20,11 @@ POINTS = 20001
 
 
 def with_diffraction(rows: Array, hc: float) -> Array:
-    """[elements, COLUMNS]: a copy in which every opening diffracts; hc in nm eV."""
+    """[..., elements, COLUMNS]: a copy in which every opening diffracts; hc in nm eV."""
     rows = rows.copy()
-    half = rows[:, OPENING : OPENING + 2]
-    slit = (rows[:, KIND] == SCREEN)[:, None] & np.isfinite(half) & (half > 0)
-    rows[:, DIFFRACTION : DIFFRACTION + 2] = np.where(slit, hc * 1e-6 / (2 * np.abs(half)), 0)
+    half = rows[..., OPENING : OPENING + 2]
+    slit = (rows[..., KIND] == SCREEN)[..., None] & np.isfinite(half) & (half > 0)
+    rows[..., DIFFRACTION : DIFFRACTION + 2] = np.where(slit, hc * 1e-6 / (2 * np.abs(half)), 0)
     return rows
 
 

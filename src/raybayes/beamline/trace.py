@@ -1,12 +1,12 @@
 """Trace many rays through a beamline at one theta, in parallel over blocks of rays."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit, prange
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 from raybayes.array_types import Array, Bools, Ints
@@ -25,6 +25,7 @@ from raybayes.errors import InputError
 from raybayes.optics import through
 from raybayes.optics.coating import attenuate
 from raybayes.optics.rows import (
+    CUTOUT,
     DIFFRACTION,
     JIT,
     KIND,
@@ -33,7 +34,9 @@ from raybayes.optics.rows import (
     RAY,
     ROTATION,
     SCREEN,
+    SHAPE,
     SLOPE,
+    TAPER,
     E,
     Tables,
     X,
@@ -47,6 +50,19 @@ Points = Callable[[int, int], Iterator[Array]]
 MOST_RAYS = 100_000_000  # 6 GB of results; more is a slip
 
 
+class Outline(NamedTuple):
+    """Of an optical surface, mm: its half width and half length, where along z its middle is.
+
+    shape: RECTANGLE, ELLIPSE or TRAPEZOID; taper: growth of the half width per mm of z.
+    """
+
+    shape: float
+    half_x: float
+    half_z: float
+    centre: float
+    taper: float
+
+
 @dataclass(frozen=True)
 class Rays:
     """Rays at one plane, in that element's frame, leaving it.
@@ -58,6 +74,7 @@ class Rays:
         stokes: [4, n]: S0, the share of the ray's intensity that is left, and S1, S2, S3.
         lost_at: [n]: the name of the element that lost the ray; "" for a ray that arrived.
         deflected: whether a mirror or grating stands in the way.
+        outline: of the optical surface that they are on; None on a plane across the beam.
     """
 
     plane: str
@@ -66,6 +83,7 @@ class Rays:
     stokes: Array
     lost_at: NDArray[np.str_]
     deflected: bool = False
+    outline: Outline | None = None
 
     @property
     def arrived(self) -> Bools:
@@ -91,6 +109,16 @@ class Rays:
     def y(self) -> Array:
         """[arrived], mm."""
         return self.values[Y, self.arrived]
+
+    @property
+    def across(self) -> tuple[Array, Array]:
+        """Two of [arrived], mm: x and y on a plane across the beam, x and z on a surface."""
+        return self.x, self.values[Y if self.outline is None else Z, self.arrived]
+
+    @property
+    def axes(self) -> tuple[str, str]:
+        """The names of `across`."""
+        return ("x", "y") if self.outline is None else ("x", "z")
 
     @property
     def energy(self) -> Array:
@@ -224,16 +252,40 @@ def trace(
         InputError: no such plane, a number of rays that makes no sense, or a beamline that
             cannot be compiled.
     """
+    count = count_of(beamline, rays, seed)
+    compiled = compiled_for_rays(beamline, slit_diffraction=slit_diffraction)
+    return trace_compiled(beamline, compiled, 0, count, plane, seed, sampling)
+
+
+def count_of(beamline: Beamline, rays: int | None, seed: int = 0) -> int:
+    """How many rays: as asked for, or as in the file.
+
+    Raises:
+        InputError: a number of rays that makes no sense, a negative seed.
+    """
     count = int(beamline.source.number("numberRays", 100_000)) if rays is None else rays
     if count != int(count) or not 1 <= count <= MOST_RAYS:
         raise InputError(f"rays = {count}: trace a whole number of rays, 1 to {MOST_RAYS:,}")
     if seed < 0:
         raise InputError(f"seed = {seed}: it must not be negative")
-    compiled = compile_beamline(beamline)
-    if slit_diffraction:
-        rows = with_diffraction(compiled.rows[0], compiled.tables.hc)[None]
-        compiled = replace(compiled, rows=rows)
-    return trace_compiled(beamline, compiled, 0, int(count), plane, seed, sampling)
+    return int(count)
+
+
+def compiled_for_rays(
+    beamline: Beamline,
+    names: Sequence[str] = (),
+    theta: ArrayLike | None = None,
+    slit_diffraction: bool = False,
+) -> Compiled:
+    """As `compile_beamline`, theta [n, d], with slits that diffract if asked for.
+
+    Raises:
+        InputError: see there.
+    """
+    compiled = compile_beamline(beamline, names, theta)
+    if not slit_diffraction:
+        return compiled
+    return replace(compiled, rows=with_diffraction(compiled.rows, compiled.tables.hc))
 
 
 def trace_compiled(
@@ -281,4 +333,12 @@ def trace_compiled(
     lost[(lost == 0) & ~numbers] = stop  # beyond float64: it did not arrive
     deflected = bool((rows[:, KIND] != SCREEN).any())
     places = np.asarray(("", *compiled.names))[lost]
-    return Rays(plane, values, path, stokes, places, deflected)
+    outline = _outline(rows[-1]) if stop else None
+    return Rays(plane, values, path, stokes, places, deflected, outline)
+
+
+def _outline(row: Array) -> Outline | None:
+    if row[KIND] == SCREEN:
+        return None
+    half_x, half_z, centre = row[CUTOUT : CUTOUT + 3].tolist()
+    return Outline(float(row[SHAPE]), half_x, half_z, centre, float(row[TAPER]))

@@ -27,6 +27,7 @@ TRANSMISSION = 0.005  # relative tolerance on the light that arrives
 BEARABLE = 1.0  # of the light's own variance: beyond, widening would hide the measurement
 COUNTED = 4_000_000  # rays of the test by counting, in all
 PARTS = ("variance", "light", "transmission")  # of an `Error`
+SPLATS = ("splat", "divergence_splat")
 FEW = 3600  # photons, whose own noise is as large as three times the tolerance
 SCRAMBLES = 3  # of each rung's points
 # A divergence that is carried makes a beam out of focus smooth; but each slit cuts its wide splats
@@ -38,8 +39,8 @@ RUNGS = (
     Tracing(rays=8192, splat=0.3),
     Tracing(rays=2048, splat=0.4, divergence_splat=0.4),
     Tracing(rays=32_768, splat=0.2),
-    Tracing(rays=8192, splat=0.3, divergence_splat=0.3),
 )
+FOURFOLD = 4  # by which the error's variance falls from one rung to the next, at least
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,13 @@ class Error:
     def good(self) -> bool:
         """Whether it is within both tolerances."""
         return self.variance <= TOLERANCE and self.transmission <= TRANSMISSION
+
+    @property
+    def next(self) -> "Error":
+        """Of the next rung, at most."""
+        return Error(
+            self.variance / FOURFOLD, self.light / FOURFOLD, self.transmission / FOURFOLD**0.5
+        )
 
 
 @dataclass(frozen=True)
@@ -103,15 +111,16 @@ def choose(simulator: JointSimulator, first: Tracing, seed: int, most: int = COU
     points = count(simulator, seed, max(most // (len(theta) * len(simulator.settings)), 1))
     if first.mode == "counting":
         return Accuracy(first, Error(0.0, 0.0, 0.0), tuple(compare(simulator, points)))
-    rungs = [first, *(rung for rung in RUNGS if _finer(rung, first))]
     found: list[tuple[Tracing, Error]] = []
-    for rung in rungs:
+    for rung in (first, *(rung for rung in RUNGS if _finer(rung, first))):
         error = rung_error(simulator, rung, theta)
         found.append((rung, error))
-        if error.good:
+        good = error if error.good else error.next
+        if good.good:
+            rung = rung if error.good else next_rung(rung)
             rows = tuple(compare(_with(simulator, rung), points))
             if all(row.good for row in rows):
-                return Accuracy(rung, error, rows)
+                return Accuracy(rung, good, rows)
     rung, error = min(found, key=lambda each: each[1].light)
     widened = rung.model_copy(update={"noise": min(error.light, BEARABLE)})
     return Accuracy(widened, error, tuple(compare(_with(simulator, rung), points)))
@@ -129,8 +138,8 @@ def _finer(rung: Tracing, first: Tracing) -> bool:
 
 def next_rung(rung: Tracing) -> Tracing:
     """Four times the rays, narrower splats: whose difference is the rung's error."""
-    shrink = {"splat": 0.7 * rung.splat, "divergence_splat": 0.7 * rung.divergence_splat}
-    return rung.model_copy(update={"rays": 4 * rung.rays, **shrink})
+    narrower = {name: round(0.7 * getattr(rung, name), 3) for name in SPLATS}
+    return rung.model_copy(update={"rays": 4 * rung.rays, **narrower})
 
 
 def rung_error(simulator: JointSimulator, rung: Tracing, theta: Array) -> Error:

@@ -33,7 +33,7 @@ from raybayes.simulate.pilot import Grid, pilot
 
 PILOT = 16  # corners, edges and faces of the prior from which it is found which energies arrive
 PILOT_RAYS = 16384  # of each
-EDGE = 0.002  # of the light that arrives: what an edge takes, for it to be cut softly
+EDGE = 0.02  # of the light that arrives: what an edge takes, for it to be cut softly
 MARGIN = 1.1  # on the pilot's band
 ALONE = 0.1  # how much of what the narrowest slit cuts another may cut, for energy to be carried
 GRID_RAYS = 4096  # of each pilot theta, in each round
