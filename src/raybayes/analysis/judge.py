@@ -316,8 +316,8 @@ class Verdict:
 
 
 def judge_of(run: Run, posterior: Posterior, checks: Checks) -> Judge | None:
-    """None where it was not asked for, or the likelihood is not exact."""
-    if run.study.checks == "ranks" or not run.exact:
+    """None where it was not asked for, or the likelihood is not known or takes counting."""
+    if run.study.checks == "ranks" or not run.exact or run.study.tracing.mode == "counting":
         return None
     pairs = Pairs(checks.theta, checks.x, checks.draws)
     return Judge(posterior, run.simulator, pairs, run.study.seed)

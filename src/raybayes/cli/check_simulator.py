@@ -27,18 +27,16 @@ def check_simulator(
         result = checked(study, rays)
         say(result, as_json, _lines(result))
         if not result["good"]:
-            raise InputError(f"study {result['study']}: {result['sentence']}; {_advice(result)}")
-
-
-def _advice(result: dict[str, Any]) -> str:
-    rays = result["enough_rays"]
-    if rays is None:
-        return 'more rays do not help: set [tracing] mode = "counting", or narrow the prior there'
-    return f"set [tracing] rays = {rays}"
+            raise InputError(f"study {result['study']}: {result['sentence']}")
 
 
 def _lines(result: dict[str, Any]) -> Iterator[str]:
-    yield f"{result['study']}: {result['rays']} rays carried as Gaussians, beside counted rays"
+    rays = result["tracing"]["rays"]
+    widened = f"; the likelihood is widened by {result['widened']:.0%}" if result["widened"] else ""
+    yield (
+        f"{result['study']}: {rays} rays carried as Gaussians are enough for an error of "
+        f"{result['error']:.1%} of the noise's variance{widened}; beside counted rays:"
+    )
     width = max(len(row["at"]) for row in result["rows"])
     yield (
         f"{'at':{width}}  setting  transmission  counted  error h, v, % of peak  "
@@ -60,3 +58,4 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
     if result["dark"]:
         rows = len(result["rows"])
         yield f"at {result['dark']} of {rows} thetas no light arrives; narrow the prior"
+    yield from result["notes"]

@@ -1,8 +1,9 @@
 """raybayes new: a study from a beamline's file."""
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,12 +50,25 @@ def new(
             ]
         else:
             varied = _asked(beamline)
-        write_study(beamline, file, varied, target)
-        result = {"study": str(target), "parameters": [each.name for each in varied]}
+        found = write_study(beamline, file, varied, target)
+        result = {
+            "study": str(target),
+            "parameters": [each.name for each in varied],
+            "rays": found.tracing.rays,
+            "error": found.error,
+            "notes": found.sentences,
+        }
         run = shlex.join(["raybayes", "run", str(target), "--out", f"out/{target.stem}"])
         check = f"{shlex.join(['raybayes', 'check-simulator', str(target)])}; then "
         steps = f"next: {'' if counted_reason(beamline) else check}{run}"
-        say(result, as_json, iter([f"wrote {target}, {len(varied)} parameters", steps]))
+        say(result, as_json, _lines(result, steps))
+
+
+def _lines(result: dict[str, Any], steps: str) -> Iterator[str]:
+    count = len(result["parameters"])
+    yield f"wrote {result['study']}, {count} parameter{'' if count == 1 else 's'}"
+    yield from result["notes"]
+    yield steps
 
 
 def _asked(beamline: "Beamline") -> list["Varied"]:

@@ -116,7 +116,18 @@ def sentences(run: Run, checks: Checks) -> list[str]:
             "combination of them is constrained. Another setting, with one motor moved by a known "
             "step or a screen on the way, may separate them ([[settings]] in the study)."
         )
-    return said + [f"{note}." for note in run.notes]
+    return said + [f"{note}." for note in (*proven_notes(run, checks), *run.notes)]
+
+
+def proven_notes(run: Run, checks: Checks) -> list[str]:
+    """How good the simulator is on this study, and what the checks are made of."""
+    said = list(run.proven.sentences) if run.proven else []
+    if checks.counted:
+        said.append(
+            f"The {len(checks.theta)} pairs of the checks are made of {checks.counted:.3g} counted "
+            f"rays, not of the profiles that trained the network ({checks.seconds:.0f} s)"
+        )
+    return said
 
 
 def _degenerate_pairs(draws: np.ndarray, strong: float = 0.7) -> list[tuple[int, int, float]]:

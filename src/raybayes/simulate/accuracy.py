@@ -91,7 +91,9 @@ class Accuracy:
 
     @property
     def good(self) -> bool:
-        """Whether a likelihood can be built on it."""
+        """Whether a likelihood can be built on it: widened by the noise of counting, always."""
+        if self.tracing.mode == "counting":
+            return True
         return self.tracing.noise < BEARABLE and self.worst.within(self.tracing.noise)
 
     @property
@@ -110,7 +112,8 @@ def choose(simulator: JointSimulator, first: Tracing, seed: int, most: int = COU
     theta, _ = check_points(simulator, seed)
     points = count(simulator, seed, max(most // (len(theta) * len(simulator.settings)), 1))
     if first.mode == "counting":
-        return Accuracy(first, Error(0.0, 0.0, 0.0), tuple(compare(simulator, points)))
+        noise = max(setting.simulator.noise for setting in simulator.settings)
+        return Accuracy(first, Error(noise, noise, 0.0), tuple(compare(simulator, points)))
     found: list[tuple[Tracing, Error]] = []
     for rung in (first, *(rung for rung in RUNGS if _finer(rung, first))):
         error = rung_error(simulator, rung, theta)

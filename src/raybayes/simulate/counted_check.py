@@ -6,7 +6,7 @@ the bins of (expected - counted)^2 / variance of a reading. Counts of independen
 free of their own noise: the mean of (e - c_a) (e - c_b) over pairs of batches is (e - c)^2.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,7 +25,6 @@ PER_PHOTON = 4  # counted rays: their noise is a quarter of the detector's, and 
 FEWEST, MOST = 100_000, 1_000_000  # of each theta
 SETS = 4  # of Sobol points, beside that of the likelihood
 CORNERS = 4  # of the prior, beside its middle and the ends of each parameter
-MORE = (2048, 8192, 32_768)  # rays that are tried where there are too few
 LOOK = 20_000  # rays that show where the light is lost
 
 
@@ -122,7 +121,13 @@ def check_points(simulator: JointSimulator, seed: int = 0) -> tuple[Array, list[
 
 def count(simulator: JointSimulator, seed: int = 0, most: int = MOST) -> list[Point]:
     """Counted rays at `check_points` of every setting; `most` rays for each."""
-    theta, words = check_points(simulator, seed)
+    return count_at(simulator, *check_points(simulator, seed), seed, most)
+
+
+def count_at(
+    simulator: JointSimulator, theta: Array, words: Sequence[str], seed: int, most: int
+) -> list[Point]:
+    """Counted rays at theta [n, d], each in a word, of every setting; `most` rays for each."""
     return [
         _counted(setting, (at, word, i, (seed, i, j)), simulator.own(at[None], setting), most)
         for i, setting in enumerate(simulator.settings)
@@ -137,21 +142,6 @@ def compare(simulator: JointSimulator, points: Sequence[Point]) -> list[Row]:
         for point in points
         for own in [simulator.own(point.theta[None], simulator.settings[point.setting])]
     ]
-
-
-def enough_rays(simulator: JointSimulator, points: Sequence[Point]) -> int | None:
-    """The first of MORE numbers of rays with which all rows are good; None where none is."""
-    for rays in MORE:
-        if all(row.good for row in compare(simulator.changed(_with_rays(rays)), points)):
-            return rays
-    return None
-
-
-def _with_rays(rays: int) -> Callable[[Simulator], Simulator]:
-    def change(simulator: Simulator) -> Simulator:
-        return simulator.traced(simulator.tracing.model_copy(update={"rays": rays}))
-
-    return change
 
 
 def _counted(

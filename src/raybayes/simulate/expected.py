@@ -24,11 +24,11 @@ from numba import njit, prange
 from scipy.linalg import helmert
 
 from raybayes.array_types import Array, Ints
-from raybayes.beamline.emission import ENERGY, SPREAD
-from raybayes.beamline.source import STANDARD, emit
+from raybayes.beamline.emission import BEND, ENERGY, SIGMA_X, SIGMA_Y, SPREAD
+from raybayes.beamline.source import emit
 from raybayes.optics import through
 from raybayes.optics.coating import attenuate
-from raybayes.optics.rows import JIT, RAY, E, Tables
+from raybayes.optics.rows import JIT, RAY, E, Tables, X, Y
 from raybayes.simulate.chief import AROUND, Chief, blurred, chief_rays
 from raybayes.simulate.openings import (
     NEXT,
@@ -116,19 +116,24 @@ def corner_rays(
     eV in energy.
     """
     n, count = samples.shape[0], corners.shape[0]
-    centres, around = samples.copy(), np.empty((count * n, STANDARD))
+    centres = samples.copy()
     for c in range(AROUND):  # not energies: a narrower white band would be a brighter one
         centres[:, c] *= math.sqrt(1.0 - eps[c] * eps[c])
+    # New arrays, not slices of larger ones: only contiguous rows vectorise in `through`.
+    rays, some = np.empty((RAY, count * n)), np.empty((RAY, n))
+    across = math.copysign(1.0, emission[BEND]) * emission[SIGMA_X]  # see `source._bend`
+    emit(emission, centres, some)
     for corner in range(count):
-        part = around[corner * n : (corner + 1) * n]
-        part[:] = centres
-        for c in range(corners.shape[1] - 1):
-            part[:, c] += eps[c] * corners[corner, 1 + c]
-    # A new array, not a slice of a larger one: only contiguous rows vectorise in `through`.
-    rays = np.empty((RAY, count * n))
-    emit(emission, around, rays)
-    for corner in range(count):
-        rays[E, corner * n : (corner + 1) * n] += corners[corner, 0] * step
+        if corners.shape[1] > TETRAHEDRON.shape[1]:
+            around = centres.copy()
+            for c in range(2, AROUND):
+                around[:, c] += eps[c] * corners[corner, 1 + c]
+            emit(emission, around, some)
+        part = rays[:, corner * n : (corner + 1) * n]
+        part[:] = some
+        part[X] += corners[corner, 1] * eps[X] * across
+        part[Y] += corners[corner, 2] * eps[Y] * emission[SIGMA_Y]
+        part[E] += corners[corner, 0] * step
     return centres, rays
 
 
@@ -137,14 +142,22 @@ def gather(places: Array, i: int, corners: Array, mean: Array, jacobian: Array) 
     """Mean [F] and Jacobian [F, carried] (energy first, per standard deviation) of simplex i."""
     count = corners.shape[0]
     n = places.shape[1] // count
-    mean[:] = 0.0
-    jacobian[:] = 0.0
     for f in range(places.shape[0]):
+        if count == 4:  # without multiplications, as for most beamlines
+            a, b = places[f, i], places[f, i + n]
+            c, d = places[f, i + 2 * n], places[f, i + 3 * n]
+            mean[f] = 0.25 * (a + b + c + d)
+            jacobian[f, 0] = 0.25 * (a - b - c + d)
+            jacobian[f, 1] = 0.25 * (a + b - c - d)
+            jacobian[f, 2] = 0.25 * (a - b + c - d)
+            continue
+        mean[f] = 0.0
+        jacobian[f] = 0.0
         for corner in range(count):
             place = places[f, i + corner * n] / count
             mean[f] += place
-            for c in range(corners.shape[1]):
-                jacobian[f, c] += place * corners[corner, c]
+            for k in range(corners.shape[1]):
+                jacobian[f, k] += place * corners[corner, k]
 
 
 @njit(**JIT)

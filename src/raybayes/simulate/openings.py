@@ -34,6 +34,7 @@ NEXT, WEIGHT = 0, 1  # columns of a pile
 SAMPLED = -1  # no slit carries the energy: every centre has its own
 CELLS = 12  # at most, of one splat at one edge
 SHARE = 0.25  # of a slit's half width: as fine as a splat must be to be cut there
+GRAZED = 2.5  # standard deviations: an edge further out takes too little to be divided for
 NEGLIGIBLE = 1e-4  # of the light of one ray: cells with less are not divided again
 
 
@@ -186,7 +187,7 @@ def _divide(pile: Array, top: int, halves: Array, bins: Bins) -> int:
     f, weight = int(pile[top, NEXT]), pile[top, WEIGHT]
     sd, half, cells, step = math.sqrt(cov[f, f]), halves[f], 1, 0.0
     low, high = max(-half, mean[f] - FAR * sd), min(half, mean[f] + FAR * sd)
-    if high > low and weight > NEGLIGIBLE:
+    if high > low and weight > NEGLIGIBLE and half - abs(mean[f]) < GRAZED * sd:
         widest = widest_cell(cov, f, halves, bins) * sd
         cells = max(1, min(CELLS, math.ceil((high - low) / widest)))
         step = (high - low) / cells

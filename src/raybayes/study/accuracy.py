@@ -58,7 +58,8 @@ class Proven:
         """How good the simulator is on this study."""
         if self.tracing.mode == "counting":
             return (
-                "The simulator counts rays; the likelihood is widened by the noise of their number"
+                f"The simulator counts {self.tracing.rays} rays; the likelihood is widened by "
+                f"their noise, {self.error:.2g} times that of the light"
             )
         words = (
             f"The simulator's own error: {max(self.error, 0):.1%} of the noise's variance with "
@@ -128,7 +129,7 @@ def prove(plan: Plan, beamline: Beamline, asked: str) -> Proven:
     simulator = plan.simulator(beamline)
     accuracy = choose(simulator, plan.tracing, plan.seed)
     if not accuracy.good:
-        raise InputError(f"study {plan.name}: {_refused(accuracy, plan)}")
+        raise InputError(f"study {plan.name}: {refused(accuracy, plan)}")
     worst = accuracy.worst
     lit = simulator.changed(lambda each: each.traced(accuracy.tracing))
     return Proven(
@@ -147,7 +148,8 @@ def _place(row: Row) -> str:
     return f"{spoken(name)}{equals}{value}"
 
 
-def _refused(accuracy: Accuracy, plan: Plan) -> str:
+def refused(accuracy: Accuracy, plan: Plan) -> str:
+    """Where the simulator is off too far, what walks the beam there, and what to do."""
     worst, photons = accuracy.worst, max(d.photons for d in plan.detectors.each)
     lost = f", where most of the light is lost at {worst.point.lost_at}"
     return (

@@ -3,25 +3,29 @@
 import json
 import os
 import tomllib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from raybayes.array_types import Array
 from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.model import Beamline
 from raybayes.beamline.trace import trace_compiled
 from raybayes.errors import InputError
 from raybayes.store import write_whole
+from raybayes.study.accuracy import Proven, prove
 from raybayes.study.parameters import unit_of
 from raybayes.study.plan import Plan
 
 THETAS, RAYS = 32, 2000  # from the prior, of a trial
-COVERED = (0.001, 0.999)  # of all rays of the trial lie on the detector
+COVERED = (0.001, 0.999)  # of the rays of each beam of the trial lie on the detector
 BINS = 100
+PSF = 0.003  # mm, rms
 PEAK = 1000  # counts
-COUNTED = 20_000  # rays, of a source that cannot be a splat
+COUNTED = (20_000, 1_000_000)  # rays, where no splat can be
 
 
 @dataclass(frozen=True)
@@ -53,14 +57,28 @@ class Varied:
         ):
             raise InputError(f"{name}={span}: a range goes from a lower to a higher number")
         compile_beamline(beamline, [name], [[varied.low], [varied.high]])
+        element, id_ = beamline.find(name)
+        if not varied.low <= element.number(id_) <= varied.high:
+            warnings.warn(
+                f"{name}: the file has {element.number(id_):g}, which is not in the range {span}; "
+                "a range is of the value itself, not of its change",
+                stacklevel=2,
+            )
         return varied
 
 
-def study_text(beamline: Beamline, name: str, file: str, varied: Sequence[Varied]) -> str:
+def study_text(
+    beamline: Beamline,
+    name: str,
+    file: str,
+    varied: Sequence[Varied],
+    chosen: Sequence[str] = (),
+) -> str:
     """The text of a study, commented, and checked.
 
     Args:
         file: the beamline's, as seen from the study.
+        chosen: lines of the table [tracing].
     """
     if not varied:
         raise InputError("no parameter varies; give one, as --vary M4.rotationXerror=-0.06..0.06")
@@ -83,18 +101,14 @@ def study_text(beamline: Beamline, name: str, file: str, varied: Sequence[Varied
         'reads = "profiles"  # one along x and one along y; or "image"',
         f"bins = [{BINS}, {BINS}]  # horizontal, vertical",
         f"bin_width = [{width[0]:g}, {width[1]:g}]  # mm; holds the beam everywhere in the prior",
-        "psf = [0.003, 0.003]  # rms point spread, mm",
+        f"psf = [{PSF:g}, {PSF:g}]  # rms point spread, mm",
         f"photons = {photons:g}  # emitted per exposure; some {PEAK} counts in the highest bin",
         "background = 10.0  # counts per bin",
         "read_noise = 5.0  # counts rms per bin",
     ]
     if reason:
-        lines += [
-            "",
-            "[tracing]",
-            f'mode = "counting"  # {reason}',
-            f"rays = {COUNTED}",
-        ]
+        lines += ["", "[tracing]", f'mode = "counting"  # {reason}', f"rays = {_counted(photons)}"]
+    lines += chosen
     lines += [
         "",
         "[density]  # autoregressive mixtures in the prior's box",
@@ -111,6 +125,11 @@ def study_text(beamline: Beamline, name: str, file: str, varied: Sequence[Varied
     plan = Plan(**tomllib.loads(text))
     plan.engine.check(plan.scene(beamline))
     return text
+
+
+def _counted(photons: float) -> int:
+    """Rays whose noise is a tenth of the light's, within limits."""
+    return int(np.clip(10 * photons, *COUNTED))
 
 
 def _text(text: str) -> str:
@@ -139,29 +158,62 @@ def _beam(beamline: Beamline, varied: Sequence[Varied]) -> tuple[tuple[float, fl
     """The bins' widths (mm) that hold the beam, and the share of the light in the highest one."""
     rng = np.random.default_rng(0)
     low, high = (np.array([getattr(each, end) for each in varied]) for end in ("low", "high"))
-    theta = low + (high - low) * rng.uniform(size=(THETAS, len(varied)))
+    # Half of them inside, half at corners, where the beam is furthest off.
+    inside = np.where(
+        np.arange(THETAS)[:, None] % 2,
+        rng.uniform(size=(THETAS, len(varied))),
+        rng.integers(0, 2, (THETAS, len(varied))),
+    )
+    theta = low + (high - low) * inside
     compiled = compile_beamline(beamline, [each.name for each in varied], theta)
     traced = [trace_compiled(beamline, compiled, i, RAYS, None, i, "sobol") for i in range(THETAS)]
-    x, y, weight = (
-        np.concatenate([getattr(rays, part) for rays in traced]) for part in ("x", "y", "weight")
-    )
-    if len(x) < THETAS:
+    lit = [rays for rays in traced if rays.arrived.any()]
+    if sum(len(rays.x) for rays in lit) < THETAS:
         raise InputError(
-            f"only {len(x)} of {THETAS * RAYS} rays arrive at {compiled.names[-1]}; narrow the "
+            f"only {sum(len(rays.x) for rays in lit)} of {THETAS * RAYS} rays arrive at "
+            f"{compiled.names[-1]}; narrow the "
             "ranges, or trace the beamline with `raybayes trace` to see where they are lost"
         )
-    reach = [np.abs(np.quantile(places, COVERED)).max() for places in (x, y)]
-    bin_width = [float(f"{max(2.4 * each / BINS, 1e-4):.2g}") for each in reach]
+    bin_width = (_width([rays.x for rays in lit]), _width([rays.y for rays in lit]))
+    x, y, weight = (
+        np.concatenate([getattr(rays, part) for rays in lit]) for part in ("x", "y", "weight")
+    )
     counts = [
         np.histogram(places, (np.arange(BINS + 1) - BINS / 2) * width, weights=weight)[0].max()
         for places, width in zip((x, y), bin_width, strict=True)
     ]
-    return (bin_width[0], bin_width[1]), float(max(counts)) / (THETAS * RAYS)
+    return bin_width, float(max(counts)) / (THETAS * RAYS)
 
 
-def write_study(beamline: Beamline, file: Path, varied: Sequence[Varied], out: Path) -> None:
-    """Write the study beside nothing else: a file that is there is not replaced."""
+def _width(beams: Sequence[Array]) -> float:
+    """Of bins (mm) that hold all beams, each with its own tails, and are not finer than the psf."""
+    reach = max(np.abs(np.quantile(places, COVERED)).max() for places in beams)
+    return float(f"{max(2.4 * reach / BINS, PSF):.2g}")
+
+
+def write_study(beamline: Beamline, file: Path, varied: Sequence[Varied], out: Path) -> Proven:
+    """Write the study, with as many rays as it needs; a file that is there is not replaced.
+
+    Returns:
+        how good the simulator is on it.
+
+    Raises:
+        InputError: the study cannot be, no number of rays is enough, or the file is there.
+    """
     if out.exists():
         raise InputError(f"{out}: is there already; choose another --out")
     relative = os.path.relpath(file.resolve(), out.resolve().parent)
-    write_whole(out, study_text(beamline, out.stem, relative, varied).encode())
+    plan = Plan(**tomllib.loads(study_text(beamline, out.stem, relative, varied)))
+    found = prove(plan, beamline, "")
+    text = study_text(beamline, out.stem, relative, varied, _tracing(plan, found))
+    write_whole(out, text.encode())
+    return found
+
+
+def _tracing(plan: Plan, found: Proven) -> list[str]:
+    """The table [tracing] of what was chosen; nothing where it is what a study has by default."""
+    if found.tracing == plan.tracing:
+        return []
+    keys = found.tracing.model_dump(exclude={"mode"})
+    comment = f"  # its error is {max(found.error, 0):.1%} of the detector's noise"
+    return ["", "[tracing]" + comment, *(f"{key} = {value}" for key, value in keys.items())]

@@ -4,14 +4,19 @@ import os
 from typing import Any
 
 from raybayes.errors import InputError
-from raybayes.simulate.counted_check import TOLERANCE, Row, compare, count, enough_rays
+from raybayes.simulate.accuracy import choose
+from raybayes.simulate.counted_check import TOLERANCE, Row, check_points
+from raybayes.simulate.dark import dark
 from raybayes.simulate.engines.config import TracerConfig
+from raybayes.study.accuracy import described, refused
 from raybayes.study.parameters import spoken
 from raybayes.study.plan import Plan
 
 
 def check_simulator(name: str | os.PathLike[str], most: int) -> dict[str, Any]:
     """The table of `raybayes check-simulator`: a row per theta and setting.
+
+    The rays are those that `raybayes run` would choose.
 
     Args:
         most: counted rays for each theta, at most.
@@ -26,20 +31,23 @@ def check_simulator(name: str | os.PathLike[str], most: int) -> dict[str, Any]:
             "profile to check"
         )
     simulator = plan.simulator(beamline)
-    points = count(simulator, plan.seed, most)
-    rows = compare(simulator, points)
-    bad = [row for row in rows if not row.good]
+    points = len(check_points(simulator, plan.seed)[0]) * len(simulator.settings)
+    accuracy = choose(simulator, plan.tracing, plan.seed, most * points)
+    chosen = simulator.changed(lambda each: each.traced(accuracy.tracing))
     return {
         "study": plan.name,
-        "rays": plan.tracing.rays,
+        "tracing": accuracy.tracing.model_dump(),
         "tolerance": TOLERANCE,
-        "rows": [_described(row, plan) for row in rows],
-        "worst": max(row.noise for row in rows),
-        "good": not bad,
-        "undecided": sum(row.undecided for row in rows),
-        "dark": sum(row.dark for row in rows),
-        "enough_rays": enough_rays(simulator, points) if bad else plan.tracing.rays,
-        "sentence": max(bad, key=lambda row: row.noise).sentence if bad else "",
+        "error": accuracy.error.variance,
+        "transmission_error": accuracy.error.transmission,
+        "widened": accuracy.tracing.noise,
+        "rows": [_described(row, plan) for row in accuracy.rows],
+        "worst": max(row.noise for row in accuracy.rows),
+        "good": accuracy.good,
+        "undecided": sum(row.undecided for row in accuracy.rows),
+        "dark": sum(row.dark for row in accuracy.rows),
+        "notes": [note for note in [described(dark(chosen, plan.prior, plan.seed))] if note],
+        "sentence": "" if accuracy.good else refused(accuracy, plan),
     }
 
 

@@ -18,6 +18,8 @@ from raybayes.prior import log_posterior
 from raybayes.report.checks_page import against_exact
 from raybayes.report.measurement_page import as_result, write_measurement_page
 from raybayes.report.nexus import write_result
+from raybayes.simulate.accuracy import next_rung
+from raybayes.simulate.counted_check import Row, compare, count_at
 from raybayes.store import make_folder
 from raybayes.study.parameters import Parameter
 from raybayes.study.run import Run, exact_likelihood, open_run
@@ -26,6 +28,8 @@ CONFIRMED = (
     "MCMC moves took its draws to the exact posterior, and draws of a mixture fitted to them were "
     "weighed: worth {ess:.0f} of {n} (Pareto k {k:.2f})."
 )
+TESTED, COUNTED = 3, 1_000_000  # draws at which the simulator is tested, rays for each, at most
+MORE = 2  # times that it may get more rays
 UNSURE = (
     "MCMC moves took its draws to the exact posterior, which gave the numbers; weighing draws of a "
     "mixture fitted to them does not confirm these (Pareto k {k:.2f}), and the evidence is a guess."
@@ -80,7 +84,7 @@ def refine_files(
     run = open_run(out)
     trained = Trained(run)
     network = trained.infer(measure(run, paths, changes or {}), seed)
-    refined = refine(run, network, n, seed)
+    run, refined, tested = settled(run, network, refining)
     folder = Path(to) if to else run.folder / "refined" / Path(paths[0]).name
     x = network.observation.x
     likelihood = exact_likelihood(run, x)
@@ -100,17 +104,53 @@ def refine_files(
         "log_evidence": best.log_evidence,
         "standard_error": best.standard_error,
         "sentence": sentence,
+        "simulator": {
+            "rays": run.study.tracing.rays,
+            "error": tested.noise,
+            "uncertainty": tested.uncertainty,
+        },
     }
     exact = trained.beside(network.observation, drawn.theta, seed)
     make_folder(folder)
     return {
         **found,
-        "alarms": list(exact.alarms),
+        "alarms": [*exact.alarms, *([off_at_draws(tested)] if not tested.good else [])],
         "done": list(exact.observation.done),
         "moves": moves,
         "accepted": drawn.accepted,
         "written": _written(run, network, exact, drawn.log_p, best, found, folder),
     }
+
+
+def settled(run: Run, network: Inference, refining: Refining) -> tuple[Run, Refined, Row]:
+    """Weighted draws with rays that are enough at the draws themselves, by counting.
+
+    A prior's corners do not tell how exact the likelihood is where the posterior lies; a few of its
+    draws do. Where the simulator's own error is too large there, it gets more rays.
+
+    Returns:
+        the run with those rays, the draws, and the worst row of the last test.
+    """
+    seed = refining.seed
+    for more in range(1 + MORE):
+        refined = refine(run, network, refining.n, seed)
+        theta = refined.sample(TESTED, seed)
+        words = [f"draw {i + 1}" for i in range(TESTED)]
+        points = count_at(run.simulator, theta, words, seed, COUNTED)
+        worst = max(compare(run.simulator, points), key=lambda row: row.noise)
+        if worst.good or run.study.tracing.mode == "counting" or more == MORE:
+            break
+        finer = run.study.model_copy(update={"tracing": next_rung(run.study.tracing)})
+        run = replace(run, study=finer)
+    return run, refined, worst
+
+
+def off_at_draws(worst: Row) -> str:
+    """An alarm: the likelihood is not exact here."""
+    return (
+        f"At draws of the posterior the simulator is off by {worst.noise:.2g} times the variance "
+        "of the detector's noise, and more rays did not help: the posterior is too narrow."
+    )
 
 
 def _confirmed(

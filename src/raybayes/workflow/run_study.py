@@ -12,7 +12,7 @@ from raybayes.errors import InputError
 from raybayes.inference.posterior import Posterior
 from raybayes.inference.train import Fit, State
 from raybayes.report.checks_page import numbers
-from raybayes.report.run_page import write_report
+from raybayes.report.run_page import proven_notes, write_report
 from raybayes.store import Arrays
 from raybayes.study.accuracy import proven, write_proven
 from raybayes.study.campaigns import Bar
@@ -54,7 +54,8 @@ def complete(run: Run, quiet: bool = False) -> dict[str, Any]:
     posterior, fit = train_with_progress(run, data, quiet)
     checks = run.check(posterior)
     page = write_report(run, posterior, fit, checks)
-    return {**summary(run, checks), "notes": notes(run), "report": str(page)}
+    said = [*proven_notes(run, checks), *run.notes]
+    return {**summary(run, checks), "notes": said, "report": str(page)}
 
 
 def notes(run: Run) -> list[str]:
