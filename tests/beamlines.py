@@ -91,6 +91,7 @@ SOURCES = {
         "sourceWidth": 0.1, "sourceHeight": 0.02, "horBeamDiv": 0.0, "verBeamDiv": 0.0,
     },
 }  # fmt: skip
+NORMAL = {**SOURCES["Point Source"], "sourceWidth": 0.005, "sourceHeight": 0.005}
 SOURCES["Dipole Source"] = SOURCES["Dipole"]
 
 

@@ -23,6 +23,7 @@ shard = 50
 "M4.rotationZerror" = [-0.5, 0.5]
 [tracing]
 rays = 128
+tolerance = 5.0
 [density]
 layers = 4
 widths = [32]

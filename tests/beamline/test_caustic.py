@@ -93,6 +93,7 @@ def test_no_rays_have_no_caustic():
         around(small("Slit", source=PARALLEL, openingWidth=0.0), 10.0)
 
 
+@pytest.mark.filterwarnings("ignore:.*its stored world coordinates are not")
 def test_rayui_s_foci(shared):
     """raypyng's table of a dipole beamline with a KB pair: RAY-UI's rms waists, from 3000 rays."""
     folder = shared / "rayui" / "raypyng_resolving_power"

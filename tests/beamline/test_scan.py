@@ -62,6 +62,7 @@ def test_a_row_is_a_trace_of_that_beamline(text, ue112):
         np.testing.assert_allclose(found["energy_eV"], span.values, rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:.*its stored world coordinates are not")
 def test_energy_of_a_dipole_as_in_rayui(shared):
     """A dipole's angles depend on the energy. RAY-UI counts of 1e5 rays, without reflectivity."""
     folder = shared / "rayui" / "raypyng_resolving_power"

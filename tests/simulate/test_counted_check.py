@@ -4,39 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from studies import command
+from truths import TWO, Bright, simulator
 
-from raybayes.simulate import counted_check
-from raybayes.simulate.counted_check import (
-    FEWEST,
-    TOLERANCE,
-    check_points,
-    compare,
-    count,
-    enough_rays,
-)
-from raybayes.simulate.settings import JointSimulator
-from raybayes.simulate.simulator import Simulator
-from raybayes.study.plan import Plan
-
-PLAN, BEAMLINE = Plan.read("ue112")
-TWO = ("M4.rotationXerror", "IP.distanceImagePlane")
-
-
-def simulator(kind=Simulator, **tracing):
-    whole = PLAN.simulator(BEAMLINE).settings[0].simulator
-    columns = [list(whole.names).index(name) for name in TWO]
-    low, high = (np.asarray(end)[columns] for end in whole.support)
-    changed = whole.tracing.model_copy(update=tracing)
-    return JointSimulator.alone(kind(BEAMLINE, TWO, (low, high), whole.detector, changed, 1))
-
-
-class Bright(Simulator):
-    """Its expected profile has half as much light again as its rays."""
-
-    def profiles(self, theta, key=0):
-        found, transmission = super().profiles(theta, key)
-        return (1.5 if self.tracing.mode == "expected" else 1.0) * found, transmission
+from raybayes.simulate.counted_check import FEWEST, check_points, compare, count
+from raybayes.simulate.simulator import TOLERANCE
 
 
 @pytest.fixture(scope="module")
@@ -75,22 +46,8 @@ def test_a_wrong_profile_is_measured(points):
         assert not row.good and "off by" in row.sentence
 
 
-def test_more_rays_are_found_where_they_help(points, monkeypatch):
-    monkeypatch.setattr(counted_check, "MORE", (1, 4096))
-    assert enough_rays(simulator(rays=4), points) == 4096
-    assert enough_rays(simulator(Bright), points) is None
-
-
 def test_where_no_light_arrives_and_what_is_undecided_is_said(points):
     (row, *_) = compare(simulator(), points)
     assert not row.dark and not row.undecided
     assert replace(row, point=replace(row.point, transmission=0.0)).dark
     assert replace(row, noise=0.3, uncertainty=0.2).undecided
-
-
-@pytest.mark.slow
-def test_a_drift_needs_more_rays(shared):
-    """A point source and a screen, with so much light that 512 rays are too few."""
-    result = command("check-simulator", shared / "cases" / "optics" / "drift.toml")
-    assert result.exit_code == 2 and "set [tracing] rays = 8192" in result.stderr
-    assert "TOO LARGE" in result.stdout

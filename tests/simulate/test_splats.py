@@ -13,7 +13,7 @@ def test_truncated_moments(half, middle):
     """Against scipy's truncated normal, and against draws for the other component."""
     cov = np.array([[1.3, 0.6], [0.6, 0.9]])
     mean, moved = np.array([middle, 0.2]), cov.copy()
-    mass = truncate(mean, moved, 0, half)
+    mass = truncate(mean, moved, 0, -half, half)
     sd = np.sqrt(cov[0, 0])
     exact = truncnorm((-half - middle) / sd, (half - middle) / sd, loc=middle, scale=sd)
     assert mass == pytest.approx(norm.cdf(half, middle, sd) - norm.cdf(-half, middle, sd))

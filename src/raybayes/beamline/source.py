@@ -56,7 +56,7 @@ def uniforms(
             points = rng.random((n, dimensions))
         else:  # Sobol points are balanced in powers of two
             points = engine.random(1 << (n - 1).bit_length())[:n]
-        yield np.clip(points, 2.0**-53, 1 - 2.0**-53)
+        yield np.clip(points, 2.0**-53, 1 - 2.0**-53, out=points)
 
 
 def dimensions(source: Element) -> int:

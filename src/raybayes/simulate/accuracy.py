@@ -14,14 +14,13 @@ import numpy as np
 from raybayes.array_types import Array
 from raybayes.simulate.counted_check import (
     SURE,
-    TOLERANCE,
     Row,
     check_points,
     compare,
     count,
 )
 from raybayes.simulate.settings import JointSimulator
-from raybayes.simulate.simulator import Simulator, Tracing
+from raybayes.simulate.simulator import TOLERANCE, Simulator, Tracing
 
 TRANSMISSION = 0.005  # relative tolerance on the light that arrives
 BEARABLE = 1.0  # of the light's own variance: beyond, widening would hide the measurement
@@ -48,7 +47,8 @@ class Error:
     """How far a rung is off, at the theta where it is worst.
 
     Attributes:
-        variance: mean square error over the bins, as a share of the variance of a reading.
+        variance: mean square error over the bins, as a share of the variance of a reading;
+            tolerance: on it.
         light: the same, as a share of the variance of the light alone: what a likelihood is
             widened by.
         transmission: relative.
@@ -57,17 +57,22 @@ class Error:
     variance: float
     light: float
     transmission: float
+    tolerance: float
 
     @property
     def good(self) -> bool:
         """Whether it is within both tolerances."""
-        return self.variance <= TOLERANCE and self.transmission <= TRANSMISSION
+        light = TRANSMISSION * (self.tolerance / TOLERANCE) ** 0.5
+        return self.variance <= self.tolerance and self.transmission <= light
 
     @property
     def next(self) -> "Error":
         """Of the next rung, at most."""
         return Error(
-            self.variance / FOURFOLD, self.light / FOURFOLD, self.transmission / FOURFOLD**0.5
+            self.variance / FOURFOLD,
+            self.light / FOURFOLD,
+            self.transmission / FOURFOLD**0.5,
+            self.tolerance,
         )
 
 
@@ -113,9 +118,11 @@ def choose(simulator: JointSimulator, first: Tracing, seed: int, most: int = COU
     points = count(simulator, seed, max(most // (len(theta) * len(simulator.settings)), 1))
     if first.mode == "counting":
         noise = max(setting.simulator.noise for setting in simulator.settings)
-        return Accuracy(first, Error(noise, noise, 0.0), tuple(compare(simulator, points)))
+        return Accuracy(
+            first, Error(noise, noise, 0.0, first.tolerance), tuple(compare(simulator, points))
+        )
     found: list[tuple[Tracing, Error]] = []
-    for rung in (first, *(rung for rung in RUNGS if _finer(rung, first))):
+    for rung in (first, *_finer(first)):
         error = rung_error(simulator, rung, theta)
         found.append((rung, error))
         good = error if error.good else error.next
@@ -133,10 +140,15 @@ def _with(simulator: JointSimulator, tracing: Tracing) -> JointSimulator:
     return simulator.changed(lambda each: each.traced(tracing))
 
 
-def _finer(rung: Tracing, first: Tracing) -> bool:
-    return rung.rays > first.rays or (
-        rung.rays == first.rays and rung.divergence_splat > first.divergence_splat
-    )
+def _finer(first: Tracing) -> list[Tracing]:
+    """The rungs beyond the first one."""
+    known = {"tolerance": first.tolerance}
+    return [
+        rung.model_copy(update=known)
+        for rung in RUNGS
+        if rung.rays > first.rays
+        or (rung.rays == first.rays and rung.divergence_splat > first.divergence_splat)
+    ]
 
 
 def next_rung(rung: Tracing) -> Tracing:
@@ -151,7 +163,8 @@ def rung_error(simulator: JointSimulator, rung: Tracing, theta: Array) -> Error:
         _errors(setting.simulator, rung, simulator.own(theta, setting))
         for setting in simulator.settings
     ]
-    return Error(*(float(np.max([getattr(e, part) for e in errors])) for part in PARTS))
+    worst = {part: float(np.max([getattr(error, part) for error in errors])) for part in PARTS}
+    return Error(**worst, tolerance=rung.tolerance)
 
 
 def _errors(simulator: Simulator, rung: Tracing, theta: Array) -> Error:
@@ -166,4 +179,4 @@ def _errors(simulator: Simulator, rung: Tracing, theta: Array) -> Error:
     photons, passed = (detector.photons * t for t in (arrived, np.mean([t for _, t in found], 0)))
     # Where few photons arrive, their own noise allows more.
     relative = np.abs(passed - photons) / np.maximum(photons, np.sqrt(FEW * photons) + 1e-9)
-    return Error(float(variance.max()), float(light.max()), float(relative.max()))
+    return Error(float(variance.max()), float(light.max()), float(relative.max()), rung.tolerance)

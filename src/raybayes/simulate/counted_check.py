@@ -18,7 +18,6 @@ from raybayes.beamline.trace import trace_compiled
 from raybayes.simulate.settings import JointSimulator, Setting
 from raybayes.simulate.simulator import Simulator, Tracing
 
-TOLERANCE = 0.1  # of the noise's variance
 SURE = 3  # standard errors of a row's error, before it is called too large
 BATCHES = 4
 PER_PHOTON = 4  # counted rays: their noise is a quarter of the detector's, and is taken off
@@ -59,6 +58,7 @@ class Row:
         noise: mean square error as a share of the variance of a reading; below 0 by chance where
             there is none.
         uncertainty: standard error of `noise`.
+        tolerance: on `noise`.
     """
 
     point: Point
@@ -66,6 +66,7 @@ class Row:
     error: tuple[float, float]
     noise: float
     uncertainty: float
+    tolerance: float
 
     @property
     def good(self) -> bool:
@@ -77,12 +78,12 @@ class Row:
 
         As far as the error is known.
         """
-        return self.noise <= max(TOLERANCE, 2 * widened) + SURE * self.uncertainty
+        return self.noise <= max(self.tolerance, 2 * widened) + SURE * self.uncertainty
 
     @property
     def undecided(self) -> bool:
         """Whether more counted rays might show that the error is too large."""
-        return self.good and self.noise + self.uncertainty > 2 * TOLERANCE
+        return self.good and self.noise + self.uncertainty > 2 * self.tolerance
 
     @property
     def dark(self) -> bool:
@@ -120,16 +121,23 @@ def check_points(simulator: JointSimulator, seed: int = 0) -> tuple[Array, list[
 
 
 def count(simulator: JointSimulator, seed: int = 0, most: int = MOST) -> list[Point]:
-    """Counted rays at `check_points` of every setting; `most` rays for each."""
-    return count_at(simulator, *check_points(simulator, seed), seed, most)
+    """Counted rays at `check_points` of every setting; at most `most` for each."""
+    rays = enough_counted(simulator, most)
+    return count_at(simulator, *check_points(simulator, seed), seed, rays)
+
+
+def enough_counted(simulator: JointSimulator, most: int) -> int:
+    """Rays to count at a theta, whose noise is a part of the detector's; at most `most`."""
+    photons = max(detector.photons for detector in simulator.detectors.each)
+    return int(min(max(PER_PHOTON * photons, FEWEST), most))
 
 
 def count_at(
-    simulator: JointSimulator, theta: Array, words: Sequence[str], seed: int, most: int
+    simulator: JointSimulator, theta: Array, words: Sequence[str], seed: int, rays: int
 ) -> list[Point]:
-    """Counted rays at theta [n, d], each in a word, of every setting; `most` rays for each."""
+    """Counted rays at theta [n, d], each in a word, of every setting; `rays` for each."""
     return [
-        _counted(setting, (at, word, i, (seed, i, j)), simulator.own(at[None], setting), most)
+        _counted(setting, (at, word, i, (seed, i, j)), simulator.own(at[None], setting), rays)
         for i, setting in enumerate(simulator.settings)
         for j, (at, word) in enumerate(zip(theta, words, strict=True))
     ]
@@ -145,11 +153,10 @@ def compare(simulator: JointSimulator, points: Sequence[Point]) -> list[Row]:
 
 
 def _counted(
-    setting: Setting, at: tuple[Array, str, int, tuple[int, ...]], own: Array, most: int
+    setting: Setting, at: tuple[Array, str, int, tuple[int, ...]], own: Array, rays: int
 ) -> Point:
     simulator, key = setting.simulator, at[3]
-    enough = max(PER_PHOTON * simulator.detector.photons, FEWEST)
-    rays = max(int(min(enough, most)) // BATCHES, 1)
+    rays = max(rays // BATCHES, 1)
     counter = replace(simulator, tracing=Tracing(mode="counting", rays=rays))
     profiles, arrived = counter.profiles(np.repeat(own, BATCHES, axis=0), key)
     return Point(*at, profiles, float(arrived.mean()), _lost_at(simulator, own, key))
@@ -165,7 +172,9 @@ def _row(simulator: Simulator, point: Point, own: Array) -> Row:
     share = detector.photons**2 * square / detector.variance(detector.expected_counts(mean))
     uncertainty = float(share.std() / np.sqrt(len(share)))
     error = _of_peak(simulator, square, mean)
-    return Row(point, float(transmission[0]), error, float(share.mean()), uncertainty)
+    tolerance = simulator.tracing.tolerance
+    noise = float(share.mean())
+    return Row(point, float(transmission[0]), error, noise, uncertainty, tolerance)
 
 
 def _square_error(expected: Array, counted: Array) -> Array:

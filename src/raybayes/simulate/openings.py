@@ -77,6 +77,11 @@ def record(row: Array, rays: Array, stop: int, places: Array) -> None:
     places[2 * stop + 1] = rays[Y] if row[KIND] == SCREEN else rays[Z] - row[CUTOUT + 2]
 
 
+def slits(rows: Array) -> Array:
+    """Those of rows [elements, .] that are slits with an opening."""
+    return rows[(rows[:, KIND] == SCREEN) & np.isfinite(rows[:, OPENING])]
+
+
 def hard_edges(row: Array) -> bool:
     """Whether a slit stops light that `soften` lets pass: a beamstop, or a frame with no corners.
 

@@ -35,54 +35,54 @@ def counted_observations(
     Raises:
         InputError: a theta cannot be built.
     """
-    rows, rays = [], 0
-    for i, one in enumerate(theta):
-        parts = []
-        for j, setting in enumerate(simulator.settings):
-            own = simulator.own(one[None], setting)
-            x, traced = _observed(setting.simulator, own, (*seed, i, j))
-            parts.append(x)
-            rays += traced
-        rows.append(np.concatenate(parts))
-    return np.array(rows).reshape(len(theta), simulator.detectors.size), rays
+    parts, rays = [], 0
+    for j, setting in enumerate(simulator.settings):
+        one, own = setting.simulator, simulator.own(theta, setting)
+        compiled, photons = compile_beamline(one.beamline, one.names, own), rays_needed(one)[0]
+        observed = [_observed(one, compiled, i, (*seed, j), photons) for i in range(len(theta))]
+        parts.append(np.array([x for x, _ in observed]).reshape(len(theta), one.detector.size))
+        rays += sum(traced for _, traced in observed)
+    return np.concatenate(parts, axis=1), rays
 
 
-def rays_needed(simulator: JointSimulator, theta: Array) -> int:
-    """How many rays an observation of one theta [d] takes."""
-    return sum(
-        _cheaper(s.simulator, _compiled(s.simulator, simulator.own(theta[None], s)))[1]
-        for s in simulator.settings
-    )
+def rays_needed(simulator: Simulator) -> tuple[bool, int]:
+    """What an observation takes in the middle of the prior.
+
+    Returns:
+        whether photons are traced one by one, rather than weighted rays; and how many of either.
+    """
+    middle = np.mean(simulator.support, axis=0)[None]
+    compiled = compile_beamline(simulator.beamline, simulator.names, middle)
+    photons = int(simulator.detector.photons) * len(_exposures(simulator.detector))
+    weighted = _enough(simulator, compiled, 0)
+    return (True, photons) if photons <= weighted else (False, weighted)
 
 
-def _compiled(simulator: Simulator, own: Array) -> Compiled:
-    return compile_beamline(simulator.beamline, simulator.names, own)
+def _enough(simulator: Simulator, compiled: Compiled, i: int) -> int:
+    """Weighted rays whose noise is a TENTH of that of the light that arrives at the i-th theta.
+
+    Weighted counts of n rays have the variance sum w^2 / n^2; counts of N photons, p / N.
+    """
+    _, weights = _weighted(simulator, compiled, i, PILOT, (0,))
+    if not weights.sum() > 0:
+        return PILOT
+    return max(int(TENTH * simulator.detector.photons * (weights**2).sum() / weights.sum()), PILOT)
 
 
-def _observed(simulator: Simulator, own: Array, seed: tuple[int, ...]) -> tuple[Array, int]:
-    compiled, detector = _compiled(simulator, own), simulator.detector
-    photons, rays = _cheaper(simulator, compiled)
-    rng = np.random.default_rng(seed)
+def _observed(
+    simulator: Simulator, compiled: Compiled, i: int, seed: tuple[int, ...], photons: bool
+) -> tuple[Array, int]:
+    detector, rng = simulator.detector, np.random.default_rng((*seed, i))
     if photons:
-        return _of_photons(simulator, compiled, seed, rng), rays
-    traced, weights = _weighted(simulator, compiled, rays, seed)
+        return _of_photons(simulator, compiled, i, (*seed, i), rng)
+    rays = _enough(simulator, compiled, i)
+    traced, weights = _weighted(simulator, compiled, i, rays, (*seed, i))
     profile = detector.counted(np.stack((traced.x, traced.y)), weights, rays, rng)
     return detector.observe(profile, rng), rays
 
 
-def _cheaper(simulator: Simulator, compiled: Compiled) -> tuple[bool, int]:
-    """Whether photons are traced one by one, rather than weighted rays; and how many of either."""
-    detector = simulator.detector
-    photons = int(detector.photons) * len(_exposures(detector))
-    _, weights = _weighted(simulator, compiled, PILOT, (0,))
-    seen, squares = weights.sum() / PILOT, (weights**2).sum() / PILOT
-    # Weighted counts of n rays have the variance sum w^2 / n^2; photons of the detector, p / N.
-    weighted = int(TENTH * detector.photons * squares / seen) if seen > 0 else PILOT
-    return (True, photons) if photons <= weighted else (False, max(weighted, PILOT))
-
-
 def _weighted(
-    simulator: Simulator, compiled: Compiled, rays: int, seed: tuple[int, ...]
+    simulator: Simulator, compiled: Compiled, i: int, rays: int, seed: tuple[int, ...]
 ) -> tuple[Rays, Array]:
     """Random rays where the light comes from, and the light of those that arrive [arrived]."""
     grid: Grid = simulator.grid
@@ -94,7 +94,7 @@ def _weighted(
             weights.append(weight)
             yield moved
 
-    traced = trace_compiled(simulator.beamline, compiled, 0, rays, None, seed, points)
+    traced = trace_compiled(simulator.beamline, compiled, i, rays, None, seed, points)
     return traced, traced.weight * np.concatenate(weights)[traced.arrived]
 
 
@@ -106,16 +106,21 @@ def _exposures(detector: Detector) -> tuple[slice, ...]:
 
 
 def _of_photons(
-    simulator: Simulator, compiled: Compiled, seed: tuple[int, ...], rng: np.random.Generator
-) -> Array:
-    detector, counts = simulator.detector, np.zeros(simulator.detector.size)
+    simulator: Simulator,
+    compiled: Compiled,
+    i: int,
+    seed: tuple[int, ...],
+    rng: np.random.Generator,
+) -> tuple[Array, int]:
+    detector, counts, rays = simulator.detector, np.zeros(simulator.detector.size), 0
     for exposure, part in enumerate(_exposures(detector)):
-        emitted = int(rng.poisson(detector.photons))
-        rays = trace_compiled(
-            simulator.beamline, compiled, 0, max(emitted, 1), None, (*seed, exposure), "random"
-        )
-        kept = rng.random(len(rays.weight)) < rays.weight  # a photon is absorbed or is not
-        places = np.stack((rays.x, rays.y))[:, kept]
+        emitted = max(int(rng.poisson(detector.photons)), 1)
+        key = (*seed, exposure)
+        traced = trace_compiled(simulator.beamline, compiled, i, emitted, None, key, "random")
+        kept = rng.random(len(traced.weight)) < traced.weight  # a photon is absorbed or is not
+        places = np.stack((traced.x, traced.y))[:, kept]
         counts[part] = detector.counted(places, np.ones(kept.sum()), 1, rng)[part]
+        rays += emitted
     dark = rng.poisson(detector.background, counts.shape)
-    return np.asarray(counts + dark + detector.read_noise * rng.standard_normal(counts.shape))
+    x = counts + dark + detector.read_noise * rng.standard_normal(counts.shape)
+    return np.asarray(x), rays

@@ -17,6 +17,7 @@ COLUMNS = 5  # of the unit cube: x, y, x', y', energy
 CELLS = 64
 UNIFORM = 0.1  # of each column's density
 ROUNDS = 4
+KNOWN = 32  # points' worth of light, from which a density can be told
 EFFICIENT = 0.5  # of the rays' light arrives evenly: nothing to gain
 
 
@@ -74,8 +75,10 @@ def pilot(points: Array, light_of: Callable[[Array, Array], Array]) -> Grid:
         if not len(light):
             return grid
         share = light / light.sum(axis=1, keepdims=True)
-        efficiency = 1 / (share**2).sum(axis=1).max() / light.shape[1]
-        if efficiency > EFFICIENT:
+        worth = 1 / (share**2).sum(axis=1).max()
+        common = share.sum(axis=0)
+        known = common.sum() ** 2 / (common**2).sum()
+        if worth > EFFICIENT * light.shape[1] or known < KNOWN:
             return grid
-        grid = grid.refined(moved, share.sum(axis=0))
+        grid = grid.refined(moved, common)
     return grid

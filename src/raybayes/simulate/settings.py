@@ -209,7 +209,8 @@ class JointSimulator:
     def detectors(self) -> Detectors:
         """Of the settings, in their order."""
         simulators = [setting.simulator for setting in self.settings]
-        return Detectors(tuple(s.detector for s in simulators), tuple(s.noise for s in simulators))
+        noise = tuple(s.noise for s in simulators)
+        return Detectors(tuple(s.detector for s in simulators), noise if any(noise) else ())
 
     def columns(self, setting: Setting) -> list[int]:
         """Which of the d parameters the setting sees."""

@@ -28,9 +28,10 @@ from raybayes.simulate.chief import AROUND, chief_rays
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.protocol import Capabilities
 from raybayes.simulate.expected import Light, Method, Sampling, arrivals, expected_profiles
-from raybayes.simulate.openings import SAMPLED, Bins, hard_edges, soften, stops_of
+from raybayes.simulate.openings import SAMPLED, Bins, hard_edges, slits, soften, stops_of
 from raybayes.simulate.pilot import Grid, pilot
 
+TOLERANCE = 0.1  # of the noise's variance
 PILOT = 16  # corners, edges and faces of the prior from which it is found which energies arrive
 PILOT_RAYS = 16384  # of each
 EDGE = 0.02  # of the light that arrives: what an edge takes, for it to be cut softly
@@ -46,12 +47,16 @@ def _unless_zero(value: float) -> bool:
     return value == 0
 
 
+def _unless_tolerance(value: float) -> bool:
+    return value == TOLERANCE
+
+
 class Tracing(BaseModel):
     """How a profile is computed.
 
     "expected": few Sobol rays with Gaussian splats, smooth and free of noise. "counting":
-    random rays counted in bins, as in Steinbach (2021); needs some 1e4 to 1e6 rays. What is set to
-    0 by default leaves no trace in a study's hash.
+    random rays counted in bins, as in Steinbach (2021); needs some 1e4 to 1e6 rays. What is left at
+    its default leaves no trace in a study's hash, but for these three.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,6 +67,12 @@ class Tracing(BaseModel):
     divergence_splat: float = Field(
         0.0, ge=0, le=1, exclude_if=_unless_zero, description="of the source's divergence"
     )
+    tolerance: float = Field(
+        TOLERANCE,
+        gt=0,
+        exclude_if=_unless_tolerance,
+        description="on the simulator's error, as a share of the detector's noise variance",
+    )
     noise: float = Field(
         0.0,
         ge=0,
@@ -69,6 +80,10 @@ class Tracing(BaseModel):
         exclude_if=_unless_zero,
         description="variance of the simulator's own error, as a share of that of the light",
     )
+
+
+# Of the pilot: wide splats, of which many touch an opening that few rays would hit.
+WIDE = Tracing(splat=0.3, divergence_splat=0.3)
 
 
 @dataclass(frozen=True)
@@ -106,7 +121,7 @@ class Simulator:
 
     @cached_property
     def edges(self) -> Ints:
-        """Mirrors and gratings whose edges cut the beam, by their place in the beamline."""
+        """[k]: mirrors and gratings whose edges cut the beam, by their place in the beamline."""
         cut = np.zeros(len(self._pilots[0].names), bool)
         for rays in self._pilot_rays:
             arrived = rays.arrived.sum()
@@ -183,7 +198,7 @@ class Simulator:
                     arrivals(
                         compiled.emission,
                         compiled.rows,
-                        self._method(compiled),
+                        self._method(compiled, WIDE),
                         self._light(moved, weights, compiled.coated),
                         self._bins,
                         compiled.tables,
@@ -212,22 +227,22 @@ class Simulator:
         samples, weights, stokes = (np.stack(part) for part in zip(*lights, strict=True))
         return Sampling(samples, weights, stokes, np.empty(0, np.int64))
 
-    @cached_property
-    def _eps(self) -> Array:
-        """What is carried of x, y, x', y', where they are normally distributed, and of energy.
+    def _eps(self, tracing: Tracing) -> Array:
+        """[5]: what is carried of x, y, x', y', where they are normally distributed, and of energy.
 
         A white band's ends are blurred by it, which error control sees. A crystal passes so little
-        of a band that no four energies could stand for it.
+        of a band that no four energies could stand for it, nor could they at a beamstop's edge.
         """
-        size, angle = self.tracing.splat, self.tracing.divergence_splat
+        size, angle = tracing.splat, tracing.divergence_splat
         source = self.beamline.source
-        crystal = (self._pilots[0].rows[0, :, COATING] == CRYSTAL).any()
-        energy = size if self.slit == SAMPLED and white_band(source) and not crystal else 0.0
+        rows = self._pilots[0].rows[0]
+        sharp = (rows[:, COATING] == CRYSTAL).any() or any(map(hard_edges, slits(rows)))
+        energy = size if self.slit == SAMPLED and white_band(source) and not sharp else 0.0
         carried = np.where(normal_columns(source), [size, size, angle, angle], 0.0)
         return np.append(carried, energy)
 
-    def _method(self, compiled: Compiled) -> Method:
-        return Method(slope_slots(compiled.rows), self.edges, self.slit, self._eps)
+    def _method(self, compiled: Compiled, tracing: Tracing) -> Method:
+        return Method(slope_slots(compiled.rows), self.edges, self.slit, self._eps(tracing))
 
     @property
     def _bins(self) -> Bins:
@@ -318,7 +333,7 @@ class Simulator:
         transmission = expected_profiles(
             compiled.emission,
             compiled.rows,
-            self._method(compiled),
+            self._method(compiled, self.tracing),
             Sampling(
                 sets.samples,
                 sets.weights,

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from raybayes.beamline.model import Beamline
 from raybayes.errors import InputError
 from raybayes.simulate.accuracy import Accuracy, choose
-from raybayes.simulate.counted_check import TOLERANCE, Row
+from raybayes.simulate.counted_check import Row
 from raybayes.simulate.dark import Dark, dark
 from raybayes.simulate.engines.config import TracerConfig
 from raybayes.simulate.simulator import Tracing
@@ -155,8 +155,8 @@ def refused(accuracy: Accuracy, plan: Plan) -> str:
     return (
         f"the simulator's own error is {max(worst.noise, accuracy.error.variance):.2g} times the "
         f"variance of the detector's noise at {_place(worst)}{lost if worst.point.lost_at else ''}"
-        f" (at most {TOLERANCE} is sought), and more rays do not help; narrow the prior there, or "
-        f'set [tracing] mode = "counting" with rays = {10 * photons:.0f}'
+        f" (at most {plan.tracing.tolerance:g} is sought), and more rays do not help; narrow the "
+        f'prior there, or set [tracing] mode = "counting" with rays = {10 * photons:.0f}'
     )
 
 

@@ -33,9 +33,8 @@ from raybayes.study.study import Study
 DRAWS = 255  # per observation, for ranks: 0..255
 NOISE, CHECK = 1, 2  # streams of random numbers beside the shards'
 BEFORE = ("simulations", FILE)  # what `raybayes simulate` leaves in a folder
-COUNTED = 200_000_000  # rays of a check, at most: it takes fewer pairs where each needs many
+COUNTED = 100_000_000  # rays of a check, at most: it takes fewer pairs where each needs many
 FEWEST = 100  # pairs of a check
-SOME = 20  # theta that tell how many rays a pair needs
 PACKAGES: tuple[str, ...] = (*plan.PACKAGES, "jax", "equinox", "optax", "safetensors")
 
 
@@ -252,7 +251,7 @@ class Run:
             return *self.observed(theta, rng), 0  # what failed, training did not see either
         theta = self._built(theta)
         seed = (self.study.seed, NOISE, CHECK, int(rng.integers(1 << 32)))
-        each = float(np.mean([rays_needed(self.simulator, one) for one in theta[:SOME]]))
+        each = sum(rays_needed(setting.simulator)[1] for setting in self.simulator.settings)
         n = int(min(len(theta), max(FEWEST, COUNTED / each)))
         x, counted = counted_observations(self.simulator, theta[:n], seed)
         return theta[:n], x, counted

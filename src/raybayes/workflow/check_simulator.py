@@ -5,7 +5,7 @@ from typing import Any
 
 from raybayes.errors import InputError
 from raybayes.simulate.accuracy import choose
-from raybayes.simulate.counted_check import TOLERANCE, Row, check_points
+from raybayes.simulate.counted_check import Row, check_points
 from raybayes.simulate.dark import dark
 from raybayes.simulate.engines.config import TracerConfig
 from raybayes.study.accuracy import described, refused
@@ -37,7 +37,7 @@ def check_simulator(name: str | os.PathLike[str], most: int) -> dict[str, Any]:
     return {
         "study": plan.name,
         "tracing": accuracy.tracing.model_dump(),
-        "tolerance": TOLERANCE,
+        "tolerance": plan.tracing.tolerance,
         "error": accuracy.error.variance,
         "transmission_error": accuracy.error.transmission,
         "widened": accuracy.tracing.noise,

@@ -19,7 +19,7 @@ from raybayes.report.checks_page import against_exact
 from raybayes.report.measurement_page import as_result, write_measurement_page
 from raybayes.report.nexus import write_result
 from raybayes.simulate.accuracy import next_rung
-from raybayes.simulate.counted_check import Row, compare, count_at
+from raybayes.simulate.counted_check import Row, compare, count_at, enough_counted
 from raybayes.store import make_folder
 from raybayes.study.parameters import Parameter
 from raybayes.study.run import Run, exact_likelihood, open_run
@@ -136,7 +136,8 @@ def settled(run: Run, network: Inference, refining: Refining) -> tuple[Run, Refi
         refined = refine(run, network, refining.n, seed)
         theta = refined.sample(TESTED, seed)
         words = [f"draw {i + 1}" for i in range(TESTED)]
-        points = count_at(run.simulator, theta, words, seed, COUNTED)
+        rays = enough_counted(run.simulator, COUNTED)
+        points = count_at(run.simulator, theta, words, seed, rays)
         worst = max(compare(run.simulator, points), key=lambda row: row.noise)
         if worst.good or run.study.tracing.mode == "counting" or more == MORE:
             break

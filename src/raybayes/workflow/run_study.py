@@ -14,7 +14,7 @@ from raybayes.inference.train import Fit, State
 from raybayes.report.checks_page import numbers
 from raybayes.report.run_page import proven_notes, write_report
 from raybayes.store import Arrays
-from raybayes.study.accuracy import proven, write_proven
+from raybayes.study.accuracy import Proven, proven, write_proven
 from raybayes.study.campaigns import Bar
 from raybayes.study.run import Run, open_posterior, open_run, summary
 from raybayes.study.study import read_study
@@ -35,9 +35,20 @@ def prepared(name: str | os.PathLike[str], out: str | os.PathLike[str]) -> Run:
     Raises:
         InputError: the study's or the folder's, or no number of rays is enough.
     """
+    run, found = proven_run(name, out)
+    return _claimed(run, found)
+
+
+def proven_run(
+    name: str | os.PathLike[str], out: str | os.PathLike[str]
+) -> tuple[Run, Proven | None]:
+    """As `prepared`, with nothing written yet; and how good its simulator is."""
     study, beamline = read_study(name)
     study, found = proven(study, beamline, Path(out))
-    run = Run(study, beamline, Path(out))
+    return Run(study, beamline, Path(out)), found
+
+
+def _claimed(run: Run, found: Proven | None) -> Run:
     run.claim()
     if found:
         write_proven(found, run.folder)
@@ -82,7 +93,7 @@ def train_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> 
     Raises:
         InputError: simulations are missing, with how many and the command that makes them.
     """
-    run = prepared(name, out)
+    run, found = proven_run(name, out)
     study, store = run.study, run.store
     if study.online:
         raise InputError(
@@ -96,6 +107,7 @@ def train_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> 
             f"{store.folder}: {missing} of {len(store.shards(study.simulations))} shards of "
             f"simulations are missing; make them first: {command}"
         )
+    _claimed(run, found)
     _, fit = train_with_progress(run, store.read(study.simulations), quiet)
     return {
         "study": study.name,
