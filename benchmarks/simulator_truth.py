@@ -28,7 +28,8 @@ from raybayes.study.plan import Plan
 
 SHARED = Path(os.environ.get("RAYBAYES_SHARED", "../shared"))
 POINTS = (0, 1, 2, -2, -1)  # of `check_points`
-GRID = 201  # of the one parameter
+GRID = 41  # of the one parameter
+PASSES = 6  # each finer, about where the posterior is
 INNER = 0.2  # of its range, beside either end, where no truth is drawn
 SPEED = 32  # simulations timed
 
@@ -114,7 +115,7 @@ def _pull(simulator, x, theta):
     """A grid over the whole range, then one over where the posterior is."""
     likelihood = simulator.log_likelihood(x)
     a, b = (float(end[0]) for end in simulator.support)
-    for _ in range(4):
+    for _ in range(PASSES):
         grid = np.linspace(a, b, GRID)
         points = np.tile(theta, (GRID, 1))
         points[:, 0] = grid
@@ -122,10 +123,11 @@ def _pull(simulator, x, theta):
         p = np.exp(log_p - log_p.max())
         p /= p.sum()
         mean = p @ grid
-        sd = max(np.sqrt(p @ (grid - mean) ** 2), 0.3 * (grid[1] - grid[0]))
-        if sd > 4 * (grid[1] - grid[0]):
+        step = grid[1] - grid[0]
+        sd = max(np.sqrt(p @ (grid - mean) ** 2), 0.4 * step)
+        if sd > 1.2 * step:  # a sum over a smooth density is exact with coarser steps than that
             break
-        a, b = max(a, mean - 12 * sd), min(b, mean + 12 * sd)
+        a, b = max(a, mean - 8 * sd), min(b, mean + 8 * sd)
     return (theta[0] - mean) / sd
 
 
