@@ -53,6 +53,8 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
             f"{row['counted']:7.5f}  {errors:>21}  {row['noise']:7.3f} ± "
             f"{row['uncertainty']:.3f}{mark}"
         )
+    if any(row["noise"] < 0 for row in result["rows"]):
+        yield "a ratio below 0 is 0 by the luck of counting"
     if result["undecided"]:
         yield f"{result['undecided']} rows are undecided: count more rays (--rays)"
     if result["dark"]:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raybayes.cli.frame import ALLOW, JSON, app, one_sentence, say, warnings_as_sentences
+from raybayes.cli.frame import (
+    ALLOW,
+    JSON,
+    app,
+    one_sentence,
+    say,
+    warnings_as_sentences,
+)
 from raybayes.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,6 +44,7 @@ def new(
     """Write a study, with comments: asks which parameters vary, or takes --vary."""
     with one_sentence(), warnings_as_sentences():
         from raybayes.beamline.rml import read_rml
+        from raybayes.study.accuracy import said, silent
         from raybayes.study.new import Varied, counted_reason, write_study
 
         beamline = read_rml(file, "warn" if allow_unmodelled else "error")
@@ -50,7 +58,7 @@ def new(
             ]
         else:
             varied = _asked(beamline)
-        found = write_study(beamline, file, varied, target)
+        found = write_study(beamline, file, varied, target, silent if as_json else said)
         result = {
             "study": str(target),
             "parameters": [each.name for each in varied],

@@ -49,7 +49,7 @@ def check(out: FINISHED, as_json: JSON = False) -> None:
         prepare_jax()
         from raybayes.workflow.run_study import check_run
 
-        result = check_run(out)
+        result = check_run(out, quiet=as_json)
         say(result, as_json, _checked(result))
 
 

@@ -7,6 +7,7 @@ nothing of this road but the optics. Where no rung is good enough, the best one 
 likelihood, widened by its error, can bear it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,14 +108,22 @@ class Accuracy:
         return max(self.error.variance, 0.0)
 
 
-def choose(simulator: JointSimulator, first: Tracing, seed: int, most: int = COUNTED) -> Accuracy:
+def choose(
+    simulator: JointSimulator,
+    first: Tracing,
+    seed: int,
+    most: int = COUNTED,
+    tell: Callable[[str], object] = lambda sentence: None,
+) -> Accuracy:
     """The cheapest rung from `first` on that is good enough, and its test by counting.
 
     Args:
         first: as the study says; fewer rays are not tried.
         most: counted rays of the test, in all.
+        tell: called with what is done, in words.
     """
     theta, _ = check_points(simulator, seed)
+    tell(f"counting rays at {len(theta)} theta")
     points = count(simulator, seed, max(most // (len(theta) * len(simulator.settings)), 1))
     if first.mode == "counting":
         noise = max(setting.simulator.noise for setting in simulator.settings)
@@ -123,7 +132,9 @@ def choose(simulator: JointSimulator, first: Tracing, seed: int, most: int = COU
         )
     found: list[tuple[Tracing, Error]] = []
     for rung in (first, *_finer(first)):
+        tell(f"trying {rung.rays} rays")
         error = rung_error(simulator, rung, theta)
+        tell(f"{rung.rays} rays: off by {error.variance:.2g} of the noise's variance")
         found.append((rung, error))
         good = error if error.good else error.next
         if good.good:

@@ -6,7 +6,7 @@ that land in a bin are its count. Where the source emits too many for that, rays
 sampled more often and count less each, so many that their own noise is a tenth of the detector's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -24,13 +24,17 @@ PILOT = 4096  # rays that tell how much light arrives
 
 
 def counted_observations(
-    simulator: JointSimulator, theta: Array, seed: tuple[int, ...]
+    simulator: JointSimulator,
+    theta: Array,
+    seed: tuple[int, ...],
+    made: Callable[[], object] = lambda: None,
 ) -> tuple[Array, int]:
     """Noisy observations x [n, size] of theta [n, d] from counted photons, and the rays traced.
 
     Args:
         simulator: of our own tracer; its `tracing` does not matter.
         seed: with the index of a theta it determines its observation.
+        made: called for each that is made in the last setting.
 
     Raises:
         InputError: a theta cannot be built.
@@ -39,7 +43,11 @@ def counted_observations(
     for j, setting in enumerate(simulator.settings):
         one, own = setting.simulator, simulator.own(theta, setting)
         compiled, photons = compile_beamline(one.beamline, one.names, own), rays_needed(one)[0]
-        observed = [_observed(one, compiled, i, (*seed, j), photons) for i in range(len(theta))]
+        observed = []
+        for i in range(len(theta)):
+            observed.append(_observed(one, compiled, i, (*seed, j), photons))
+            if setting is simulator.settings[-1]:
+                made()
         parts.append(np.array([x for x, _ in observed]).reshape(len(theta), one.detector.size))
         rays += sum(traced for _, traced in observed)
     return np.concatenate(parts, axis=1), rays

@@ -5,6 +5,8 @@ study, its seed and its folder determine every shard.
 """
 
 import json
+import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +27,16 @@ from raybayes.study.plan import DETERMINE, PACKAGES, Plan
 
 FILE = "simulator.json"
 SomePlan = TypeVar("SomePlan", bound=Plan)
+Tell = Callable[[str], object]
+
+
+def silent(sentence: str) -> None:
+    """Where nobody asks."""
+
+
+def said(sentence: str) -> None:
+    """On stderr, beside the bars of progress."""
+    print(sentence, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,7 @@ class Proven:
         if self.tracing.mode == "counting":
             return (
                 f"The simulator counts {self.tracing.rays} rays; the likelihood is widened by "
-                f"their noise, {self.error:.2g} times that of the light"
+                f"their noise, whose variance is {self.error:.2g} of that of the light"
             )
         words = (
             f"The simulator's own error: {max(self.error, 0):.1%} of the noise's variance with "
@@ -67,7 +79,8 @@ class Proven:
             f"({self.counted:.1%} ± {self.uncertainty:.1%}), at {self.at}"
         )
         if self.tracing.noise:
-            words += f"; the likelihood is widened by {self.tracing.noise:.0%} of the light's noise"
+            share = f"{self.tracing.noise:.0%} of the light's own variance"
+            words += f"; the likelihood is widened by {share}"
         return words
 
 
@@ -102,11 +115,14 @@ def write_proven(proven: Proven, folder: Path) -> None:
     write_whole(folder / FILE, (json.dumps(content, indent=1) + "\n").encode())
 
 
-def proven(plan: SomePlan, beamline: Beamline, folder: Path) -> tuple[SomePlan, Proven | None]:
+def proven(
+    plan: SomePlan, beamline: Beamline, folder: Path, tell: Tell = silent
+) -> tuple[SomePlan, Proven | None]:
     """The study with rays that are enough, and how that is known; None for other engines.
 
     Args:
         folder: where the choice may be kept already.
+        tell: called with what is done, in words.
 
     Raises:
         InputError: no number of rays is enough, with the theta and what to do.
@@ -116,7 +132,7 @@ def proven(plan: SomePlan, beamline: Beamline, folder: Path) -> tuple[SomePlan, 
     asked, kept = plan.identity(beamline, *DETERMINE), read_proven(folder)
     if kept is not None and asked in (kept.asked, _with(plan, kept).identity(beamline, *DETERMINE)):
         return _with(plan, kept), kept
-    found = prove(plan, beamline, asked)
+    found = prove(plan, beamline, asked, tell)
     return _with(plan, found), found
 
 
@@ -124,10 +140,14 @@ def _with(plan: SomePlan, proven: Proven) -> SomePlan:
     return plan.model_copy(update={"tracing": proven.tracing})
 
 
-def prove(plan: Plan, beamline: Beamline, asked: str) -> Proven:
-    """Choose the rays and test them, whatever is kept."""
+def prove(plan: Plan, beamline: Beamline, asked: str, tell: Tell = silent) -> Proven:
+    """Choose the rays and test them, whatever is kept.
+
+    Raises:
+        InputError: as `proven`.
+    """
     simulator = plan.simulator(beamline)
-    accuracy = choose(simulator, plan.tracing, plan.seed)
+    accuracy = choose(simulator, plan.tracing, plan.seed, tell=tell)
     if not accuracy.good:
         raise InputError(f"study {plan.name}: {refused(accuracy, plan)}")
     worst = accuracy.worst

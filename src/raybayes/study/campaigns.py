@@ -17,7 +17,7 @@ from tqdm import tqdm
 from raybayes.errors import InputError
 from raybayes.simulate.campaign import Campaign, Tally, tally
 from raybayes.simulate.cluster import run_on_dask
-from raybayes.study.accuracy import proven, write_proven
+from raybayes.study.accuracy import proven, said, silent, write_proven
 from raybayes.study.plan import Plan
 
 SHORTEST = 2.0  # s: how long the trial of a plan goes on
@@ -50,7 +50,7 @@ def simulate_study(request: Request, quiet: bool = False) -> dict[str, Any]:
         InputError: the study's, the engine's, the disk's, or too many simulations failed.
     """
     plan, beamline = Plan.read(request.study)
-    plan, found = proven(plan, beamline, request.out)
+    plan, found = proven(plan, beamline, request.out, silent if quiet else said)
     campaign = plan.campaign(beamline, request.out.resolve())
     campaign.store.open()
     if found:

@@ -16,7 +16,7 @@ from raybayes.beamline.model import Beamline
 from raybayes.beamline.trace import trace_compiled
 from raybayes.errors import InputError
 from raybayes.store import write_whole
-from raybayes.study.accuracy import Proven, prove
+from raybayes.study.accuracy import Proven, Tell, prove, silent
 from raybayes.study.parameters import unit_of
 from raybayes.study.plan import Plan
 
@@ -62,6 +62,11 @@ class Varied:
             warnings.warn(
                 f"{name}: the file has {element.number(id_):g}, which is not in the range {span}; "
                 "a range is of the value itself, not of its change",
+                stacklevel=2,
+            )
+        if id_.startswith("distance") and varied.low < 0:
+            warnings.warn(
+                f"{name}: below 0 the element stands before the one that precedes it",
                 stacklevel=2,
             )
         return varied
@@ -191,7 +196,9 @@ def _width(beams: Sequence[Array]) -> float:
     return float(f"{max(2.4 * reach / BINS, PSF):.2g}")
 
 
-def write_study(beamline: Beamline, file: Path, varied: Sequence[Varied], out: Path) -> Proven:
+def write_study(
+    beamline: Beamline, file: Path, varied: Sequence[Varied], out: Path, tell: Tell = silent
+) -> Proven:
     """Write the study, with as many rays as it needs; a file that is there is not replaced.
 
     Returns:
@@ -204,7 +211,7 @@ def write_study(beamline: Beamline, file: Path, varied: Sequence[Varied], out: P
         raise InputError(f"{out}: is there already; choose another --out")
     relative = os.path.relpath(file.resolve(), out.resolve().parent)
     plan = Plan(**tomllib.loads(study_text(beamline, out.stem, relative, varied)))
-    found = prove(plan, beamline, "")
+    found = prove(plan, beamline, "", tell)
     text = study_text(beamline, out.stem, relative, varied, _tracing(plan, found))
     write_whole(out, text.encode())
     return found
@@ -215,5 +222,5 @@ def _tracing(plan: Plan, found: Proven) -> list[str]:
     if found.tracing == plan.tracing:
         return []
     keys = found.tracing.model_dump(exclude={"mode"})
-    comment = f"  # its error is {max(found.error, 0):.1%} of the detector's noise"
+    comment = f"  # its error is {max(found.error, 0):.1%} of the noise's variance"
     return ["", "[tracing]" + comment, *(f"{key} = {value}" for key, value in keys.items())]

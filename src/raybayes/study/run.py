@@ -227,11 +227,15 @@ class Run:
         rule = study.failures.model_copy(update={"then": "skip", "at_most": 1.0})
         return simulate_all(self.engine, theta, key, study.detectors.size, rule)
 
-    def check(self, posterior: Posterior) -> Checks:
-        """Judge the posterior on fresh pairs that training never saw, made of counted photons."""
+    def check(self, posterior: Posterior, made: Callable[[], object] = lambda: None) -> Checks:
+        """Judge the posterior on fresh pairs that training never saw, made of counted photons.
+
+        Args:
+            made: called for each observation that was counted.
+        """
         study, rng = self.study, np.random.default_rng((self.study.seed, NOISE, CHECK, CHECK))
         theta, start = study.prior.sample(study.validation, rng), time.perf_counter()
-        theta, x, counted = self.pairs(theta, rng)
+        theta, x, counted = self.pairs(theta, rng, made)
         seconds = time.perf_counter() - start
         draws = posterior.sample(x, DRAWS, study.seed)
         rank = ranks(theta, draws)
@@ -240,7 +244,9 @@ class Run:
         ratio = spread / study.prior.sd
         return Checks(theta, x, draws, rank, result, ratio, counted, seconds)
 
-    def pairs(self, theta: Array, rng: np.random.Generator) -> tuple[Array, Array, int]:
+    def pairs(
+        self, theta: Array, rng: np.random.Generator, made: Callable[[], object] = lambda: None
+    ) -> tuple[Array, Array, int]:
         """Of theta [n, d] some theta [<= n, d] with observations x, and the rays counted for x.
 
         Of our tracer's they come from counted photons, never from the expected profiles that
@@ -253,7 +259,7 @@ class Run:
         seed = (self.study.seed, NOISE, CHECK, int(rng.integers(1 << 32)))
         each = sum(rays_needed(setting.simulator)[1] for setting in self.simulator.settings)
         n = int(min(len(theta), max(FEWEST, COUNTED / each)))
-        x, counted = counted_observations(self.simulator, theta[:n], seed)
+        x, counted = counted_observations(self.simulator, theta[:n], seed, made)
         return theta[:n], x, counted
 
     def _built(self, theta: Array) -> Array:

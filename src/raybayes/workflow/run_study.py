@@ -14,9 +14,9 @@ from raybayes.inference.train import Fit, State
 from raybayes.report.checks_page import numbers
 from raybayes.report.run_page import proven_notes, write_report
 from raybayes.store import Arrays
-from raybayes.study.accuracy import Proven, proven, write_proven
+from raybayes.study.accuracy import Proven, proven, said, silent, write_proven
 from raybayes.study.campaigns import Bar
-from raybayes.study.run import Run, open_posterior, open_run, summary
+from raybayes.study.run import Checks, Run, open_posterior, open_run, summary
 from raybayes.study.study import read_study
 
 
@@ -26,25 +26,27 @@ def run_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> di
     Returns:
         the numbers of the closing table, and the path of the report.
     """
-    return complete(prepared(name, out), quiet)
+    return complete(prepared(name, out, quiet), quiet)
 
 
-def prepared(name: str | os.PathLike[str], out: str | os.PathLike[str]) -> Run:
+def prepared(name: str | os.PathLike[str], out: str | os.PathLike[str], quiet: bool = True) -> Run:
     """A study in its folder, which is claimed, with rays that were tested to be enough.
 
     Raises:
         InputError: the study's or the folder's, or no number of rays is enough.
     """
-    run, found = proven_run(name, out)
+    run, found = proven_run(name, out, quiet)
+    if found and not quiet:
+        said(found.sentence)
     return _claimed(run, found)
 
 
 def proven_run(
-    name: str | os.PathLike[str], out: str | os.PathLike[str]
+    name: str | os.PathLike[str], out: str | os.PathLike[str], quiet: bool = True
 ) -> tuple[Run, Proven | None]:
     """As `prepared`, with nothing written yet; and how good its simulator is."""
     study, beamline = read_study(name)
-    study, found = proven(study, beamline, Path(out))
+    study, found = proven(study, beamline, Path(out), silent if quiet else said)
     return Run(study, beamline, Path(out)), found
 
 
@@ -63,15 +65,23 @@ def complete(run: Run, quiet: bool = False) -> dict[str, Any]:
         with Bar(run.campaign, len(shards), len(run.store.missing(shards)), quiet) as bar:
             data = run.simulate(bar.add)
     posterior, fit = train_with_progress(run, data, quiet)
-    checks = run.check(posterior)
+    checks = check_with_progress(run, posterior, quiet)
+    if not quiet:
+        said("judging the posterior and drawing the report")
     page = write_report(run, posterior, fit, checks)
-    said = [*proven_notes(run, checks), *run.notes]
-    return {**summary(run, checks), "notes": said, "report": str(page)}
+    told = [*proven_notes(run, checks), *run.notes]
+    return {**summary(run, checks), "notes": told, "report": str(page)}
 
 
 def notes(run: Run) -> list[str]:
     """What a person must know of the simulator and the simulations."""
     return [*(run.proven.sentences if run.proven else []), *run.notes]
+
+
+def check_with_progress(run: Run, posterior: Posterior, quiet: bool) -> Checks:
+    """`Run.check` with a bar of pairs."""
+    with tqdm(desc="check", unit="pair", disable=quiet, total=run.study.validation) as pairs:
+        return run.check(posterior, lambda: pairs.update())
 
 
 def train_with_progress(run: Run, data: Arrays | None, quiet: bool) -> tuple[Posterior, Fit]:
@@ -93,7 +103,7 @@ def train_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> 
     Raises:
         InputError: simulations are missing, with how many and the command that makes them.
     """
-    run, found = proven_run(name, out)
+    run, found = proven_run(name, out, quiet)
     study, store = run.study, run.store
     if study.online:
         raise InputError(
@@ -122,11 +132,11 @@ def train_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> 
     }
 
 
-def check_run(out: str | os.PathLike[str]) -> dict[str, Any]:
+def check_run(out: str | os.PathLike[str], quiet: bool = True) -> dict[str, Any]:
     """Judge a run's posterior on fresh pairs, in numbers; writes nothing."""
     run = open_run(out)
     posterior = open_posterior(run)
-    checks = run.check(posterior)
+    checks = check_with_progress(run, posterior, quiet)
     judge = judge_of(run, posterior, checks)
     exact = judge and numbers(judge, run.study.prior.names)
     return {**summary(run, checks), "exact": exact}
