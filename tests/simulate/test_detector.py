@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from beamlines import small
 from pydantic import ValidationError
 from scipy.special import logsumexp
 from scipy.stats import norm, poisson
 
 from raybayes.simulate.detector import Detector
+from raybayes.simulate.simulator import Simulator, Tracing
 
 
 def brute_force(x, mean, sigma):
@@ -69,3 +71,19 @@ def test_the_width_of_a_bin_has_an_older_name():
     assert new.model_dump(by_alias=True)["pitch"] == (0.02, 0.01)
     with pytest.raises(ValidationError, match="pitch"):
         Detector(pitch=(0.02, 0.01), bin_width=(0.02, 0.01))
+
+
+@pytest.mark.parametrize("noise", [0.1, 2.0])
+def test_a_simulator_s_own_noise_widens_the_likelihood(noise):
+    """By a share of the light's variance, not of the background's; by brute force."""
+    detector = Detector(bins=(1, 1), photons=400.0, background=50.0, read_noise=5.0)
+    profile, sigma = np.array([1.0, 0.25]), 5.0
+    x = np.array([430.0, 180.0])
+    exact = sum(
+        brute_force(one, 50 + light, np.sqrt(sigma**2 + noise * light))
+        for one, light in zip(x, (400.0, 100.0), strict=True)
+    )
+    assert detector.log_likelihood(x, profile, noise) == pytest.approx(exact, abs=1e-6)
+    assert detector.variance(np.array([450.0]), noise) == pytest.approx(450 + 25 + noise * 400)
+    counting = Simulator(small("Slit"), (), ((), ()), detector, Tracing(mode="counting", rays=4000))
+    assert counting.noise == 0.1  # each counted ray stands for a tenth of a photon

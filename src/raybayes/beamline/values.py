@@ -15,6 +15,7 @@ from raybayes.errors import InputError
 
 HC = 1239.841984332  # nm eV, CODATA 2018: RAY-UI's value
 HC_OLD = 1239.852  # nm eV, of older RAY-UI
+HALF_TURN = 1e3 * np.pi  # mrad
 ARCSEC = np.pi / 180 / 3600
 
 
@@ -130,6 +131,9 @@ def misaligned(
         return axes, origin
     # Where the file says "no alignment error", its own values are stale: only theta counts.
     get = {i: values(element, i) if on or values.varies(element, i) else 0.0 for i in ids}
+    for id_ in ROTATIONS:
+        good = np.abs(get[id_]) <= HALF_TURN
+        values.check(element, id_, good, "an error of more than half a turn, 3141.6 mrad")
     x, y, z = (rotation(axis, np.multiply(get[id_], 1e-3)) for axis, id_ in enumerate(ROTATIONS))
     shift = np.stack(np.broadcast_arrays(*(get[id_] for id_ in TRANSLATIONS)), axis=-1)
     if not np.any(turn):
