@@ -39,6 +39,7 @@ MARGIN = 1.1  # on the pilot's band
 ALONE = 0.1  # how much of what the narrowest slit cuts another may cut, for energy to be carried
 GRID_RAYS = 4096  # of each pilot theta, in each round
 PILOTED = ("band", "edges", "slit", "grid")  # what the pilot finds
+IN_ALL, FEWEST_SETS = 1 << 20, 8  # rays of all scrambles, beyond which there are fewer of these
 SETS = 64  # independent scrambles of the Sobol points, dealt out to thetas at random
 COMPILE_AT_ONCE = 1024  # thetas whose tables are in memory together
 
@@ -182,7 +183,7 @@ class Simulator:
 
     @cached_property
     def samples(self) -> Array:
-        """[SETS, rays, STANDARD]: independent scrambles of the same Sobol points."""
+        """[scrambles, rays, STANDARD]: independent scrambles of the same Sobol points."""
         return self._sets.samples
 
     @cached_property
@@ -220,12 +221,17 @@ class Simulator:
     def _sets(self) -> Sampling:
         """Of all scrambles; none is picked yet."""
         width, lights = dimensions(self.beamline.source), []
-        for i in range(SETS):
+        for i in range(self._scrambles):
             points = uniforms("sobol", width, self.tracing.rays, (self.seed, i))
             moved = self.grid.moved(np.concatenate(list(points)))
             lights.append(self._light(*moved, True))
         samples, weights, stokes = (np.stack(part) for part in zip(*lights, strict=True))
         return Sampling(samples, weights, stokes, np.empty(0, np.int64))
+
+    @property
+    def _scrambles(self) -> int:
+        """Fewer where there are more rays, whose luck differs less."""
+        return int(np.clip(IN_ALL // self.tracing.rays, FEWEST_SETS, SETS))
 
     def _eps(self, tracing: Tracing) -> Array:
         """[5]: what is carried of x, y, x', y', where they are normally distributed, and of energy.
@@ -328,7 +334,7 @@ class Simulator:
                 'set additionalOrder to 0, or trace in mode "counting"'
             )
         profiles = np.zeros((len(theta), self.detector.size))
-        picks = np.random.default_rng(key).integers(SETS, size=len(theta))
+        picks = np.random.default_rng(key).integers(self._scrambles, size=len(theta))
         sets = self._sets
         transmission = expected_profiles(
             compiled.emission,
@@ -337,7 +343,7 @@ class Simulator:
             Sampling(
                 sets.samples,
                 sets.weights,
-                sets.stokes if compiled.coated else np.empty((SETS, 4, 0)),
+                sets.stokes if compiled.coated else np.empty((self._scrambles, 4, 0)),
                 picks if key else np.zeros(len(theta), np.int64),
             ),
             self._bins,
