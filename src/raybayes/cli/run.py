@@ -80,8 +80,18 @@ def _trained(result: dict[str, Any]) -> Iterator[str]:
 
 def _finished(result: dict[str, Any]) -> Iterator[str]:
     yield from _table(result)
+    yield from _counted(result)
     yield from result["notes"]
     yield f"report: {result['report']}"
+
+
+def _counted(result: dict[str, Any]) -> Iterator[str]:
+    """What the pairs of the checks cost."""
+    if result["counted_rays"]:
+        yield (
+            f"{result['validation']} pairs of {result['counted_rays']:.3g} counted rays took "
+            f"{result['counting_seconds']:.0f} s"
+        )
 
 
 def _table(result: dict[str, Any]) -> Iterator[str]:
@@ -105,6 +115,7 @@ WORDS = {
 
 def _checked(result: dict[str, Any]) -> Iterator[str]:
     yield f"{result['study']}: {result['validation']} fresh pairs"
+    yield from _counted(result)
     yield from _table(result)
     exact = result["exact"]
     if exact is None:

@@ -125,7 +125,7 @@ def proven_notes(run: Run, checks: Checks) -> list[str]:
     if checks.counted:
         said.append(
             f"The {len(checks.theta)} pairs of the checks are made of {checks.counted:.3g} counted "
-            f"rays, not of the profiles that trained the network ({checks.seconds:.0f} s)"
+            "rays, not of the profiles that trained the network"
         )
     return said
 
