@@ -145,7 +145,7 @@ def measured(name, rays, n):
     simulator, start = plan.simulator(beamline), time.perf_counter()
     accuracy = choose(simulator, plan.tracing, plan.seed)
     seconds = time.perf_counter() - start
-    simulator = simulator.changed(lambda each: each.traced(accuracy.tracing))
+    simulator = simulator.traced(accuracy.tracing)
     found = pulls(plan, simulator, n)
     tracing = accuracy.tracing
     return {

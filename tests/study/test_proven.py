@@ -68,3 +68,11 @@ def test_what_no_rays_make_right_is_refused(chosen, monkeypatch):
     monkeypatch.setattr(kept, "choose", lambda *_, **__: replace(good, rows=bad))
     with pytest.raises(InputError, match=r"7 times the variance .* lost at ES .*narrow the prior"):
         kept.prove(plan, beamline, "")
+
+
+def test_the_choice_of_another_study_is_replaced(chosen, tmp_path):
+    """In a folder without simulations: else the report would speak of another study."""
+    found = chosen[3]
+    kept.write_proven(replace(found, asked="another"), tmp_path)
+    kept.write_proven(found, tmp_path)
+    assert kept.read_proven(tmp_path) == found

@@ -102,11 +102,6 @@ class Accuracy:
             return True
         return self.tracing.noise < BEARABLE and self.worst.within(self.tracing.noise)
 
-    @property
-    def share(self) -> float:
-        """The simulator's own error as a share of the noise's variance."""
-        return max(self.error.variance, 0.0)
-
 
 def choose(
     simulator: JointSimulator,
@@ -139,16 +134,12 @@ def choose(
         good = error if error.good else error.next
         if good.good:
             rung = rung if error.good else next_rung(rung)
-            rows = tuple(compare(_with(simulator, rung), points))
+            rows = tuple(compare(simulator.traced(rung), points))
             if all(row.good for row in rows):
                 return Accuracy(rung, good, rows)
     rung, error = min(found, key=lambda each: each[1].light)
     widened = rung.model_copy(update={"noise": min(error.light, BEARABLE)})
-    return Accuracy(widened, error, tuple(compare(_with(simulator, rung), points)))
-
-
-def _with(simulator: JointSimulator, tracing: Tracing) -> JointSimulator:
-    return simulator.changed(lambda each: each.traced(tracing))
+    return Accuracy(widened, error, tuple(compare(simulator.traced(rung), points)))
 
 
 def _finer(first: Tracing) -> list[Tracing]:

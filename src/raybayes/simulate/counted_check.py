@@ -159,7 +159,7 @@ def _counted(
     rays = max(rays // BATCHES, 1)
     counter = replace(simulator, tracing=Tracing(mode="counting", rays=rays))
     profiles, arrived = counter.profiles(np.repeat(own, BATCHES, axis=0), key)
-    return Point(*at, profiles, float(arrived.mean()), _lost_at(simulator, own, key))
+    return Point(*at, profiles, float(arrived.mean()), lost_at(simulator, own, key))
 
 
 def _row(simulator: Simulator, point: Point, own: Array) -> Row:
@@ -195,7 +195,8 @@ def _of_peak(simulator: Simulator, square: Array, mean: Array) -> tuple[float, f
     return across, along
 
 
-def _lost_at(simulator: Simulator, own: Array, key: tuple[int, ...]) -> str:
+def lost_at(simulator: Simulator, own: Array, key: tuple[int, ...]) -> str:
+    """The element that takes most of the rays at its own theta [1, d]; "" where none is lost."""
     compiled = compile_beamline(simulator.beamline, simulator.names, own)
     rays = trace_compiled(simulator.beamline, compiled, 0, LOOK, None, key, "sobol")
     names, counts = np.unique(rays.lost_at[~rays.arrived], return_counts=True)

@@ -6,16 +6,14 @@ from typing import Protocol
 import numpy as np
 
 from raybayes.array_types import Array, Bools
-from raybayes.beamline.geometry import compile_beamline
-from raybayes.beamline.trace import trace_compiled
 from raybayes.errors import InputError
+from raybayes.simulate.counted_check import lost_at
 from raybayes.simulate.settings import JointSimulator, Setting
 
 THETAS = 256  # of the prior
 LIGHT = 1.0  # photon that the whole detector must expect, not to be dark
 INNER = 0.9  # of the lit theta lie in the range that is advised
 TOLD = 0.01  # of the prior
-RAYS = 4096  # that show where the light is lost
 
 
 class Prior(Protocol):
@@ -45,25 +43,26 @@ def dark(simulator: JointSimulator, prior: Prior, seed: int) -> Dark:
     """Simulate THETAS theta of the prior and see which give light."""
     theta = prior.sample(THETAS, np.random.default_rng((seed, THETAS)))
     lit = np.ones(len(theta), bool)
-    lost_at = ""
+    taker = ""
     for setting in simulator.settings:
         here = _lit(setting, simulator.own(theta, setting))
-        if not here.all() and not lost_at:
-            lost_at = _lost_at(setting, simulator.own(theta[~here][:1], setting), seed)
+        if not here.all() and not taker:
+            own = simulator.own(theta[~here][:1], setting)
+            taker = lost_at(setting.simulator, own, (seed,))
         lit &= here
     share = float(1 - lit.mean())
     if share < TOLD:
         return Dark(0.0)
     if not lit.any():
-        return Dark(share, lost_at)
+        return Dark(share, taker)
     tails = [(1 - INNER) / 2, (1 + INNER) / 2]
     low, high = np.quantile(theta[lit], tails, axis=0)
     # What is left of each parameter's own spread where there is light: least for the one to blame.
     left = (high - low) / np.maximum(np.ptp(np.quantile(theta, tails, axis=0), axis=0), 1e-300)
     j = int(left.argmin())
     if left[j] > INNER:
-        return Dark(share, lost_at)
-    return Dark(share, lost_at, simulator.names[j], float(low[j]), float(high[j]))
+        return Dark(share, taker)
+    return Dark(share, taker, simulator.names[j], float(low[j]), float(high[j]))
 
 
 def _lit(setting: Setting, own: Array) -> Bools:
@@ -77,11 +76,3 @@ def _lit(setting: Setting, own: Array) -> Bools:
             continue
         found[i] = simulator.detector.photons * profile[0].sum() > LIGHT
     return found
-
-
-def _lost_at(setting: Setting, own: Array, seed: int) -> str:
-    simulator = setting.simulator
-    compiled = compile_beamline(simulator.beamline, simulator.names, own)
-    rays = trace_compiled(simulator.beamline, compiled, 0, RAYS, None, seed, "sobol")
-    names, counts = np.unique(rays.lost_at[~rays.arrived], return_counts=True)
-    return str(names[counts.argmax()]) if len(names) else ""

@@ -18,7 +18,7 @@ from raybayes.errors import InputError
 from raybayes.observations import Reading
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.protocol import Capabilities, Scene
-from raybayes.simulate.simulator import Simulator
+from raybayes.simulate.simulator import Simulator, Tracing
 
 
 class SettingConfig(BaseModel):
@@ -204,6 +204,10 @@ class JointSimulator:
         """With the simulator of every setting changed, as to more rays or another detector."""
         settings = (replace(s, simulator=change(s.simulator)) for s in self.settings)
         return replace(self, settings=tuple(settings))
+
+    def traced(self, tracing: Tracing) -> "JointSimulator":
+        """With other rays in every setting; see `Simulator.traced`."""
+        return self.changed(lambda each: each.traced(tracing))
 
     @property
     def detectors(self) -> Detectors:

@@ -49,7 +49,6 @@ class Proven:
         counted: the same by counted rays, at the theta `at` where it is worst, with its
             standard error.
         dark: what a person must know of theta that give no light; "" where all give some.
-        rays: that were counted for it.
     """
 
     asked: str
@@ -105,8 +104,12 @@ def read_proven(folder: Path) -> Proven | None:
 
 
 def write_proven(proven: Proven, folder: Path) -> None:
-    """Keep it beside the simulations; what is there stays."""
-    if (folder / FILE).exists():
+    """Keep it beside the simulations; what is there of the same study stays.
+
+    A folder without simulations may hold the choice of another study, which this one replaces.
+    """
+    kept = read_proven(folder)
+    if kept is not None and kept.asked == proven.asked:
         return
     folder.mkdir(parents=True, exist_ok=True)
     found = {**asdict(proven), "tracing": proven.tracing.model_dump()}
@@ -151,19 +154,20 @@ def prove(plan: Plan, beamline: Beamline, asked: str, tell: Tell = silent) -> Pr
     if not accuracy.good:
         raise InputError(f"study {plan.name}: {refused(accuracy, plan)}")
     worst = accuracy.worst
-    lit = simulator.changed(lambda each: each.traced(accuracy.tracing))
+    lit = simulator.traced(accuracy.tracing)
     return Proven(
         asked,
         accuracy.tracing,
         accuracy.error.variance,
         worst.noise,
         worst.uncertainty,
-        _place(worst),
+        place(worst),
         described(dark(lit, plan.prior, plan.seed)),
     )
 
 
-def _place(row: Row) -> str:
+def place(row: Row) -> str:
+    """At which theta, with the parameter as it is spoken."""
     name, equals, value = row.point.at.partition(" = ")
     return f"{spoken(name)}{equals}{value}"
 
@@ -174,7 +178,7 @@ def refused(accuracy: Accuracy, plan: Plan) -> str:
     lost = f", where most of the light is lost at {worst.point.lost_at}"
     return (
         f"the simulator's own error is {max(worst.noise, accuracy.error.variance):.2g} times the "
-        f"variance of the detector's noise at {_place(worst)}{lost if worst.point.lost_at else ''}"
+        f"variance of the detector's noise at {place(worst)}{lost if worst.point.lost_at else ''}"
         f" (at most {plan.tracing.tolerance:g} is sought), and more rays do not help; narrow the "
         f'prior there, or set [tracing] mode = "counting" with rays = {10 * photons:.0f}'
     )

@@ -8,8 +8,7 @@ from raybayes.simulate.accuracy import choose
 from raybayes.simulate.counted_check import Row, check_points
 from raybayes.simulate.dark import dark
 from raybayes.simulate.engines.config import TracerConfig
-from raybayes.study.accuracy import described, refused
-from raybayes.study.parameters import spoken
+from raybayes.study.accuracy import described, place, refused
 from raybayes.study.plan import Plan
 
 
@@ -33,7 +32,7 @@ def check_simulator(name: str | os.PathLike[str], most: int) -> dict[str, Any]:
     simulator = plan.simulator(beamline)
     points = len(check_points(simulator, plan.seed)[0]) * len(simulator.settings)
     accuracy = choose(simulator, plan.tracing, plan.seed, most * points)
-    chosen = simulator.changed(lambda each: each.traced(accuracy.tracing))
+    chosen = simulator.traced(accuracy.tracing)
     return {
         "study": plan.name,
         "tracing": accuracy.tracing.model_dump(),
@@ -52,9 +51,8 @@ def check_simulator(name: str | os.PathLike[str], most: int) -> dict[str, Any]:
 
 
 def _described(row: Row, plan: Plan) -> dict[str, Any]:
-    name, equals, value = row.point.at.partition(" = ")
     return {
-        "at": f"{spoken(name)}{equals}{value}",
+        "at": place(row),
         "theta": dict(zip(plan.prior.names, row.point.theta.tolist(), strict=True)),
         "setting": row.point.setting + 1,
         "expected": row.transmission,
