@@ -1,20 +1,25 @@
 """What is done to a frame or a profile before it is binned, each step with its sentence."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import convolve, median_filter
+from numpy.typing import NDArray
 
 from raybayes.array_types import Array, Bools
 from raybayes.errors import InputError
-from raybayes.observations.bins import edges_between
-from raybayes.observations.files import read_file
+from raybayes.observations.masks import ceiling_of, filled
 from raybayes.observations.measured import Measured
-from raybayes.observations.options import Reading
+from raybayes.observations.options import Reading, Target
+from raybayes.observations.places import placed, upright
+from raybayes.observations.scans import lined
 
 BORDER = 0.05  # of an image's width, on each side, where there should be no beam
 NORMAL = 1.4826  # standard deviation / median absolute deviation
+SIDES = ("horizontal", "vertical")
+
+Load = Callable[[Path, Reading], tuple[Measured, ...]]
 
 
 @dataclass(frozen=True)
@@ -24,58 +29,106 @@ class Frame:
     Attributes:
         values: [n] or [rows, columns], rows from below.
         edges: of a profile (None where nothing says where it lies), or of the columns and of the
-            rows of an image, from the left and from below in the file; mm, rising or falling.
+            rows of an image, from the left and from below; mm.
         done: sentences.
         subtracted: whether a background was.
+        bad: [as values], where there is no reading; None for nowhere.
+        raw: what stood in the file, before anything was done.
     """
 
     values: Array
     edges: tuple[Array | None, ...]
     done: tuple[str, ...] = ()
     subtracted: bool = False
+    bad: Bools | None = None
+    raw: Array | None = None
 
     def after(self, sentence: str, values: Array) -> "Frame":
         """With other values, and a sentence that says what was done."""
         return replace(self, values=values, done=(*self.done, sentence))
 
 
-def read_frame(path: Path, reading: Reading, folder: Path, axis: int = 0) -> Frame:
-    """One file, cut, cleaned and turned as the options say.
+@dataclass(frozen=True)
+class Source:
+    """Where files come from: how one is read, how, and the folder of relative paths."""
 
-    axis: that a profile lies along: 0 is horizontal, 1 vertical.
+    load: Load
+    reading: Reading
+    folder: Path
+
+
+def frame_of(path: Path, measured: Measured, source: Source, target: Target, side: int) -> Frame:
+    """One profile or image, cut, cleaned and turned as the options say.
+
+    Args:
+        side: that a profile lies along: 0 is horizontal, 1 vertical.
+
+    Raises:
+        InputError: it cannot be used; what, where, what to do.
     """
-    measured = read_file(path, reading)
+    measured = upright(measured)
+    if measured.values.ndim == 1:
+        return _profile(path, measured, source, target, side)
+    return _image(path, measured, source)
+
+
+def _profile(path: Path, measured: Measured, source: Source, target: Target, side: int) -> Frame:
+    reading, values = source.reading, measured.values
+    if reading.roi is not None:
+        raise InputError(f"{path}: is a profile, and roi cuts images; leave roi out")
+    if reading.hot is not None:
+        raise InputError(f"{path}: is a profile, and hot mends images; leave hot out")
+    if measured.bad is not None:
+        raise InputError(
+            f"{path}: {_where(measured.bad, (0, 0))} no reading by the detector's code"
+        )
+    _finite(path, values, (0, 0))
+    _unsaturated(path, values, _saturated(values, measured, reading), (0, 0))
+    _beam(path, values)
+    line = lined(path, measured, reading, side, target.edges[side])
+    told = (f"Read {path.name}: profile of {len(values)}.", *measured.told, *line.told)
+    frame = Frame(line.values, (line.edges,), told, raw=values)
+    frame = _without_dark(frame, path, source, values.shape, (0, 0))
+    frame = _amplified(_without_background(frame, reading), reading)
+    if side == 0 and reading.seen == "downstream" and line.edges is not None:
+        return replace(frame, values=frame.values[::-1], edges=(-line.edges[::-1],),
+                       done=(*frame.done, SEEN))  # fmt: skip
+    return frame
+
+
+SEEN = "Mirrored: it was seen as the beam goes (downstream)."
+
+
+def _image(path: Path, measured: Measured, source: Source) -> Frame:
+    reading = source.reading
     values, corner = _cut(path, measured.values, reading)
-    _finite(path, values, corner)
-    over = _saturated(values, measured, reading)
+    bad, told = _masked(path, measured, source)
+    bad = bad[corner[1] : corner[1] + len(values), corner[0] : corner[0] + values.shape[1]]
+    _finite(path, np.where(bad, 0.0, values), corner)
+    over = _saturated(values, measured, reading) & ~bad
     if reading.hot is None:
         _unsaturated(path, values, over, corner)
-    _beam(path, values)
-    edges = _edges(path, measured, values, corner, reading, axis)
-    frame = Frame(values, edges, _told(path, values))
-    if measured.axes is not None and values.ndim == 2:
-        where = "Its own axes say where its pixels lie."
-        frame = frame.after(
-            where if reading.pixel_size is None else "Its own axes are left aside for pixel_size.",
-            values,
-        )
+    _beam(path, values[~bad])
+    edges, where = placed(path, measured, reading)
+    frame = Frame(
+        values,
+        _cut_edges(edges, corner, values),
+        (f"Read {path.name}: image of {_size(measured.values)} pixels.", *measured.told, *told,
+         *where),
+        raw=measured.values,
+    )  # fmt: skip
     if reading.roi is not None:
         frame = frame.after(f"Cut to {_size(values)} pixels at {list(corner)}.", values)
-    frame = _without_dark(frame, path, reading, folder, measured.values.shape)
+    frame = _without_dark(frame, path, source, measured.values.shape, corner)
+    mended, bad, told = filled(frame.values, bad)
+    frame = replace(frame, values=mended, bad=bad, done=(*frame.done, *told))
     if reading.hot is not None:
-        frame, hot = _mended(frame, path, reading.hot, reading.gain)
+        frame, hot = _mended(frame, reading.hot, reading.gain)
+        from scipy.ndimage import convolve  # slow to load, and seldom needed
+
         alone = convolve(over.astype(int), np.ones((3, 3), int), mode="constant") == 1
         _unsaturated(path, values, over & ~(hot & alone), corner)
-    frame = _without_background(frame, reading)
-    if reading.gain != 1:
-        frame = frame.after(f"Multiplied by {reading.gain:g} counts per unit.",
-                            reading.gain * frame.values)  # fmt: skip
-    return turned(frame, reading) if values.ndim == 2 else frame
-
-
-def _told(path: Path, values: Array) -> tuple[str, ...]:
-    what = f"image of {_size(values)} pixels" if values.ndim == 2 else f"profile of {len(values)}"
-    return (f"Read {path.name}: {what}.",)
+    return turned(_amplified(_without_background(frame, reading), reading), reading)
 
 
 def _size(values: Array) -> str:
@@ -86,8 +139,6 @@ def _cut(path: Path, values: Array, reading: Reading) -> tuple[Array, tuple[int,
     """The region of interest, and its left and top."""
     if reading.roi is None:
         return values, (0, 0)
-    if values.ndim != 2:
-        raise InputError(f"{path}: is a profile, and roi cuts images; leave roi out")
     left, top, width, height = reading.roi
     rows, columns = values.shape
     if (
@@ -103,29 +154,67 @@ def _cut(path: Path, values: Array, reading: Reading) -> tuple[Array, tuple[int,
     return values[top : top + height, left : left + width], (left, top)
 
 
+def _cut_edges(
+    edges: tuple[Array, Array], corner: tuple[int, int], values: Array
+) -> tuple[Array, Array]:
+    """Of the region of interest; the optical axis stays that of the whole frame."""
+    (x, y), (left, top), (rows, columns) = edges, corner, values.shape
+    return x[left : left + columns + 1], y[top : top + rows + 1]
+
+
+def _masked(path: Path, measured: Measured, source: Source) -> tuple[Bools, tuple[str, ...]]:
+    """[rows, columns] of the whole frame: no reading, by the file or by the mask that is given."""
+    shape, name = measured.values.shape, source.reading.mask
+    bad = np.zeros(shape, bool) if measured.bad is None else measured.bad
+    if name is None:
+        return bad, ()
+    mask_path = source.folder / name
+    mask = upright(_only(mask_path, source)).values
+    if mask.shape != shape:
+        raise InputError(
+            f"{mask_path}: the mask has the shape {mask.shape}, but {path.name} {shape}; give one "
+            "of the same camera"
+        )
+    masked = mask != 0
+    return bad | masked, (f"{int(masked.sum())} pixels are masked by {mask_path.name}.",)
+
+
+def _only(path: Path, source: Source) -> Measured:
+    """A dark frame or a mask, read by the options that say where in a file it is."""
+    reading = source.reading
+    plain = Reading(dataset=reading.dataset, frame=reading.frame, columns=reading.columns)
+    found = source.load(path, plain)
+    if len(found) != 1:
+        raise InputError(f"{path}: holds two profiles; give one")
+    return found[0]
+
+
 def _saturated(values: Array, measured: Measured, reading: Reading) -> Bools:
     """Where the beam is brighter than the camera can measure."""
-    ceiling = measured.ceiling if reading.saturation is None else reading.saturation
-    return values >= (np.inf if ceiling is None else ceiling)
+    if reading.saturation is not None:
+        return values >= reading.saturation
+    ceiling = np.inf if measured.ceiling is None else measured.ceiling
+    return values >= min(ceiling, ceiling_of(values))
 
 
 def _unsaturated(path: Path, values: Array, over: Bools, corner: tuple[int, int]) -> None:
     if over.any():
         raise InputError(
             f"{path}: {_where(over, corner)} saturated (at {values[over].min():g}); measure with "
-            "less light or a shorter exposure"
+            "less light or a shorter exposure, or set saturation if this is none"
         )
 
 
 def _finite(path: Path, values: Array, corner: tuple[int, int]) -> None:
     bad = ~np.isfinite(values)
     if bad.any():
-        raise InputError(f"{path}: {_where(bad, corner)} no finite number; mend or cut them out")
+        raise InputError(f"{path}: {_where(bad, corner)} no finite number; mend or mask them")
 
 
 def _beam(path: Path, values: Array) -> None:
-    if np.ptp(values) == 0 and values.size > 1:
-        raise InputError(f"{path}: every reading is {values.flat[0]:g}: there is no beam in it")
+    if values.size == 0 or (np.ptp(values) == 0 and values.size > 1):
+        level = f"every reading is {values.flat[0]:g}" if values.size else "all is masked"
+        raise InputError(f"{path}: {level}: there is no beam in it")
 
 
 def _where(bad: Bools, corner: tuple[int, int]) -> str:
@@ -141,89 +230,35 @@ def _where(bad: Bools, corner: tuple[int, int]) -> str:
     return f"{len(places)} readings, the first at {at}, are"
 
 
-def _edges(
-    path: Path,
-    measured: Measured,
-    values: Array,
-    corner: tuple[int, int],
-    reading: Reading,
-    axis: int,
-) -> tuple[Array | None, ...]:
-    """mm from the optical axis: of a profile's bins, or of an image's columns and rows."""
-    if measured.axes is not None and reading.pixel_size is None:
-        return _told_edges(path, measured, values, corner, reading)
-    pixel = reading.pixel_size or measured.pixel
-    if values.ndim == 1:
-        if pixel is None:
-            return (None,)
-        middle = len(values) / 2 if reading.centre is None else reading.centre[axis] + 0.5
-        return (np.asarray((np.arange(len(values) + 1) - middle) * pixel[axis], np.float64),)
-    if pixel is None:
-        raise InputError(
-            f"{path}: is an image, and nothing says how large its pixels are; set pixel_size (mm)"
-        )
-    rows, columns = values.shape
-    x, y = columns / 2, rows / 2
-    if reading.centre is not None:
-        x, y = reading.centre[0] - corner[0] + 0.5, reading.centre[1] - corner[1] + 0.5
-    from_below = np.arange(rows + 1) - (rows - y)
-    return ((np.arange(columns + 1) - x) * pixel[0], from_below * pixel[1])
-
-
-def _told_edges(
-    path: Path, measured: Measured, values: Array, corner: tuple[int, int], reading: Reading
-) -> tuple[Array, ...]:
-    """As the file's own axes say, which a centre shifts."""
-    assert measured.axes is not None
-    shape = measured.values.shape[::-1]  # along x, along y
-    edges = [_axis_edges(path, a, n) for a, n in zip(measured.axes, shape, strict=True)]
-    if values.ndim == 1:
-        return (edges[0],)
-    for along, pixel in zip(edges, reading.centre or (), strict=False):
-        along -= np.interp(pixel + 0.5, np.arange(len(along)), along)
-    (rows, columns), (left, top) = values.shape, corner
-    return edges[0][left : left + columns + 1], edges[1][top : top + rows + 1][::-1]
-
-
-def _axis_edges(path: Path, axis: Array, n: int) -> Array:
-    """[n + 1], from n positions or as many edges."""
-    if not np.isfinite(axis).all():
-        raise InputError(f"{path}: a position is no finite number; mend or remove its line")
-    if (np.diff(axis) <= 0).any() and (np.diff(axis) >= 0).any():
-        raise InputError(f"{path}: its positions neither rise nor fall all along; sort them")
-    if len(axis) not in (n, n + 1):
-        raise InputError(
-            f"{path}: has {len(axis)} positions for {n} readings; give one for each, or the edges "
-            "between them"
-        )
-    return axis.copy() if len(axis) == n + 1 else edges_between(axis)
-
-
 def _without_dark(
-    frame: Frame, path: Path, reading: Reading, folder: Path, shape: tuple[int, ...]
+    frame: Frame, path: Path, source: Source, shape: tuple[int, ...], corner: tuple[int, int]
 ) -> Frame:
-    if reading.dark is None:
+    if source.reading.dark is None:
         return frame
-    dark_path = folder / reading.dark
-    dark = read_file(dark_path, reading).values
-    if dark.shape != shape:
+    dark_path = source.folder / source.reading.dark
+    dark = upright(_only(dark_path, source)).values
+    if dark.shape != shape or (frame.values.ndim == 1 and len(frame.values) != len(dark)):
         raise InputError(
             f"{dark_path}: the dark frame has the shape {dark.shape}, but {path.name} {shape}; "
             "give one of the same camera"
         )
-    cut, corner = _cut(dark_path, dark, reading)
+    cut = dark
+    if dark.ndim == 2:
+        (left, top), (rows, columns) = corner, frame.values.shape
+        cut = dark[top : top + rows, left : left + columns]
     bad = ~np.isfinite(cut)
     if bad.any():
         raise InputError(f"{dark_path}: {_where(bad, corner)} no finite number; give another")
-    return frame.after(
+    cleared = frame.after(
         f"Dark frame {dark_path.name} subtracted (its mean: {cut.mean():.3g}).", frame.values - cut
     )
+    return replace(cleared, subtracted=True)
 
 
-def _mended(frame: Frame, path: Path, limit: float, gain: float) -> tuple[Frame, Bools]:
+def _mended(frame: Frame, limit: float, gain: float) -> tuple[Frame, Bools]:
     """Without hot pixels, far over the median around, which takes their place; and where."""
-    if frame.values.ndim != 2:
-        raise InputError(f"{path}: is a profile, and hot mends images; leave hot out")
+    from scipy.ndimage import median_filter
+
     around = median_filter(frame.values, size=3, mode="nearest")
     over = frame.values - around
     # Read noise from the dark parts; where there is light, its own noise.
@@ -239,37 +274,57 @@ def _without_background(frame: Frame, reading: Reading) -> Frame:
     if reading.background == "none":
         return frame
     if reading.background == "edge":
-        level, source = float(np.median(_border(frame.values))), "the median of the border"
+        level, source = float(np.median(_border(frame))), "the median of the border"
     else:
         level, source = float(reading.background), "as given"
     cleared = frame.after(f"Background {level:.4g} ({source}) subtracted.", frame.values - level)
     return replace(cleared, subtracted=True)
 
 
-def _border(values: Array) -> Array:
-    inside = np.ones(values.shape, bool)
-    widths = [max(1, round(BORDER * n)) for n in values.shape]
-    inside[tuple(slice(w, n - w) for w, n in zip(widths, values.shape, strict=True))] = False
-    return values[inside]
+def _border(frame: Frame) -> Array:
+    shape: tuple[int, ...] = frame.values.shape
+    inside = np.ones(shape, bool)
+    widths = [max(1, round(BORDER * n)) for n in shape]
+    inside[tuple(slice(w, n - w) for w, n in zip(widths, shape, strict=True))] = False
+    return frame.values[inside if frame.bad is None else inside & ~frame.bad]
+
+
+def _amplified(frame: Frame, reading: Reading) -> Frame:
+    if reading.gain == 1:
+        return frame
+    sentence = f"Multiplied by {reading.gain:g} counts per unit."
+    return frame.after(sentence, reading.gain * frame.values)
+
+
+def _ascending(frame: Frame) -> Frame:
+    """Columns from the left and rows from below."""
+    x, y = frame.edges
+    assert x is not None and y is not None
+    down, across = (-1 if edges[0] > edges[-1] else 1 for edges in (y, x))
+    values: Array = frame.values[::down, ::across]
+    bad: Bools | None = None if frame.bad is None else frame.bad[::down, ::across]
+    return replace(frame, values=values, edges=(x[::across], y[::down]), bad=bad)
 
 
 def turned(frame: Frame, reading: Reading) -> Frame:
-    """Rows from below, turned and mirrored about the optical axis."""
-    values, (x, y) = frame.values[::-1], frame.edges
+    """Rows from below and columns from the left, turned and mirrored about the optical axis."""
+    frame = _ascending(frame)
+    pictures: list[NDArray] = [frame.values, *([] if frame.bad is None else [frame.bad])]
+    x, y = frame.edges
     assert x is not None and y is not None
-    if x[0] > x[-1]:
-        values, x = values[:, ::-1], x[::-1]
-    if y[0] > y[-1]:
-        values, y = values[::-1], y[::-1]
     for _ in range(reading.rotate // 90):  # (x, y) -> (-y, x)
-        values, x, y = values.T[:, ::-1], -y[::-1], x
-    if reading.flip == "horizontal":
-        values, x = values[:, ::-1], -x[::-1]
+        pictures, x, y = [picture.T[:, ::-1] for picture in pictures], -y[::-1], x
+    if (reading.flip == "horizontal") != (reading.seen == "downstream"):
+        pictures, x = [picture[:, ::-1] for picture in pictures], -x[::-1]
     if reading.flip == "vertical":
-        values, y = values[::-1], -y[::-1]
+        pictures, y = [picture[::-1] for picture in pictures], -y[::-1]
     done = frame.done
     if reading.rotate:
         done = (*done, f"Turned by {reading.rotate} degrees counter-clockwise.")
     if reading.flip != "none":
         done = (*done, f"Mirrored, {reading.flip}.")
-    return replace(frame, values=values, edges=(x, y), done=done)
+    if reading.seen == "downstream":
+        done = (*done, SEEN)
+    values: Array = pictures[0]
+    bad: Bools | None = pictures[1] if len(pictures) > 1 else None
+    return replace(frame, values=values, edges=(x, y), done=done, bad=bad)

@@ -1,15 +1,19 @@
 """What stands in a measured file, before anything is done to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raybayes.array_types import Array
+from raybayes.array_types import Array, Bools
 from raybayes.errors import InputError
+from raybayes.observations.axes import Axis
 
 LARGEST = 256 * 2**20  # bytes, of a file or of what it unpacks to
+MOST = 2**24  # readings of a frame
+CODES = 2  # how many of the largest whole numbers of 32 bits, or of -1, -2, stand for no reading
 
 
 @dataclass(frozen=True)
@@ -18,17 +22,21 @@ class Measured:
 
     Attributes:
         values: [n], or [rows, columns] from the upper left corner.
-        axes: mm, where the readings lie, or the edges between them: along a profile, or of an
-            image's columns and of its rows, in the file's order; None where the file has none.
+        axes: along a profile, or along an image's columns and along its rows, in the file's order;
+            None where the file has none.
         pixel: width and height, mm; None where the file does not say.
         ceiling: the largest number that the file's own type can hold; a reading there is
             saturated. None for real numbers.
+        bad: [as values], where the file says that there is no reading; None for nowhere.
+        told: what was chosen, and what the file says that is not used, in sentences.
     """
 
     values: Array
-    axes: tuple[Array, ...] | None = None
+    axes: tuple[Axis, ...] | None = None
     pixel: tuple[float, float] | None = None
     ceiling: float | None = None
+    bad: Bools | None = None
+    told: tuple[str, ...] = ()
 
 
 def one_of(path: Path, names: list[str], wanted: str | None) -> str:
@@ -43,8 +51,72 @@ def one_of(path: Path, names: list[str], wanted: str | None) -> str:
 
 
 def measured(path: Path, array: NDArray) -> Measured:
-    """An array of real or whole numbers; the whole ones have a ceiling."""
+    """An array of real or whole numbers; the whole ones have a ceiling, and codes for gaps."""
     if array.dtype.kind not in "uif":
         raise InputError(f"{path}: holds {array.dtype} where numbers are needed")
-    ceiling = float(np.iinfo(array.dtype).max) if array.dtype.kind in "ui" else None
-    return Measured(array.astype(np.float64), ceiling=ceiling)
+    if array.size > MOST:
+        raise InputError(f"{path}: has {array.size / 1e6:.0f} million readings; give a smaller one")
+    if array.dtype.kind == "f":
+        return Measured(array.astype(np.float64))
+    bad, what = _codes(array)
+    told = (f"{bad.sum()} pixels hold {what}, a detector's code for no reading: masked.",)
+    values = np.where(bad, 0, array).astype(np.float64)
+    ceiling = float(np.iinfo(array.dtype).max)
+    if not bad.any():
+        return Measured(values, ceiling=ceiling)
+    return Measured(values, ceiling=ceiling, bad=bad, told=told)
+
+
+def _codes(array: NDArray) -> tuple[Bools, str]:
+    """Where a detector has written that it has no reading, and how.
+
+    Dectris' files have 2^32 - 1 and 2^32 - 2 in gaps and at dead pixels (EIGER), or -1 and -2
+    (PILATUS); an image with other negative numbers has been subtracted from.
+    """
+    none = np.zeros(array.shape, bool)
+    if array.dtype.kind == "u":
+        top = np.iinfo(array.dtype).max
+        return (array > top - CODES, f"{top}") if array.dtype.itemsize >= 4 else (none, "")
+    negative = array < 0
+    return (negative, "-1 or -2") if array.min(initial=0) >= -CODES else (none, "")
+
+
+def framed(path: Path, array: Any, wanted: int | str | None) -> Measured:
+    """A profile, an image, or of a stack [frames, rows, columns] one frame or the mean of all.
+
+    Args:
+        array: of NumPy, or what is sliced as one, of which no more than is wanted is loaded.
+
+    Raises:
+        InputError: there is no such frame; what `measured` refuses.
+    """
+    if array.ndim != 3:
+        return measured(path, np.asarray(array))
+    count = len(array)
+    if wanted == "mean":
+        return _mean(path, array)
+    number = 1 if wanted is None else int(wanted)
+    if not 1 <= number <= count:
+        raise InputError(f"{path}: holds {count} frames, so there is no frame {number}")
+    found = measured(path, np.asarray(array[number - 1]))
+    if count == 1:
+        return found
+    more = '; set frame to another number, or to "mean"' if wanted is None else ""
+    return replace(
+        found, told=(f"Holds {count} frames; number {number} is read{more}.", *found.told)
+    )
+
+
+def _mean(path: Path, stack: Any) -> Measured:
+    """Of all frames; what is saturated in one is, and what is masked in one is."""
+    frames = [measured(path, np.asarray(frame)) for frame in stack]
+    values = np.mean([frame.values for frame in frames], axis=0)
+    ceiling = frames[0].ceiling
+    if ceiling is not None:
+        values = np.where(np.any([f.values >= ceiling for f in frames], axis=0), ceiling, values)
+    masks = [frame.bad for frame in frames if frame.bad is not None]
+    bad = np.any(masks, axis=0) if masks else None
+    told = f"Holds {len(frames)} frames; their mean is read."
+    if bad is not None:
+        told = f"{told} {bad.sum()} pixels hold a detector's code for no reading: masked."
+    return Measured(values, ceiling=ceiling, bad=bad, told=(told,))

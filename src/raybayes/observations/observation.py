@@ -1,5 +1,6 @@
 """Frames and profiles onto the study's bins: the observation."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from raybayes.array_types import Array
+from raybayes.array_types import Array, Bools
 from raybayes.errors import InputError
 from raybayes.observations.bins import onto
-from raybayes.observations.frames import Frame, read_frame
+from raybayes.observations.decoding import Request, decode
+from raybayes.observations.frames import SIDES, Frame, Source, frame_of
+from raybayes.observations.masks import without_gaps
+from raybayes.observations.measured import Measured
 from raybayes.observations.options import Reading, Target
 
 SLACK = 0.01  # of a bin: how far a pixel may be larger, or a measurement short
-AXES = ("horizontal", "vertical")
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,24 @@ class Observation:
         x: [size], counts.
         done: what was done to the data, in sentences.
         files: names of the measured files.
+        frames: what was read, in beam coordinates, of each file or part of one.
+        checksums: SHA-256 of the files' bytes.
     """
 
     x: Array
     done: tuple[str, ...]
     files: tuple[str, ...]
+    frames: tuple[Frame, ...] = ()
+    checksums: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A profile or an image, its file, and the side that a profile lies along."""
+
+    path: Path
+    measured: Measured
+    side: int = 0
 
 
 def read_observation(
@@ -38,67 +54,163 @@ def read_observation(
     reading: Reading | None = None,
     folder: str | os.PathLike[str] = ".",
 ) -> Observation:
-    """Read one image, one list of counts, or a horizontal and a vertical profile.
+    """Read one image, one list of counts, a table of two profiles, or two files of one each.
+
+    The files are decoded in a process of their own; see `decode`.
 
     Args:
-        folder: where a relative path of the dark frame begins.
+        folder: where relative paths of the dark frame and the mask begin.
 
     Raises:
         InputError: a file cannot be read, holds no measurement, or does not fit the study; what,
             where and what to do.
     """
-    reading, files = reading or Reading(), [Path(path) for path in paths]
-    if len(files) not in (1, 2) or (len(files) == 2 and target.reads == "image"):
-        wanted = "one image" if target.reads == "image" else "two profiles, or one image"
-        raise InputError(f"{len(files)} files were given; this study reads {wanted}")
-    frames = [read_frame(path, reading, Path(folder), axis) for axis, path in enumerate(files)]
-    return framed(files, frames, target)
+    files = [Path(path) for path in paths]
+    most = 1 if target.reads == "image" else 2
+    if not 1 <= len(files) <= most:
+        raise InputError(f"{len(files)} files were given; this study reads {_wanted(target)}")
+    read = loaded(files, [reading or Reading()] * len(files), Path(folder))
+    return observed(read, target)
 
 
-def framed(files: list[Path], frames: list[Frame], target: Target) -> Observation:
-    """What was read of one image, one list of counts, or two profiles, on the study's bins."""
+@dataclass(frozen=True)
+class Loaded:
+    """A file, decoded, with what is needed to clean it."""
+
+    path: Path
+    found: tuple[Measured, ...]
+    source: Source
+    checksum: str
+
+
+def loaded(files: Sequence[Path], readings: Sequence[Reading], folder: Path) -> list[Loaded]:
+    """All files of an observation, with their dark frames and masks, decoded together."""
+    requests = [Request(path, reading) for path, reading in zip(files, readings, strict=True)]
+    for reading in readings:
+        plain = Reading(dataset=reading.dataset, frame=reading.frame, columns=reading.columns)
+        requests += [Request(folder / n, plain) for n in (reading.dark, reading.mask) if n]
+    unique = list(dict.fromkeys(requests))
+    kept = dict(zip(unique, decode(unique), strict=True))
+
+    def load(path: Path, reading: Reading) -> tuple[Measured, ...]:
+        return kept[Request(path, reading)]
+
+    return [
+        Loaded(path, load(path, reading), Source(load, reading, folder), _checksum(path))
+        for path, reading in zip(files, readings, strict=True)
+    ]
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def observed(read: Sequence[Loaded], target: Target) -> Observation:
+    """The files of one setting, on its bins."""
+    parts = _parts(read, target)
+    source = read[0].source
+    frames = [frame_of(part.path, part.measured, source, target, part.side) for part in parts]
+    return framed(parts, frames, target, read)
+
+
+def _parts(read: Sequence[Loaded], target: Target) -> list[Part]:
+    """What of the files is which profile.
+
+    Raises:
+        InputError: another number of files than the study takes.
+    """
+    sides = [i for i in (0, 1) if target.bins[i]]
+    whole = [(one.path, measured) for one in read for measured in one.found]
+    most = 1 if target.reads == "image" else len(sides)
+    if not 1 <= len(read) <= len(whole) <= most:
+        files = f"{len(read)} file{'s were' if len(read) != 1 else ' was'} given"
+        more = f", with {len(whole)} profiles" if len(whole) != len(read) else ""
+        raise InputError(f"{files}{more}; this study reads {_wanted(target)}")
+    if len(whole) == 1:
+        return [Part(*whole[0], sides[0] if len(sides) == 1 else 0)]
+    _not_swapped(whole)
+    return [Part(path, measured, side) for side, (path, measured) in enumerate(whole)]
+
+
+def _wanted(target: Target) -> str:
+    if target.reads == "image":
+        return "one image"
+    one = [name for name, bins in zip(SIDES, target.bins, strict=True) if bins]
+    return f"one {one[0]} profile, or one image" if len(one) == 1 else "two profiles, or one image"
+
+
+def _not_swapped(whole: Sequence[tuple[Path, Measured]]) -> None:
+    along = [m.axes[0].along if m.axes and m.values.ndim == 1 else "" for _, m in whole]
+    if along == ["y", "x"]:
+        raise InputError(
+            f"{whole[0][0]}: its positions are along y, those of {whole[1][0].name} along x; give "
+            "the horizontal profile first"
+        )
+
+
+def framed(
+    parts: Sequence[Part], frames: Sequence[Frame], target: Target, read: Sequence[Loaded]
+) -> Observation:
+    """What was read of one setting, on its bins."""
+    first = parts[0].path
     if len(frames) == 2:
-        x, done = _two_profiles(files, frames, target)
+        x, done = _two_profiles(parts, frames, target)
     elif frames[0].values.ndim == 2:
-        x, done = _image(files[0], frames[0], target)
+        x, done = _image(first, frames[0], target)
+    elif 0 in target.bins and target.reads == "profiles":
+        side = parts[0].side
+        x, done = _profile(first, frames[0], target.edges[side], SIDES[side])
+        done = (*frames[0].done, *done)
     else:
-        x, done = _numbers(files[0], frames[0], target)
+        x, done = _numbers(parts[0], frames[0], target)
     if any(frame.subtracted for frame in frames) and target.background:
         x = x + target.background
         done += (f"The study's own background, {target.background:g} per bin, was put in its "
                  "place.",)  # fmt: skip
-    return Observation(x, done, tuple(path.name for path in files))
+    return Observation(
+        x,
+        done,
+        tuple(one.path.name for one in read),
+        tuple(frames),
+        tuple(one.checksum for one in read),
+    )
 
 
-def _numbers(path: Path, frame: Frame, target: Target) -> tuple[Array, tuple[str, ...]]:
+def _numbers(part: Part, frame: Frame, target: Target) -> tuple[Array, tuple[str, ...]]:
     """One list in the study's own order."""
-    if len(frame.values) != target.size:
+    path, given = part.path, part.measured.values
+    other = "an image" if target.reads == "image" else "two profiles or an image"
+    if part.measured.axes is not None and "left aside" not in " ".join(frame.done):
+        raise InputError(
+            f"{path}: is one profile with positions, and this study reads {other}; give the other "
+            "profile too, or set bin_by_bin"
+        )
+    if len(given) != target.size:
         horizontal, vertical = target.bins
         bins = (
             f"{horizontal} x {vertical} pixels"
             if target.reads == "image"
             else f"{horizontal} horizontal and {vertical} vertical bins"
         )
-        other = "an image" if target.reads == "image" else "two profiles or an image"
         raise InputError(
-            f"{path}: has {len(frame.values)} readings, but the study's detector has {target.size} "
+            f"{path}: has {len(given)} readings, but the study's detector has {target.size} "
             f"({bins}); give as many, or {other} with positions to be rebinned"
         )
     return frame.values, (*frame.done, "Taken as they stand, in the order of the study's bins.")
 
 
 def _two_profiles(
-    files: list[Path], frames: list[Frame], target: Target
+    parts: Sequence[Part], frames: Sequence[Frame], target: Target
 ) -> tuple[Array, tuple[str, ...]]:
-    parts: list[Array] = []
+    found: list[Array] = []
     done: tuple[str, ...] = ()
-    for path, frame, edges, name in zip(files, frames, target.edges, AXES, strict=True):
+    for part, frame, edges, name in zip(parts, frames, target.edges, SIDES, strict=True):
         if frame.values.ndim != 1:
-            raise InputError(f"{path}: is an image; give it alone, or give two profiles")
-        part, sentences = _profile(path, frame, edges, name)
-        parts.append(part)
+            raise InputError(f"{part.path}: is an image; give it alone, or give two profiles")
+        values, sentences = _profile(part.path, frame, edges, name)
+        found.append(values)
         done = (*done, *frame.done, *sentences)
-    return np.concatenate(parts), done
+    return np.concatenate(found), done
 
 
 def _profile(path: Path, frame: Frame, wanted: Array, name: str) -> tuple[Array, tuple[str, ...]]:
@@ -119,18 +231,40 @@ def _profile(path: Path, frame: Frame, wanted: Array, name: str) -> tuple[Array,
 def _image(path: Path, frame: Frame, target: Target) -> tuple[Array, tuple[str, ...]]:
     x, y = frame.edges
     assert x is not None and y is not None
-    for edges, wanted, name in zip((x, y), target.edges, AXES, strict=True):
-        _fits(path, edges, wanted, name)
-    sums = (frame.values.sum(axis=0), frame.values.sum(axis=1))
-    sentences = tuple(
-        _moved(sums[i], edges, target.edges[i], AXES[i]) for i, edges in enumerate((x, y))
-    )
+    sides = [i for i in (0, 1) if target.bins[i]]
+    for i in sides:
+        _fits(path, (x, y)[i], target.edges[i], SIDES[i])
+    if target.reads == "image":
+        _no_gap(path, frame, target)
+        sums = (frame.values.sum(axis=0), frame.values.sum(axis=1))
+    else:
+        whole = without_gaps(path, frame.values, frame.bad)
+        sums = (whole.sum(axis=0), whole.sum(axis=1))
+    sentences = tuple(_moved(sums[i], (x, y)[i], target.edges[i], SIDES[i]) for i in sides)
     if target.reads == "profiles":
-        parts = [onto(s, e, w) for s, e, w in zip(sums, (x, y), target.edges, strict=True)]
+        parts = [onto(sums[i], (x, y)[i], target.edges[i]) for i in sides]
         note = "Both profiles are sums of one image, where the study takes two exposures."
-        return np.concatenate(parts), (*frame.done, *sentences, note)
+        notes = (note,) if len(sides) == 2 else ()
+        return np.concatenate(parts), (*frame.done, *sentences, *notes)
     columns = onto(frame.values, x, target.edges[0], axis=1)
     return onto(columns, y, target.edges[1], axis=0).ravel(), (*frame.done, *sentences)
+
+
+def _no_gap(path: Path, frame: Frame, target: Target) -> None:
+    """Refuses gaps inside the study's bins."""
+    bad: Bools | None = frame.bad
+    if bad is None or not bad.any():
+        return
+    share = bad.astype(float)
+    for axis, edges in ((1, frame.edges[0]), (0, frame.edges[1])):
+        assert edges is not None
+        share = onto(share, edges, target.edges[1 - axis], axis=axis)
+    hidden = int((share > 0).sum())
+    if hidden:
+        raise InputError(
+            f"{path}: {hidden} of the study's bins lie in a gap or on masked pixels, and its "
+            "posterior has been trained with readings in all; move the beam off the gap"
+        )
 
 
 def _fits(path: Path, edges: Array, wanted: Array, name: str) -> None:
@@ -144,8 +278,9 @@ def _fits(path: Path, edges: Array, wanted: Array, name: str) -> None:
     if edges[0] > wanted[0] + SLACK * bin_width or edges[-1] < wanted[-1] - SLACK * bin_width:
         raise InputError(
             f"{path}: covers {edges[0]:.4g} to {edges[-1]:.4g} mm ({name}), but the study's bins "
-            f"go from {wanted[0]:.4g} to {wanted[-1]:.4g} mm; measure wider, or mend centre, roi "
-            "or pixel_size"
+            f"go from {wanted[0]:.4g} to {wanted[-1]:.4g} mm; measure wider, or say where the "
+            "optical axis is: origin (mm, of the file's positions), or centre, roi, pixel_size of "
+            "an image"
         )
 
 

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from raybayes.errors import InputError
-from raybayes.observations.frames import Frame, read_frame
-from raybayes.observations.observation import Observation, framed, read_observation
+from raybayes.observations.observation import (
+    Loaded,
+    Observation,
+    loaded,
+    observed,
+    read_observation,
+)
 from raybayes.observations.options import Reading, Target
-
-Files = list[tuple[list[Path], list[Frame]]]
 
 
 def read_settings(
@@ -33,32 +36,32 @@ def read_settings(
         InputError: as `read_observation`; another number of files, with the number needed; one
             list for settings whose readings differ.
     """
-    readings = readings or [Reading()] * len(targets)
-    if len(targets) == 1:
-        return read_observation(paths, targets[0], readings[0], folder)
+    readings = list(readings or [Reading()] * len(targets))
     files = [Path(path) for path in paths]
+    if len(targets) == 1:
+        return read_observation(files, targets[0], readings[0], folder)
     counts = _counts(len(files), targets)
     if counts:
-        each = [(r, axis) for r, n in zip(readings, counts, strict=True) for axis in range(n)]
+        each = [r for r, n in zip(readings, counts, strict=True) for _ in range(n)]
     elif all(reading == readings[0] for reading in readings):
-        each = [(readings[0], 0)]
+        each = [readings[0]]
     else:
         raise InputError(
             f"{files[0]}: the settings' files are read in different ways (observation in "
             "[[settings]]); give one file for each, in this order: "
             + "; ".join(target.name for target in targets)
         )
-    frames = [
-        read_frame(p, r, Path(folder), axis) for p, (r, axis) in zip(files, each, strict=True)
-    ]
+    read = loaded(files, each, Path(folder))
     parts = []
-    for target, (own, read) in zip(targets, _dealt(files, frames, counts, targets), strict=True):
-        one = framed(own, read, target)
+    for target, own in zip(targets, _dealt(read, counts, targets), strict=True):
+        one = observed(own, target)
         parts.append(replace(one, done=tuple(f"{target.name}: {text}" for text in one.done)))
     return Observation(
         np.concatenate([part.x for part in parts]),
         tuple(sentence for part in parts for sentence in part.done),
         tuple(path.name for path in files),
+        tuple(frame for part in parts for frame in part.frames),
+        tuple(one.checksum for one in read),
     )
 
 
@@ -76,19 +79,16 @@ def _counts(n: int, targets: Sequence[Target]) -> list[int]:
     return [] if n == 1 else ones if n == len(ones) else twos
 
 
-def _dealt(
-    files: list[Path], frames: list[Frame], counts: list[int], targets: Sequence[Target]
-) -> Files:
-    """Files and frames of each setting."""
+def _dealt(read: list[Loaded], counts: list[int], targets: Sequence[Target]) -> list[list[Loaded]]:
+    """The files of each setting; of one list of all counts, each setting's part."""
     if counts:
         ends = np.cumsum(counts).tolist()
-        pieces = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
-        return [(files[piece], frames[piece]) for piece in pieces]
-    sizes, values = [target.size for target in targets], frames[0].values
-    if values.shape != (sum(sizes),):
+        return [read[end - count : end] for end, count in zip(ends, counts, strict=True)]
+    sizes, whole = [target.size for target in targets], read[0].found[0]
+    if whole.values.shape != (sum(sizes),) or whole.axes is not None:
         raise InputError(
-            f"{files[0]}: holds an array of shape {values.shape}; one file for all settings must "
-            f"be a list of {' + '.join(map(str, sizes))} counts, in their order"
+            f"{read[0].path}: holds an array of shape {whole.values.shape}; one file for all "
+            f"settings must be a list of {' + '.join(map(str, sizes))} counts, in their order"
         )
-    lists = np.split(values, np.cumsum(sizes)[:-1])
-    return [(files, [replace(frames[0], values=part)]) for part in lists]
+    lists = np.split(whole.values, np.cumsum(sizes)[:-1])
+    return [[replace(read[0], found=(replace(whole, values=part),))] for part in lists]

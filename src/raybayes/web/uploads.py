@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from raybayes.errors import InputError
-from raybayes.observations.files import READERS
+from raybayes.observations.readers import READERS
 
 LIMIT = 64 * 2**20  # bytes of a file
 KEPT = 48  # files; older ones go

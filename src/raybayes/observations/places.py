@@ -1,0 +1,157 @@
+"""Where an image's pixels lie: mm from the optical axis, in the file's own order.
+
+One convention: x to the right and y up as seen against the beam, by somebody who faces the source;
+these are RAY-UI's x and y of the image plane. Pixels are counted from the upper left corner.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from raybayes.array_types import Array
+from raybayes.errors import InputError
+from raybayes.observations.axes import Axis, mm_in
+from raybayes.observations.bins import edges_between
+from raybayes.observations.measured import Measured
+from raybayes.observations.options import Reading
+
+Edges = tuple[Array, Array]
+
+
+def upright(measured: Measured) -> Measured:
+    """An image with x along its rows, as the names of its axes say; else as it is."""
+    if measured.values.ndim != 2 or measured.axes is None:
+        return measured
+    across, down = measured.axes
+    if (across.along, down.along) not in (("y", "x"), ("y", ""), ("", "x")):
+        return measured
+    told = f"Transposed: its rows lie along {across.name}, its columns along {down.name}."
+    return replace(
+        measured,
+        values=measured.values.T,
+        axes=(down, across),
+        bad=None if measured.bad is None else measured.bad.T,
+        told=(*measured.told, told),
+    )
+
+
+def lengths(path: Path, axis: Axis, reading: Reading) -> Axis:
+    """The axis in mm, by its own unit or the one that is given for want of it.
+
+    Raises:
+        InputError: no unit of length, or another than the one that is given.
+    """
+    wanted, own = reading.unit, mm_in(axis.unit)
+    if own is not None and wanted is not None and own != mm_in(wanted):
+        raise InputError(
+            f"{path}: its positions are in {axis.unit}, and unit says {wanted}; leave unit out"
+        )
+    if own is None and wanted is None:
+        what = f"in {axis.unit!r}, no unit of length" if axis.unit else "in no unit that is said"
+        raise InputError(
+            f"{path}: its positions{f' ({axis.name})' if axis.name else ''} are {what}; set unit "
+            "(m, cm, mm, um, nm), or pixel_size (mm) where they count pixels"
+        )
+    return axis.in_mm() if own is not None else replace(axis, unit=wanted or "").in_mm()
+
+
+def edges_of(path: Path, axis: Axis, n: int) -> Array:
+    """[n + 1], from n positions or as many edges, rising or falling, in the axis' unit."""
+    values = axis.values
+    if not np.isfinite(values).all():
+        raise InputError(f"{path}: a position is no finite number; mend or remove its line")
+    if (np.diff(values) <= 0).any() and (np.diff(values) >= 0).any():
+        raise InputError(f"{path}: its positions neither rise nor fall all along; sort them")
+    if len(values) not in (n, n + 1):
+        raise InputError(
+            f"{path}: has {len(values)} positions for {n} readings; give one for each, or the "
+            "edges between them"
+        )
+    return values.copy() if len(values) == n + 1 else edges_between(values)
+
+
+def placed(path: Path, measured: Measured, reading: Reading) -> tuple[Edges, tuple[str, ...]]:
+    """[columns + 1], [rows + 1] of a whole upright image, as it is stored, and how they are known.
+
+    Raises:
+        InputError: nothing says how large its pixels are, or its axes cannot be understood.
+    """
+    sides, told = measured.values.shape[::-1], tuple[str, ...]()  # along x, along y
+    if measured.axes is None:
+        pixel = reading.pixel_size or measured.pixel
+        if pixel is None:
+            raise InputError(
+                f"{path}: is an image, and nothing says how large its pixels are; set pixel_size "
+                "(mm)"
+            )
+        whole = (_plain(sides[0], pixel[0]), -_plain(sides[1], pixel[1]))
+        where = "the middle of the frame"
+        if reading.origin is not None:
+            raise InputError(f"{path}: has no positions, so origin (mm) means nothing; set centre")
+    else:
+        whole, told = _told_edges(path, measured, reading, sides)
+        where = "where its axes are 0"
+    x, y = whole
+    if reading.origin is not None:
+        x, y = x - reading.origin[0], y - reading.origin[1]
+        where = f"{reading.origin[0]:g}, {reading.origin[1]:g} mm of its own positions (origin)"
+    if reading.centre is not None:
+        x, y = (_from(edges, at) for edges, at in zip((x, y), reading.centre, strict=True))
+        where = "where centre says"
+    return (x, y), (*told, _said(x, y, where))
+
+
+def _plain(n: int, pixel: float) -> Array:
+    return np.asarray((np.arange(n + 1) - n / 2) * pixel, np.float64)
+
+
+def _from(edges: Array, pixel: float) -> Array:
+    """With 0 in the middle of a pixel."""
+    return edges - np.interp(pixel + 0.5, np.arange(len(edges)), edges)
+
+
+def zero_of(edges: Array) -> float:
+    """The pixel in which a side's 0 lies, from 0 in the first's middle; also beyond its ends."""
+    step = (edges[-1] - edges[0]) / (len(edges) - 1)
+    rising = edges if step > 0 else edges[::-1]
+    if rising[0] <= 0 <= rising[-1]:
+        at = float(np.interp(0.0, rising, np.arange(len(edges))))
+        return (at if step > 0 else len(edges) - 1 - at) - 0.5
+    return float(-edges[0] / step) - 0.5
+
+
+def _said(x: Array, y: Array, where: str) -> str:
+    return (
+        f"The optical axis is {where}: pixel x = {zero_of(x):.1f}, y = {zero_of(y):.1f}, counted "
+        "from the upper left corner of the whole frame."
+    )
+
+
+def _told_edges(
+    path: Path, measured: Measured, reading: Reading, sides: tuple[int, ...]
+) -> tuple[Edges, tuple[str, ...]]:
+    """By the file's axes; a pixel's size that is given keeps their direction and their 0."""
+    assert measured.axes is not None
+    across, down = measured.axes
+    names = f"{across.name or 'unnamed'} along its rows, {down.name or 'unnamed'} down"
+    if reading.pixel_size is None:
+        x, y = (
+            edges_of(path, lengths(path, axis, reading), n)
+            for axis, n in zip(measured.axes, sides, strict=True)
+        )
+        return (x, y), (f"Its own axes say where its pixels lie ({names}).",)
+    x, y = (
+        _scaled(path, axis, n, size)
+        for axis, n, size in zip(measured.axes, sides, reading.pixel_size, strict=True)
+    )
+    return (x, y), (f"Its own axes ({names}) say directions and place, pixel_size the size.",)
+
+
+def _scaled(path: Path, axis: Axis, n: int, size: float) -> Array:
+    """Even edges of pixels of that size, rising or falling as the axis does, with its 0."""
+    own = edges_of(path, axis, n)
+    if not axis.even:
+        raise InputError(f"{path}: its axis {axis.name} has uneven steps; leave pixel_size out")
+    at = n / 2 - 0.5 if axis.in_pixels else zero_of(own)
+    return np.sign(own[-1] - own[0]) * (np.arange(n + 1) - at - 0.5) * size

@@ -1,0 +1,195 @@
+"""Which columns of a table are positions and counts."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from raybayes.array_types import Array, Bools
+from raybayes.errors import InputError
+from raybayes.observations.axes import Axis, named
+from raybayes.observations.measured import Measured
+from raybayes.observations.options import Column, Reading
+from raybayes.observations.readers.text import LISTED, QUOTED, Table
+
+# What data-acquisition programs write beside motors and counters.
+BESIDE = {
+    *("time", "timestamp", "epoch", "seconds", "date", "seq_num", "index", "point", "no", "nr"),
+    *("#", "n", "uid", "scan_id", "dt"),
+}
+NARROW = 8  # columns that an image has at least
+PAIRS = 4  # columns of two profiles beside each other
+
+
+def chosen(
+    path: Path, table: Table, reading: Reading, told: tuple[str, ...]
+) -> tuple[Measured, ...]:
+    """A list, a profile, two profiles, or an image.
+
+    Raises:
+        InputError: it is not clear which columns are meant; all are named.
+    """
+    told = (*told, *table.told, *_above(table))
+    if reading.columns is not None:
+        picked: list[int] | None = [_place(path, table, column) for column in reading.columns]
+    else:
+        picked, why = _usual(path, table)
+        told = (*told, *why)
+    if picked is None:
+        return (_image(path, table, told),)
+    pairs = [picked[i : i + 2] for i in range(0, len(picked), 2)]
+    return tuple(_profile(path, table, pair, reading, told) for pair in pairs)
+
+
+def _above(table: Table) -> tuple[str, ...]:
+    """What the file says above its numbers and nobody has understood."""
+    if not table.above:
+        return ()
+    lines = "; ".join(repr(line.strip()[:QUOTED]) for line in table.above[:LISTED])
+    more = f" and {len(table.above) - LISTED} more" if len(table.above) > LISTED else ""
+    return (f"Not used, above the numbers: {lines}{more}.",)
+
+
+def _listed(table: Table) -> str:
+    shown = [
+        f"{i} {name!r}" if name else str(i)
+        for i, (name, word) in enumerate(zip(table.names, table.words, strict=True), 1)
+        if not word
+    ]
+    return ", ".join(shown[:12]) + (", ..." if len(shown) > 12 else "")
+
+
+def _place(path: Path, table: Table, column: Column) -> int:
+    """The index of a column that is named or numbered from 1."""
+    names = [name.strip().lower() for name in table.names]
+    bare = [named(name)[0].lower() for name in table.names]
+    if isinstance(column, str):
+        wanted = column.strip().lower()
+        found = [i for i, each in enumerate(names) if each == wanted]
+        found = found or [i for i, each in enumerate(bare) if each == wanted]
+        place = found[0] if len(found) == 1 else -1
+    else:
+        place = column - 1 if column <= len(names) else -1
+    if place < 0:
+        raise InputError(
+            f"{path}: has no column {column!r} (or more than one); it has {_listed(table)}"
+        )
+    if table.words[place] or np.isnan(table.numbers[:, place]).all():
+        raise InputError(f"{path}: column {column!r} holds no numbers; it has {_listed(table)}")
+    return place
+
+
+def _usual(path: Path, table: Table) -> tuple[list[int] | None, tuple[str, ...]]:
+    """The columns that can only be meant, and how they were told; None for an image."""
+    empty: Bools = np.asarray(np.isnan(table.numbers).all(axis=0))
+    useful = [i for i in range(len(table.names)) if not empty[i]]
+    if len(useful) <= 2 and len(table.names) <= 2:
+        return useful, ()
+    headed = any(table.names)
+    if not headed and len(useful) >= NARROW:
+        return None, ()
+    if headed:
+        useful = [i for i in useful if not _counts_rows(table, i)] or useful
+    if len(useful) in (1, 2):
+        return useful, (_said(table, useful),)
+    if len(useful) == PAIRS and _two_profiles(table, useful):
+        return useful, (
+            f"Two profiles: along x {_said(table, useful[:2])[:-1]}; along y "
+            f"{_said(table, useful[2:])}",
+        )
+    if not headed and len(table.numbers) > 1 and len(useful) == len(table.names) > PAIRS:
+        return None, ()
+    raise InputError(
+        f"{path}: it is not clear which columns are positions and counts; set columns to two of: "
+        + _listed(table)
+    )
+
+
+def _said(table: Table, picked: list[int]) -> str:
+    what = [f"column {i + 1} ({table.names[i]})" if table.names[i] else f"column {i + 1}"
+            for i in picked]  # fmt: skip
+    return (
+        f"Positions are {what[0]}, counts {what[1]}." if len(what) == 2 else f"Counts: {what[0]}."
+    )
+
+
+def _counts_rows(table: Table, i: int) -> bool:
+    """Whether a column is the number or the time of a row."""
+    values = table.numbers[:, i]
+    rows = len(values) > 1 and bool((np.diff(values) == 1).all()) and values[0] in (0, 1)
+    return rows or named(table.names[i])[0].lower() in BESIDE or bool(np.ptp(values) == 0)
+
+
+def _two_profiles(table: Table, useful: list[int]) -> bool:
+    along = [Axis(np.zeros(0), named(table.names[i])[0]).along for i in useful]
+    return along[0] == "x" and along[2] == "y"
+
+
+def _profile(
+    path: Path, table: Table, picked: list[int], reading: Reading, told: tuple[str, ...]
+) -> Measured:
+    """Of one or two columns, without the rows at either end that have no reading."""
+    monitor = None if reading.normalise is None else _place(path, table, reading.normalise)
+    numbers = table.numbers[:, picked]
+    counts = numbers[:, -1]
+    if monitor is not None:
+        counts, sentence = _normalised(path, table, counts, monitor)
+        told = (*told, sentence)
+    empty: Bools = np.asarray(table.blank[:, picked].any(axis=1))
+    keep, sentence = _kept(path, table, empty)
+    if sentence:
+        told = (*told, sentence)
+    if len(picked) == 1:
+        return Measured(counts[keep], told=told)
+    name, unit = named(table.names[picked[0]])
+    if not unit and reading.unit is None and reading.pixel_size is None:
+        unit, told = "mm", (*told, "Positions are taken in mm (unit): the file does not say.")
+    axis = Axis(numbers[keep, 0], name, unit)
+    return Measured(counts[keep], (axis,), told=told)
+
+
+def _kept(path: Path, table: Table, empty: Bools) -> tuple[slice, str]:
+    """The rows between the first and the last that are filled."""
+    filled = np.flatnonzero(~empty)
+    if len(filled) == 0:
+        raise InputError(f"{path}: no row has both a position and a reading")
+    inside = slice(int(filled[0]), int(filled[-1]) + 1)
+    holes = np.flatnonzero(empty[inside])
+    if len(holes):
+        raise InputError(
+            f"{path}:{table.lines[inside][holes[0]]}: has no reading, between others that have "
+            f"({len(holes)} such rows); measure it, or remove the rows up to one end"
+        )
+    if not empty.any():
+        return inside, ""
+    return inside, f"{int(empty.sum())} of {len(empty)} rows, at the ends, have no reading."
+
+
+def _normalised(path: Path, table: Table, counts: Array, monitor: int) -> tuple[Array, str]:
+    values = table.numbers[:, monitor]
+    if not (values > 0).all():
+        raise InputError(
+            f"{path}: column {table.names[monitor] or monitor + 1} is to normalise, and is not "
+            "above 0 everywhere"
+        )
+    return counts * values.mean() / values, (
+        f"Divided by {table.names[monitor] or f'column {monitor + 1}'} and multiplied by its mean, "
+        f"{values.mean():.5g}."
+    )
+
+
+def _image(path: Path, table: Table, told: tuple[str, ...]) -> Measured:
+    """Of many columns; numbers of rows and columns beside it are no readings."""
+    values, names = table.numbers, []
+    if len(values) > 1 and (values[0] == np.arange(values.shape[1])).all():
+        values, names = values[1:], ["first row"]
+    if len(values) > 1 and (values[:, 0] == np.arange(len(values))).all():
+        values, names = values[:, 1:], [*names, "first column"]
+    if names:
+        told = (*told, f"Its {' and its '.join(names)} count from 0: left out.")
+    if table.blank.any():
+        row, column = np.argwhere(table.blank)[0]
+        raise InputError(
+            f"{path}:{table.lines[row]}: has no number in column {column + 1} of an image"
+        )
+    return replace(Measured(values), told=told)

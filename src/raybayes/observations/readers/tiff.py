@@ -1,0 +1,124 @@
+"""TIFF by tifffile: pages, BigTIFF, the pixel sizes of OME and ImageJ."""
+
+import logging
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import defusedxml.ElementTree as ET
+import numpy as np
+import tifffile
+
+from raybayes.errors import InputError
+from raybayes.observations.axes import mm_in
+from raybayes.observations.measured import LARGEST, Measured, framed
+from raybayes.observations.options import Reading
+from raybayes.observations.readers.pictures import grey, read_picture
+
+INCH = 25.4  # mm
+
+
+class _Complaints(logging.Handler):
+    """What tifffile says of a file's faults, which it then works around."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record.getMessage())
+
+
+def read_tiff(path: Path, reading: Reading) -> tuple[Measured]:
+    """One page, or the mean of all."""
+    log, complaints = logging.getLogger("tifffile"), _Complaints()
+    log.addHandler(complaints)
+    try:
+        with tifffile.TiffFile(path) as file:
+            found = _read(path, file, reading)
+    except InputError:
+        raise
+    except ValueError as error:
+        if "imagecodecs" in str(error):  # Pillow brings the usual compressions itself
+            return read_picture(path, reading)
+        raise InputError(f"{path}: not a whole TIFF file ({error})") from error
+    except Exception as error:  # tifffile ends in anything on damage
+        raise InputError(f"{path}: not a whole TIFF file ({error})") from error
+    finally:
+        log.removeHandler(complaints)
+    if complaints.heard:
+        raise InputError(f"{path}: a damaged TIFF file ({complaints.heard[0]})")
+    return (found,)
+
+
+def _read(path: Path, file: tifffile.TiffFile, reading: Reading) -> Measured:
+    series = file.series[0]
+    page: Any = series.pages[0]
+    if series.nbytes > LARGEST:
+        raise InputError(f"{path}: unpacks to {series.nbytes >> 20} MB; give one frame")
+    array = series.asarray()
+    if page.samplesperpixel > 1:
+        if len(series.pages) > 1:
+            raise InputError(f"{path}: holds {len(series.pages)} pages in colours; give grey ones")
+        planes = np.moveaxis(array, 0, -1) if page.planarconfig == 2 else array
+        array = grey(path, planes)
+    elif page.photometric == 3:
+        raise InputError(f"{path}: is in false colours (a palette); give the camera's own grey one")
+    found = framed(path, np.squeeze(array), reading.frame)
+    if page.photometric == 0:
+        raise InputError(f"{path}: says that 0 is white; store it with 0 as black")
+    pixel, told = _pixel(path, file, page)
+    more = len(file.series) - 1
+    if more:
+        told = (*told, f"It holds {more} more series of pictures, which are not read.")
+    return replace(found, pixel=pixel, told=(*found.told, *told))
+
+
+def _pixel(
+    path: Path, file: tifffile.TiffFile, page: Any
+) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+    """Width and height, mm, and where they are from."""
+    if file.ome_metadata:
+        return _ome(path, file.ome_metadata)
+    horizontal, vertical = (_per_unit(page, f"{axis}Resolution") for axis in "XY")
+    if not (horizontal and vertical):
+        return None, ()
+    image = file.imagej_metadata
+    unit = mm_in(str(image.get("unit", "")).replace("\\u00B5", "µ")) if image else None
+    if unit is not None:
+        return (unit / horizontal, unit / vertical), ("Its pixels' size is from ImageJ.",)
+    if page.tags.valueof("ResolutionUnit") in (2, 3) and horizontal != 1:
+        inch = page.tags.valueof("ResolutionUnit") == 2
+        per = "inch" if inch else "cm"
+        return None, (
+            f"Not used: a resolution of {horizontal:g} x {vertical:g} pixels per {per}, which "
+            "programs write for printing; set pixel_size where it is the camera's.",
+        )
+    return None, ()
+
+
+def _per_unit(page: Any, name: str) -> float:
+    """Pixels in a unit of length."""
+    numerator, denominator = page.tags.valueof(name, default=(0, 1))
+    value = numerator / denominator if denominator else 0.0
+    return value if math.isfinite(value) and value > 0 else 0.0
+
+
+def _ome(path: Path, text: str) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+    """OME-XML's PhysicalSizeX and Y, by default in micrometres."""
+    try:
+        root = ET.fromstring(text.encode())
+        pixels: Any = next(
+            (node for node in root.iter() if node.tag.rpartition("}")[2] == "Pixels"), {}
+        )
+        sizes = []
+        for axis in "XY":
+            size = pixels.get(f"PhysicalSize{axis}")
+            unit = mm_in(pixels.get(f"PhysicalSize{axis}Unit") or "um")
+            sizes.append(float(size) * unit if size and unit else 0.0)
+    except (ET.ParseError, ValueError) as error:
+        raise InputError(f"{path}: its OME description cannot be read ({error})") from error
+    if min(sizes) <= 0:
+        return None, ("Its OME description has no size of pixels that is known.",)
+    return (sizes[0], sizes[1]), ("Its pixels' size is from its OME description.",)
