@@ -42,10 +42,10 @@ def test_strangers_are_refused(client, link):
 REFUSED = {
     "short": (b"1\n2\n", "x.csv", "x.csv: has 2 readings, but the study's detector has 200"),
     "no numbers": (b"words\n", "x.csv", "x.csv: holds no numbers"),
-    "not text": (b"\x89PNG\x00\xff", "x.jpg", "x.jpg: is neither text nor of a known suffix"),
+    "not text": (b"\x89PNG\x00\xff", "x.jpg", "x.jpg: not a picture that can be read"),
     "not an image": (b"no image", "x.png", "x.png: not a picture that can be read"),
     "pickled": (b"\x80\x04\x95", "x.npy", "x.npy: not a whole array of numbers"),
-    "beyond all counts": (b"1\n1e308\n" * 100, "x.csv", "not finite in 100 places"),
+    "beyond all counts": (b"1\n1e308\n" * 100, "x.csv", "saturated (at 1e+308)"),
     "empty": (b"", "x.csv", "x.csv: is empty"),
     "script": (b"1\n2\n", "%3Cscript%3Ex%3Cscript%3E", "<script>x<script>: has 2 readings"),
     "path outside": (b"1\n2\n", "..%2F..%2Fetc%2Fpasswd", "passwd: has 2 readings"),

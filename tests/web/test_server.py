@@ -60,7 +60,7 @@ def test_two_profiles_and_a_dark_frame(client, x):
     np.testing.assert_allclose(
         np.concatenate(found["settings"][0]["measured"]), x, rtol=1e-5, atol=1e-3
     )
-    file, dark = client.upload(counts(x + 7)), client.upload(counts(0 * x + 7), "black.txt")
+    file, dark = client.upload(counts(x + 7)), client.upload(counts(0 * x + 17), "black.txt")
     _, found = client.request("infer", study="1", files=[file], dark=dark)
     np.testing.assert_allclose(
         np.concatenate(found["settings"][0]["measured"]), x, rtol=1e-5, atol=2e-3

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -10,12 +10,15 @@ import numpy as np
 from pydantic import ValidationError
 
 from raybayes.analysis import beam_alarms
+from raybayes.analysis.beam_rows import beam_rows
+from raybayes.analysis.marginal_modes import marginal_modes
 from raybayes.array_types import Array
 from raybayes.diagnostics import Alarm, Predictive, mahalanobis, predictive_check
 from raybayes.errors import InputError
 from raybayes.inference.importance import Refined, importance
 from raybayes.inference.posterior import Posterior
 from raybayes.observations import Observation, read_settings
+from raybayes.simulate.settings import Detectors
 from raybayes.study.parameters import Parameter, shown_parameters
 from raybayes.study.plan import explained
 from raybayes.study.run import Run, exact_likelihood, open_posterior
@@ -37,6 +40,7 @@ class Inference:
         check: of the measurement against what the draws predict.
         unlike: distance of the beam from those that the study simulates.
         alarms: sentences; none where nothing speaks against the posterior.
+        seed: of the draws.
     """
 
     posterior: Posterior
@@ -47,6 +51,7 @@ class Inference:
     check: Predictive
     unlike: Alarm
     alarms: tuple[str, ...]
+    seed: int = 0
 
     @cached_property
     def log_prob(self) -> Array:
@@ -64,8 +69,12 @@ class Inference:
             return np.median(self.draws, axis=0)
         return np.asarray(self.draws[self.check.chi2.argmin()])
 
+    def beam(self, detectors: Detectors) -> list[dict[str, Any]]:
+        """The measured beam's numbers beside the predicted ones; see `beam_rows`."""
+        return beam_rows(detectors, self.observation.x, self.predicted)
+
     def table(self) -> list[dict[str, Any]]:
-        """A row per parameter: mean, median, sd, central 68 % interval, unit."""
+        """A row per parameter: mean, median, sd, central 68 % interval, unit, modes if several."""
         low, middle, high = np.quantile(self.draws, [LEVELS[0], 0.5, LEVELS[1]], axis=0)
         return [
             {
@@ -76,9 +85,16 @@ class Inference:
                 "sd": float(self.draws[:, j].std(ddof=1)),
                 "low": float(low[j]),
                 "high": float(high[j]),
+                "modes": told_modes(self.draws[:, j]),
             }
             for j, p in enumerate(self.parameters)
         ]
+
+
+def told_modes(draws: Array) -> list[dict[str, float]]:
+    """The modes of one parameter's draws [n] where there are several; none for a single one."""
+    modes = marginal_modes(draws)
+    return [asdict(mode) for mode in modes] if len(modes) > 1 else []
 
 
 def measure(
@@ -164,8 +180,9 @@ class Trained:
         ]
         raised = tuple(sentence for sentence in said if sentence)
         return Inference(
-            self.posterior, observation, self.parameters, draws, predicted, check, unlike, raised
-        )
+            self.posterior, observation, self.parameters, draws, predicted, check, unlike, raised,
+            seed,
+        )  # fmt: skip
 
 
 def refine(run: Run, result: Inference, n: int = DRAWS, seed: int = 0) -> Refined:

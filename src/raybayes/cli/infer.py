@@ -92,6 +92,7 @@ def refine(
 
 
 def _inferred(result: dict[str, Any]) -> Iterator[str]:
+    yield from _opening(result)
     rows = result["parameters"]
     width = max(len(row["parameter"]) for row in rows)
     yield f"{'parameter':{width}}       mean     median         sd        68 % interval  unit"
@@ -100,10 +101,12 @@ def _inferred(result: dict[str, Any]) -> Iterator[str]:
             f"{row['parameter']:{width}} {row['mean']:10.4g} {row['median']:10.4g} "
             f"{row['sd']:10.3g} {row['low']:9.4g} .. {row['high']:8.4g}  {row['unit']}"
         )
+        yield from _modes(row, width)
     yield from _closing(result)
 
 
 def _refined(result: dict[str, Any]) -> Iterator[str]:
+    yield from _opening(result)
     rows = result["parameters"]
     width = max(len(row["parameter"]) for row in rows)
     columns = "      mean         sd        68 % interval"
@@ -115,11 +118,32 @@ def _refined(result: dict[str, Any]) -> Iterator[str]:
             for each in (row, row["network"])
         )
         yield f"{row['parameter']:{width}} {both}  {row['unit']}"
+        yield from _modes(row, width)
     yield result["sentence"]
     yield f"log evidence {result['log_evidence']:.2f} ± {result['standard_error']:.2g} nat"
     yield from _closing(result)
 
 
-def _closing(result: dict[str, Any]) -> Iterator[str]:
+def _opening(result: dict[str, Any]) -> Iterator[str]:
+    """What was measured and done to it, and what speaks against the numbers, before any of them."""
+    yield from result["picture"]
+    yield from (f"- {sentence}" for sentence in result["done"])
+    yield f"{'the beam':28}   measured  predicted           90 % of it  unit"
+    for row in result["beam"]:
+        name = " ".join(filter(None, (row["setting"], row["name"])))
+        band = f"{row['low']:9.4g} .. {row['high']:8.4g}"
+        yield f"{name:28} {row['measured']:10.4g} {row['predicted']:10.4g} {band}  {row['unit']}"
     yield from (f"ALARM: {alarm}" for alarm in result["alarms"])
+
+
+def _modes(row: dict[str, Any], width: int) -> Iterator[str]:
+    """A parameter of several modes: no draw may lie at its mean."""
+    for mode in row["modes"]:
+        yield (
+            f"{'':{width}} {mode['share']:4.0%} of it about {mode['mean']:.4g} ± {mode['sd']:.2g}, "
+            f"{mode['low']:.4g} .. {mode['high']:.4g}  {row['unit']}"
+        )
+
+
+def _closing(result: dict[str, Any]) -> Iterator[str]:
     yield from (f"{key}: {path}" for key, path in result["written"].items())

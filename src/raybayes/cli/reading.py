@@ -37,10 +37,45 @@ class ReadingOptions:
     ] = None
     flip: Annotated[str | None, typer.Option("--flip", help="horizontal, vertical or none.")] = None
     columns: Annotated[
-        tuple[int, int] | None, typer.Option("--columns", help="Of positions and counts, from 1.")
+        tuple[str, str] | None,
+        typer.Option("--columns", help="Of positions and counts, names or numbers from 1."),
+    ] = None
+    normalise: Annotated[
+        str | None, typer.Option("--normalise", help="Column of a monitor to divide by.")
+    ] = None
+    decimal: Annotated[
+        str | None, typer.Option("--decimal", help="Of a text table's numbers: . or ,")
     ] = None
     unit: Annotated[
-        str | None, typer.Option("--unit", help="Of positions in a text table: mm or um.")
+        str | None, typer.Option("--unit", help="Of positions: m, cm, mm, um or nm.")
+    ] = None
+    bin_by_bin: Annotated[
+        bool | None,
+        typer.Option("--bin-by-bin", help="Profiles as they stand, whatever their positions."),
+    ] = None
+    origin: Annotated[
+        tuple[float, float] | None,
+        typer.Option("--origin", help="x, y of the optical axis in the file's positions, mm."),
+    ] = None
+    seen: Annotated[
+        str | None,
+        typer.Option("--seen", help="How pictures show the beam: against or downstream."),
+    ] = None
+    probe: Annotated[
+        str | None, typer.Option("--probe", help="What was scanned: slit (or wire) or knife.")
+    ] = None
+    slit: Annotated[
+        float | None, typer.Option("--slit", help="Width of a scanned slit or wire, mm.")
+    ] = None
+    smoothing: Annotated[
+        float | None, typer.Option("--smoothing", help="FWHM that a knife's scan gets, mm.")
+    ] = None
+    frame: Annotated[
+        str | None, typer.Option("--frame", help="Of a file of several: a number or mean.")
+    ] = None
+    scan: Annotated[int | None, typer.Option("--scan", help="Number in a SPEC file.")] = None
+    mask: Annotated[
+        Path | None, typer.Option("--mask", help="A picture, not 0 where there is no reading.")
     ] = None
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="Which array of an HDF5 or .npz file.")
@@ -54,5 +89,9 @@ class ReadingOptions:
 
     def changes(self) -> dict[str, Any]:
         """Of the keys of [observation], those that were given."""
-        given = {**asdict(self), "dark": str(self.dark.absolute()) if self.dark else None}
+        paths = {"dark": self.dark, "mask": self.mask}
+        given = {
+            **asdict(self),
+            **{name: str(path.absolute()) if path else None for name, path in paths.items()},
+        }
         return {name: value for name, value in given.items() if value is not None}

@@ -20,8 +20,8 @@ from raybayes.observations.measured import Measured
 from raybayes.observations.options import Reading
 from raybayes.observations.readers import read_file
 
-SECONDS = 7  # of the clock, for all files of one call
-CPU_SECONDS = 5
+SECONDS = 6  # of the clock, for all files of one call
+CPU_SECONDS = 3
 MEMORY = 2**30  # bytes of the decoding process
 OUTPUT = 2**30  # bytes that it may answer
 LENGTH = 8  # bytes of a number that says how long an answer is
@@ -75,7 +75,10 @@ def _why(late: bool, code: int, complaints: bytes) -> str:
     from signal import SIGXCPU
 
     if late or code == -SIGXCPU:
-        return f"takes more than {CPU_SECONDS} s to read: damaged, or made to do harm"
+        return (
+            f"takes more than {CPU_SECONDS} s to read: damaged, made to do harm, or so large that "
+            "it should be stored as TIFF or HDF5"
+        )
     words = complaints.decode(errors="replace").strip().splitlines()
     if "MemoryError" in (words[-1] if words else "") or "allocate" in (words[-1] if words else ""):
         return f"takes more than {MEMORY >> 20} MB to read; give one frame or profile"

@@ -34,6 +34,8 @@ class Frame:
         subtracted: whether a background was.
         bad: [as values], where there is no reading; None for nowhere.
         raw: what stood in the file, before anything was done.
+        whole: the whole frame before a region of interest was cut, as it lies at the beam; None
+            for a profile.
     """
 
     values: Array
@@ -42,6 +44,7 @@ class Frame:
     subtracted: bool = False
     bad: Bools | None = None
     raw: Array | None = None
+    whole: "Frame | None" = None
 
     def after(self, sentence: str, values: Array) -> "Frame":
         """With other values, and a sentence that says what was done."""
@@ -128,7 +131,9 @@ def _image(path: Path, measured: Measured, source: Source) -> Frame:
 
         alone = convolve(over.astype(int), np.ones((3, 3), int), mode="constant") == 1
         _unsaturated(path, values, over & ~(hot & alone), corner)
-    return turned(_amplified(_without_background(frame, reading), reading), reading)
+    whole = turned(Frame(measured.values, edges), reading)
+    frame = replace(_amplified(_without_background(frame, reading), reading), whole=whole)
+    return turned(frame, reading)
 
 
 def _size(values: Array) -> str:

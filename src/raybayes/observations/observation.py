@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,14 +30,17 @@ class Observation:
         done: what was done to the data, in sentences.
         files: names of the measured files.
         frames: what was read, in beam coordinates, of each file or part of one.
-        checksums: SHA-256 of the files' bytes.
+        paths: of the files, absolute; checksums: SHA-256 of their bytes.
+        options: how they were read, as [observation] says it; of several settings, of each.
     """
 
     x: Array
     done: tuple[str, ...]
     files: tuple[str, ...]
     frames: tuple[Frame, ...] = ()
+    paths: tuple[str, ...] = ()
     checksums: tuple[str, ...] = ()
+    options: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -172,7 +176,9 @@ def framed(
         done,
         tuple(one.path.name for one in read),
         tuple(frames),
+        tuple(str(one.path.absolute()) for one in read),
         tuple(one.checksum for one in read),
+        (read[0].source.reading.model_dump(mode="json", exclude_defaults=True),),
     )
 
 

@@ -61,7 +61,9 @@ def read_settings(
         tuple(sentence for part in parts for sentence in part.done),
         tuple(path.name for path in files),
         tuple(frame for part in parts for frame in part.frames),
+        tuple(str(one.path.absolute()) for one in read),
         tuple(one.checksum for one in read),
+        tuple(options for part in parts for options in part.options),
     )
 
 

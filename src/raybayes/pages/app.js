@@ -24,7 +24,7 @@ async function opened(id) {
   try {
     const study = await post("open", { study: id });
     if (turn !== session.turn) return;
-    Object.assign(session, { id, study, view: 0, beam: null, result: null, files: [], dark: null });
+    Object.assign(session, { id, study, view: 0, beam: null, result: null, files: [], dark: null, mask: null });
   } finally {
     $("study").disabled = false;
     if (session.id) $("study").value = session.id;
@@ -44,7 +44,7 @@ function described() {
   const { study } = session, several = study.settings.length > 1;
   const reads = ({ reads }) => (reads === "image" ? "an image" : "two profiles");
   $("about").textContent = `${study.beamline}; reads ${study.settings.map((s) => (several ? `${reads(s)} at ${s.label}` : reads(s))).join("; ")}`;
-  $("kinds").firstChild.textContent = `${wanted()}: text, CSV, NumPy, HDF5, NeXus, PNG, TIFF, BMP.`;
+  $("kinds").firstChild.textContent = `${wanted()}: text, CSV, SPEC, NumPy, HDF5, NeXus, TIFF, PNG, BMP, PGM, JPEG, EDF, CBF.`;
   $("views").hidden = !several;
   $("view").replaceChildren(...study.settings.map(({ label }, i) => made("option", { value: i, textContent: label })));
   for (const [key, usual] of Object.entries(study.standard)) {

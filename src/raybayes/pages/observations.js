@@ -64,7 +64,7 @@ function options() {
   for (const field of $("reading").querySelectorAll("[data-kind]")) {
     const text = field.value.trim(), list = text.split(/[,;\s]+/).map(number);
     if (text === "") continue;
-    changes[field.id] = { text, number: number(text), numbers: list.length > 1 ? list : list[0] }[field.dataset.kind];
+    changes[field.id] = { text, number: number(text), names: list, numbers: list.length > 1 ? list : list[0] }[field.dataset.kind];
   }
   return changes;
 }
@@ -74,10 +74,12 @@ const number = (text) => (text !== "" && Number.isFinite(Number(text)) ? Number(
 
 export async function inferred() {
   const { seed = 0, ...reading } = options();
-  const dark = $("dark").files[0];
-  if (dark !== session.dark?.file) session.dark = dark ? { file: dark, id: await uploaded(dark) } : null;
+  for (const name of ["dark", "mask"]) {
+    const file = $(name).files[0];
+    if (file !== session[name]?.file) session[name] = file ? { file, id: await uploaded(file) } : null;
+  }
   await answered(() => post("infer", {
-    study: session.id, files: session.files.map((f) => f.id), dark: session.dark?.id ?? null, reading, seed,
+    study: session.id, files: session.files.map((f) => f.id), dark: session.dark?.id ?? null, mask: session.mask?.id ?? null, reading, seed,
   }));
 }
 

@@ -22,6 +22,7 @@ export const post = (what, body) => ask(what, {
 
 export function told(sentence) {
   $("error").textContent = "";
+  $("panels").classList.remove("stale");
   $("status").textContent = sentence;
 }
 
@@ -34,5 +35,6 @@ export async function attempt(sentence, action) {
     told("");
     if (!(error instanceof Refusal)) throw error;
     $("error").textContent = error.message;
+    $("panels").classList.add("stale"); // what stands there is of something else
   }
 }

@@ -8,13 +8,14 @@ const EXPORTS = {
 
 export function shown() {
   const { result } = session;
-  for (const id of ["posterior", "trust", "pairs", "export", "done"]) $(id).hidden = !result;
+  for (const id of ["posterior", "trust", "pairs", "export", "done", "frame-section"]) $(id).hidden = !result;
   $("to-best").disabled = $("to-median").disabled = !result;
   legends();
   spans();
   if (!result) return draw();
   $("done").querySelector("ol").replaceChildren(...result.done.map((s) => made("li", { textContent: s })));
   tabled();
+  framed();
   trusted();
   $("export").querySelector("ul").replaceChildren(...Object.entries(EXPORTS).map(([kind, text]) => made(
     "li", {}, made("a", { href: `/api/results/${result.id}/${kind}`, download: "", textContent: text }),
@@ -22,16 +23,38 @@ export function shown() {
   draw();
 }
 
+// What was read, and the beam's numbers beside the predicted ones.
+function framed() {
+  const { picture, beam } = session.result;
+  $("frame-figure").hidden = !picture;
+  if (picture) $("picture").src = picture;
+  const round = (v) => Number(v.toPrecision(4));
+  $("beam-rows").replaceChildren(...beam.map((row) => made("tr", {},
+    made("th", { scope: "row", textContent: `${row.setting} ${row.name}`.trim() }),
+    ...[round(row.measured), round(row.predicted), `${round(row.low)} … ${round(row.high)}`, row.unit]
+      .map((textContent) => made("td", { textContent })))));
+}
+
 export function tabled() {
   const { rows, files, exact } = session.result;
   $("table-caption").textContent = `Posterior of ${files.join(", ")}`;
-  $("rows").replaceChildren(...rows.map((row, j) => {
+  for (const id of ["posterior", "pairs"]) $(id).classList.toggle("dim", session.result.alarms.length > 0);
+  $("rows").replaceChildren(...rows.flatMap((row, j) => {
+    if (row.modes.length) return row.modes.map((mode) => modal(row, mode));
     const round = (v) => digits(v, row.sd);
     const words = exact?.trusted ? `${round(exact.mean[j])} ± ${exact.sd[j].toPrecision(2)}` : "–";
     const cells = [round(row.mean), round(row.median), Number(row.sd.toPrecision(2)), `${round(row.low)} … ${round(row.high)}`, words, row.unit];
     return made("tr", {}, made("th", { scope: "row", textContent: row.parameter }),
       ...cells.map((textContent) => made("td", { textContent })));
   }));
+}
+
+// A parameter of several modes: no draw may lie at its mean.
+function modal(row, mode) {
+  const round = (v) => digits(v, mode.sd);
+  const cells = [round(mode.mean), "", Number(mode.sd.toPrecision(2)), `${round(mode.low)} … ${round(mode.high)}`, "–", row.unit];
+  return made("tr", {}, made("th", { scope: "row", textContent: `${row.parameter}, ${(100 * mode.share).toFixed(0)} % of the draws` }),
+    ...cells.map((textContent) => made("td", { textContent })));
 }
 
 function trusted() {

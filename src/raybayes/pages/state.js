@@ -6,7 +6,7 @@ export const AXES = ["horizontal", "vertical"];
 // What is open. `view`: which of the study's settings is drawn. `turn` counts
 // observations: a late answer to an older one is dropped.
 export const session = {
-  limit: 0, id: null, study: null, view: 0, theta: [], beam: null, result: null, files: [], dark: null, turn: 0,
+  limit: 0, id: null, study: null, view: 0, theta: [], beam: null, result: null, files: [], dark: null, mask: null, turn: 0,
 };
 
 export const seen = (what) => what?.settings[session.view];

@@ -19,11 +19,11 @@
       const words = line.split("#")[0].trim().split(/[,;\s]+/).filter((word) => word !== "");
       if (words.length === 0) continue;
       const row = words.map(Number);
-      if (row.some(Number.isNaN) && values.length === 0 && !/^nan$/i.test(words.at(-1))) continue;
+      if (row.every(Number.isNaN) && values.length === 0 && !/^nan$/i.test(words.at(-1))) continue;
       if (row.length > 2)
         throw new Refusal(`${name}: line ${i + 1} has ${row.length} columns; give counts alone, or positions and counts.`);
       if (!row.every(Number.isFinite))
-        throw new Refusal(`${name}: line ${i + 1} (${line.trim().slice(0, 40)}) is not a row of finite numbers; mend it first.`);
+        throw new Refusal(`${name}: line ${i + 1} (${line.trim().slice(0, 40)}) is not a row of finite numbers; mend it first, or give the file to raybayes infer.`);
       values.push(row.at(-1));
       if (row.length > 1) positions.push(row[0]);
     }

@@ -93,7 +93,8 @@ def profile_fit(seen: Seen) -> Figure:
     for part, (target, x, predicted) in zip(rows, seen, strict=True):
         axes = part.subplots(1, 2)
         _profiles(axes, target, x, predicted)
-        axes[0].legend(frameon=False)
+        handles = axes[0].get_legend_handles_labels()
+        part.legend(*handles, frameon=False, ncols=3, loc="outside upper right")
     return figure
 
 

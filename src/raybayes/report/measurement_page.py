@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from raybayes.analysis.measurement import PREDICTED, STREAM, Inference
 from raybayes.report.figures import corner, fit_figures
+from raybayes.report.frame_picture import frame_pictures
 from raybayes.report.nexus import Result
 from raybayes.report.page import drawn, write_page
 from raybayes.study.run import Run
@@ -29,6 +30,8 @@ def as_result(run: Run, result: Inference) -> Result:
         done=result.observation.done,
         alarms=result.alarms,
         made_by=posterior.made_by,
+        observation=result.observation,
+        seed=result.seed,
     )
 
 
@@ -54,6 +57,7 @@ def write_measurement_page(
                 np.median(result.draws, axis=0), "median",
             ),
             **fit_figures(run.study, result.observation.x, result.predicted),
+            **frame_pictures(result.observation),
             **more(),
         }  # fmt: skip
 
@@ -61,6 +65,7 @@ def write_measurement_page(
         "study": run.study.name,
         "files": result.observation.files,
         "rows": result.table(),
+        "beam": result.beam(run.study.detectors),
         "refined": refined,
         "alarms": result.alarms,
         "done": result.observation.done,

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from raybayes.array_types import Array
 from raybayes.inference.importance import Refined
-from raybayes.observations import Target
+from raybayes.observations import Observation, Target
 from raybayes.store import write_whole
 
 AXES = ("horizontal", "vertical")
@@ -37,6 +37,7 @@ class Result:
         draws: [n, d]; log_prob: [n], in nats.
         done: what was done to the data, and alarms, in sentences.
         weighted: all draws with their weights, where `draws` were chosen from them.
+        observation: the files, and how they were read; seed: of the draws.
     """
 
     title: str
@@ -51,6 +52,8 @@ class Result:
     alarms: Sequence[str]
     made_by: Mapping[str, str]
     weighted: Refined | None = None
+    observation: Observation | None = None
+    seed: int = 0
 
 
 def write_result(path: Path, result: Result) -> None:
@@ -70,6 +73,8 @@ def write_result(path: Path, result: Result) -> None:
         instrument = _group(entry, "instrument", "NXinstrument")
         _positioners(instrument, result)
         _measured(entry, instrument, result)
+        if result.observation is not None:
+            _given(_group(entry, "given", "NXcollection"), result.observation, result.seed)
         _inference(_group(entry, "inference", "NXcollection"), result)
     write_whole(path, buffer.getvalue())
 
@@ -106,6 +111,24 @@ def _process(entry: h5py.Group, result: Result, now: str) -> None:
             "text/plain", description, "\n".join(lines),
         )  # fmt: skip
         note["sequence_index"] = index
+
+
+def _given(group: h5py.Group, observation: Observation, seed: int) -> None:
+    """The files as they were given, what stood in them, and every option of their reading."""
+    group["seed"] = seed
+    if observation.paths:
+        text = h5py.string_dtype()
+        group.create_dataset("path", data=list(observation.paths), dtype=text)
+        group.create_dataset("sha256", data=list(observation.checksums), dtype=text)
+    for i, options in enumerate(observation.options, 1):
+        name = f"options_{i}" if len(observation.options) > 1 else "options"
+        fields = _group(group, name, "NXcollection")
+        for key, value in options.items():
+            fields[key] = value
+    for i, frame in enumerate(observation.frames, 1):
+        if frame.raw is not None:
+            raw = _numbers(group, f"raw_{i}", frame.raw)
+            raw.attrs["long_name"] = "as it stands in the file"
 
 
 def _positioners(instrument: h5py.Group, result: Result) -> None:

@@ -33,6 +33,7 @@ from raybayes.simulate.chief import AROUND, Chief, blurred, chief_rays
 from raybayes.simulate.openings import (
     NEXT,
     SAMPLED,
+    SHIFT,
     WEIGHT,
     Bins,
     misses,
@@ -46,6 +47,7 @@ from raybayes.simulate.openings import (
 from raybayes.simulate.splat import carry_energy
 
 ENERGIES = 4  # column of a sample
+GOLDEN = 0.6180339887498949  # multiples of it are spread evenly
 BLOCK = 64  # centres, 256 rays: 14 KiB, which stay in the first-level cache
 # Columns: energy, then x, y, x', y'; rows: zero mean, unit covariance.
 TETRAHEDRON = np.array([[1.0, 1.0, 1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0], [1.0, -1.0, -1.0]])
@@ -273,7 +275,7 @@ def _block(
             gather(places, i, corners, mean, jacobian)
             mean += way.chief.bend
             cov[:] = blur[i]
-            pile[0, WEIGHT] = weight
+            pile[0, WEIGHT], pile[0, SHIFT] = weight, (i * GOLDEN) % 1.0
             _carried(pile, jacobian, halves, slit, way.band, box)
             arrived[i] = pass_on(pile, box, halves, slit, bins, profile, edges)
     return arrived

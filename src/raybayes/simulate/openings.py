@@ -30,7 +30,7 @@ from raybayes.optics.rows import (
 )
 from raybayes.simulate.splat import FAR, deposit, deposit_image, truncate
 
-NEXT, WEIGHT = 0, 1  # columns of a pile
+NEXT, WEIGHT, SHIFT, MEAN = 0, 1, 2, 3  # columns of a pile
 SAMPLED = -1  # no slit carries the energy: every centre has its own
 CELLS = 12  # at most, of one splat at one edge
 SHARE = 0.25  # of a slit's half width: as fine as a splat must be to be cut there
@@ -125,16 +125,16 @@ def misses(mean: Array, cov: Array, halves: Array) -> bool:
 def new_pile(size: int) -> Array:
     """Room for one splat of F = `size` components, and all that it is divided into.
 
-    [n, 2 + F + F^2]: the component that is cut next, light, mean, covariance. One array, as
-    Numba loses what is written into arrays of a tuple.
+    [n, MEAN + F + F^2]: the component that is cut next, light, where cells begin (in cells, 0 to
+    1), mean, covariance. One array, as Numba loses what is written into arrays of a tuple.
     """
-    return np.empty((1 + CELLS * size, 2 + size + size * size))
+    return np.empty((1 + (1 + CELLS) * size, MEAN + size + size * size))
 
 
 @njit(**JIT)
 def moments(pile: Array, k: int, size: int) -> tuple[Array, Array]:
     """Mean [F] and covariance [F, F], mm, of splat k: views."""
-    return pile[k, 2 : 2 + size], pile[k, 2 + size :].reshape(size, size)
+    return pile[k, MEAN : MEAN + size], pile[k, MEAN + size :].reshape(size, size)
 
 
 @njit(**JIT)
@@ -186,6 +186,9 @@ def land(
 def _divide(pile: Array, top: int, halves: Array, bins: Bins) -> int:
     """Cut the splat on top at its next slit; what is left of it lies there in cells.
 
+    Gaussians in place of equal cells ripple where they are wider than a bin; cells that begin
+    elsewhere for each splat do not do so together.
+
     Returns the number of splats on the pile.
     """
     mean, cov = moments(pile, top, halves.shape[0])
@@ -196,6 +199,9 @@ def _divide(pile: Array, top: int, halves: Array, bins: Bins) -> int:
         widest = widest_cell(cov, f, halves, bins) * sd
         cells = max(1, min(CELLS, math.ceil((high - low) / widest)))
         step = (high - low) / cells
+        if cells > 1:
+            low -= pile[top, SHIFT] * step
+            cells += 1
     for cell in range(cells - 1, -1, -1):  # the first cell last: it takes the place of the splat
         k = top + cell
         pile[k] = pile[top]

@@ -60,7 +60,6 @@ class Endpoints:
         session = self.session
         requests: list[tuple[Callable[[Any], Any], type[ApiRequest]]] = [
             (session.open, Opening),
-            (session.infer, Measurement),
             (session.example, Example),
             (session.simulate, AtTheta),
             (session.layout, AtTheta),
@@ -73,6 +72,7 @@ class Endpoints:
                 Route(f"/api/{method.__name__}", self.answer(method, kind), methods=["POST"])
                 for method, kind in requests
             ),
+            Route("/api/infer", self.infer, methods=["POST"]),
             Route("/api/refine", self.refine, methods=["POST"]),
             Route("/api/results/{result}/{kind}", self.export),
         ]
@@ -95,6 +95,12 @@ class Endpoints:
         length, name = request.headers.get("content-length"), request.headers.get("x-file-name", "")
         received = await self.session.uploads.receive(request.stream(), length, name)
         return JSONResponse({"id": received})
+
+    async def infer(self, request: Request) -> Response:
+        """Files are decoded beside what others ask; only the inference has its turn."""
+        asked = await _api_request(request, Measurement)
+        observation = await anyio.to_thread.run_sync(self.session.read, asked)
+        return JSONResponse(await self.computed(self.session.infer, asked, observation))
 
     async def refine(self, request: Request) -> Response:
         pieces, found = self.session.refine(await _api_request(request, Refinement)), None

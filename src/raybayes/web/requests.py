@@ -28,6 +28,7 @@ class Measurement(ApiRequest):
     study: str
     files: list[str] = Field(min_length=1, max_length=MOST)
     dark: str | None = None
+    mask: str | None = None
     reading: dict[str, Any] = {}
     seed: int = Field(0, ge=0, lt=2**32)
 

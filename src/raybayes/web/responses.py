@@ -1,5 +1,6 @@
 """What the page is sent: plain numbers and sentences, ready for JSON."""
 
+import base64
 import math
 from typing import Any
 
@@ -11,6 +12,8 @@ from raybayes.array_types import Array
 from raybayes.diagnostics import chi2_per_bin
 from raybayes.inference.importance import Refined
 from raybayes.observations import Reading
+from raybayes.report.frame_picture import frame_pictures
+from raybayes.report.page import drawn
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.settings import Detectors
 
@@ -31,7 +34,7 @@ def described(trained: Trained) -> dict[str, Any]:
     run = trained.run
     # Where a setting reads in a way of its own there is no hint that is true of all.
     own = {key for setting in run.study.settings for key in setting.observation}
-    reading = run.study.observation.model_dump(mode="json", exclude={"dark", *own})
+    reading = run.study.observation.model_dump(mode="json", exclude={"dark", "mask", *own})
     return {
         "name": run.study.name,
         "beamline": run.beamline.path.rpartition("/")[2],
@@ -51,7 +54,7 @@ def described(trained: Trained) -> dict[str, Any]:
         ],
         "exact": run.exact,
         "reading": reading,
-        "standard": Reading().model_dump(mode="json", exclude={"dark"}),
+        "standard": Reading().model_dump(mode="json", exclude={"dark", "mask"}),
     }
 
 
@@ -68,6 +71,8 @@ def inferred(trained: Trained, found: Inference) -> dict[str, Any]:
         "files": list(found.observation.files),
         "done": list(found.observation.done),
         "rows": found.table(),
+        "beam": found.beam(detectors),
+        "picture": _picture(found),
         "draws": numbers(found.draws),
         "best": numbers(found.best),
         "settings": [measured(*each) for each in read],
@@ -83,6 +88,14 @@ def inferred(trained: Trained, found: Inference) -> dict[str, Any]:
             "p_value": float(unlike.p_value[0]),
         },
     }
+
+
+def _picture(found: Inference) -> str:
+    """What was read, as the address of a picture; empty where nothing says where it lies."""
+    pictures = drawn(lambda: frame_pictures(found.observation))
+    if not pictures:
+        return ""
+    return "data:image/png;base64," + base64.b64encode(pictures["frame"]).decode()
 
 
 def corrected(found: Refined) -> dict[str, Any]:

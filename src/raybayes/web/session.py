@@ -70,13 +70,19 @@ class Session:
                 next(refining(trained.run, found))
         return responses.described(trained)
 
-    def infer(self, request: Measurement) -> Answer:
-        """The posterior at uploaded files."""
-        trained = self._trained(request.study)
+    def read(self, request: Measurement) -> Observation:
+        """Uploaded files as an observation; may be called beside the other methods."""
         files = [self.uploads[id_] for id_ in request.files]
-        dark = None if request.dark is None else self.uploads[request.dark]
-        observation = _measured(trained, files, dark, request.reading)
-        return self._inferred(trained, observation, request.seed)
+        beside = {
+            name: self.uploads[id_]
+            for name, id_ in (("dark", request.dark), ("mask", request.mask))
+            if id_ is not None
+        }
+        return _measured(self._trained(request.study), files, beside, request.reading)
+
+    def infer(self, request: Measurement, observation: Observation) -> Answer:
+        """The posterior at what was read."""
+        return self._inferred(self._trained(request.study), observation, request.seed)
 
     def example(self, request: Example) -> Answer:
         """The posterior at a simulated observation, and the truth."""
@@ -172,13 +178,14 @@ def _example(trained: Trained, number: int) -> tuple[Observation, Array]:
 
 
 def _measured(
-    trained: Trained, files: list[Upload], dark: Upload | None, reading: dict[str, Any]
+    trained: Trained, files: list[Upload], beside: dict[str, Upload], reading: dict[str, Any]
 ) -> Observation:
     """Read uploads; what is said of them says the person's names for them."""
-    if "dark" in reading:  # a path of this machine
-        raise InputError("give the dark frame as a file")
-    changes = reading if dark is None else {**reading, "dark": str(dark.path)}
-    named = [*files, *([dark] if dark else [])]
+    for name in ("dark", "mask"):
+        if name in reading:  # a path of this machine
+            raise InputError(f"give the {name} as a file")
+    changes = {**reading, **{name: str(upload.path) for name, upload in beside.items()}}
+    named = [*files, *beside.values()]
 
     def said(sentence: str) -> str:
         for upload in named:

@@ -1,15 +1,20 @@
 """Infer from measured files."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from raybayes.analysis.measurement import Inference, infer, measure
+from raybayes.observations import Observation
+from raybayes.report.frame_picture import in_letters
 from raybayes.report.measurement_page import as_result, write_measurement_page
 from raybayes.report.nexus import write_result
 from raybayes.store import make_folder
 from raybayes.study.run import Run, open_run
+
+LONGEST = 100  # letters of the files' names in a folder's
 
 
 def infer_files(
@@ -23,22 +28,33 @@ def infer_files(
 
     Args:
         out: the folder of a finished run.
-        to: the folder of the results; default: one beside the run's, named after the first file.
+        to: the folder of the results; default: one in the run's, named after all files and their
+            content, so that another measurement of the same name gets its own.
         changes: of the study's table [observation].
 
     Returns:
-        the table, the alarms, what was done to the data, and where the files are.
+        the table, the beam in numbers, the alarms, what was done to the data, and where the files
+        are.
     """
     run = open_run(out)
     result = infer(run, measure(run, paths, changes or {}), seed)
-    folder = Path(to) if to else run.folder / "observations" / Path(paths[0]).name
+    folder = Path(to) if to else run.folder / "observations" / folder_name(result.observation)
     return {
         "study": run.study.name,
         "parameters": result.table(),
+        "beam": result.beam(run.study.detectors),
         "alarms": list(result.alarms),
         "done": list(result.observation.done),
+        "picture": in_letters(result.observation),
         "written": write(run, result, folder),
     }
+
+
+def folder_name(observation: Observation) -> str:
+    """The files' names, and the beginning of a checksum over theirs."""
+    names = "+".join(observation.files)[:LONGEST]
+    own = hashlib.sha256("".join(observation.checksums).encode()).hexdigest()
+    return f"{names}-{own[:8]}"
 
 
 def write(run: Run, result: Inference, folder: Path) -> dict[str, str]:

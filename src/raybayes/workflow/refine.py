@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from raybayes.analysis.measurement import DRAWS, LEVELS, Inference, Trained, measure, refine
+from raybayes.analysis.measurement import (
+    DRAWS,
+    LEVELS,
+    Inference,
+    Trained,
+    measure,
+    refine,
+    told_modes,
+)
 from raybayes.array_types import Array
 from raybayes.errors import InputError
 from raybayes.inference.importance import Refined
@@ -16,6 +24,7 @@ from raybayes.inference.mcmc import MOVES, McmcDraws
 from raybayes.inference.proposal import refitted
 from raybayes.prior import log_posterior
 from raybayes.report.checks_page import against_exact
+from raybayes.report.frame_picture import in_letters
 from raybayes.report.measurement_page import as_result, write_measurement_page
 from raybayes.report.nexus import write_result
 from raybayes.simulate.accuracy import next_rung
@@ -23,6 +32,7 @@ from raybayes.simulate.counted_check import Row, compare, count_at, enough_count
 from raybayes.store import make_folder
 from raybayes.study.parameters import Parameter
 from raybayes.study.run import Run, exact_likelihood, open_run
+from raybayes.workflow.infer import folder_name
 
 CONFIRMED = (
     "MCMC moves took its draws to the exact posterior, and draws of a mixture fitted to them were "
@@ -69,7 +79,7 @@ def refine_files(
     Args:
         out: the folder of a finished run.
         paths: files, of each setting in the study's order.
-        to: the folder of the results; default: OUT/refined, in one named after the first file.
+        to: the folder of the results; default: one in OUT/refined, named as by `infer_files`.
         changes: of the study's table [observation].
         quiet: no progress bar.
 
@@ -85,7 +95,7 @@ def refine_files(
     trained = Trained(run)
     network = trained.infer(measure(run, paths, changes or {}), seed)
     run, refined, tested = settled(run, network, refining)
-    folder = Path(to) if to else run.folder / "refined" / Path(paths[0]).name
+    folder = Path(to) if to else run.folder / "refined" / folder_name(network.observation)
     x = network.observation.x
     likelihood = exact_likelihood(run, x)
     drawn = network.posterior.tempered(x, likelihood, refined, DRAWS, moves, seed, quiet)
@@ -96,7 +106,7 @@ def refine_files(
     known = best if best.trusted else refined
     found = {
         "study": run.study.name,
-        "parameters": _rows(network, best),
+        "parameters": _rows(network, best, drawn.theta),
         "draws": n,
         "ess": known.ess,
         "pareto_k": known.pareto_k,
@@ -116,8 +126,10 @@ def refine_files(
     make_folder(folder)
     return {
         **found,
+        "beam": exact.beam(run.study.detectors),
         "alarms": list(exact.alarms),
         "done": list(exact.observation.done),
+        "picture": in_letters(exact.observation),
         "moves": moves,
         "accepted": drawn.accepted,
         "written": _written(run, network, exact, drawn.log_p, best, found, folder),
@@ -172,7 +184,7 @@ def _confirmed(
     return replace(again, theta=drawn.theta, log_weight=equal), how
 
 
-def _rows(network: Inference, refined: Refined) -> list[dict[str, Any]]:
+def _rows(network: Inference, refined: Refined, draws: Array) -> list[dict[str, Any]]:
     low, high = refined.quantile(LEVELS)
     mean, sd = refined.mean(), refined.sd()
     return [
@@ -184,6 +196,7 @@ def _rows(network: Inference, refined: Refined) -> list[dict[str, Any]]:
             "low": float(low[j]),
             "high": float(high[j]),
             "network": {key: row[key] for key in ("mean", "sd", "low", "high")},
+            "modes": told_modes(draws[:, j]),
         }
         for j, row in enumerate(network.table())
     ]

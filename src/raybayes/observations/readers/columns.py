@@ -10,14 +10,13 @@ from raybayes.errors import InputError
 from raybayes.observations.axes import Axis, named
 from raybayes.observations.measured import Measured
 from raybayes.observations.options import Column, Reading
-from raybayes.observations.readers.text import LISTED, QUOTED, Table
+from raybayes.observations.readers.tables import LISTED, QUOTED, WIDE, Table
 
 # What data-acquisition programs write beside motors and counters.
 BESIDE = {
     *("time", "timestamp", "epoch", "seconds", "date", "seq_num", "index", "point", "no", "nr"),
     *("#", "n", "uid", "scan_id", "dt"),
 }
-NARROW = 8  # columns that an image has at least
 PAIRS = 4  # columns of two profiles beside each other
 
 
@@ -86,7 +85,7 @@ def _usual(path: Path, table: Table) -> tuple[list[int] | None, tuple[str, ...]]
     if len(useful) <= 2 and len(table.names) <= 2:
         return useful, ()
     headed = any(table.names)
-    if not headed and len(useful) >= NARROW:
+    if not headed and len(useful) >= WIDE:
         return None, ()
     if headed:
         useful = [i for i in useful if not _counts_rows(table, i)] or useful

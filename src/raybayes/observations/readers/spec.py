@@ -10,7 +10,7 @@ from raybayes.errors import InputError
 from raybayes.observations.measured import Measured
 from raybayes.observations.options import Reading
 from raybayes.observations.readers import columns
-from raybayes.observations.readers.text import Table, decoded, tabulated
+from raybayes.observations.readers.tables import Table, decoded, tabulated
 
 SCAN = re.compile(r"^#S\s+(\d+)\s*(.*)$", re.MULTILINE)
 

@@ -1,0 +1,288 @@
+"""The numbers of a text file: its encoding, its separators, what stands above them."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from raybayes.array_types import Array, Bools
+from raybayes.errors import InputError
+
+COMMENT = re.compile(r"^\s*[#%!]+\s?")
+DATE = re.compile(r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$|^\d\d:\d\d:\d\d(\.\d+)?$")
+BLANK = ("", "na", "n/a", "null", "none", "-", "--", "#n/a", "nil")
+SPACES = " "  # any run of them; the other separators stand for themselves
+DIALECTS = [(sep, dot) for dot in ".," for sep in ("\t", ";", ",", SPACES) if sep != dot]
+LOOKED_AT, LETTERS = 400, 100_000  # rows and their letters, from which the dialect is told
+LINES = 2_000_000
+QUOTED = 60  # letters of a line that is told
+WIDE = 8  # columns that an image has at least
+LISTED = 3  # of the lines above the numbers
+
+
+@dataclass(frozen=True)
+class Table:
+    """The numbers of a text file.
+
+    Attributes:
+        numbers: [rows, columns]; NaN in columns of words and dates, and where a cell is blank.
+        lines: [rows], of the file, from 1.
+        blank: [rows, columns], where the file has no number in a column of numbers.
+        words: [columns], which hold words or dates.
+        names: of the columns as headed, or "".
+        above: the other lines that stand above the numbers.
+        told: sentences.
+    """
+
+    numbers: Array
+    lines: list[int]
+    blank: Bools
+    words: Bools
+    names: tuple[str, ...]
+    above: tuple[str, ...]
+    told: tuple[str, ...]
+
+
+def decoded(path: Path) -> tuple[str, tuple[str, ...]]:
+    """The text of a file, and which encoding had to be supposed."""
+    content = path.read_bytes()
+    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+        if content.startswith(mark):
+            return _text(path, content, encoding), ()
+    try:
+        return _text(path, content, "utf-8-sig"), ()
+    except InputError:
+        text = _text(path, content, "cp1252")
+        return text, ("Not UTF-8: read as Windows-1252.",)
+
+
+def _text(path: Path, content: bytes, encoding: str) -> str:
+    from raybayes.observations.readers import READERS
+
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: is neither text nor of a known suffix ({', '.join(READERS)})"
+        ) from error
+    if "\0" in text:
+        raise InputError(f"{path}: is neither text nor of a known suffix ({', '.join(READERS)})")
+    return text
+
+
+def tabulated(path: Path, lines: list[str], decimal: str | None = None) -> Table:
+    """The block of numbers at the file's end, with what stands above it.
+
+    Raises:
+        InputError: no numbers; a row unlike the others; a separator that could be a decimal comma.
+    """
+    if len(lines) > LINES:
+        raise InputError(f"{path}: has {len(lines)} lines; give one profile or one image")
+    plain = [(i, line) for i, line in enumerate(lines, 1) if line.strip() and not _comment(line)]
+    separator, dot = _dialect(path, [line for _, line in plain], decimal)
+    numbers = [i for i, _ in plain]
+    comments = [COMMENT.sub("", line).strip() for line in lines if _comment(line)]
+    told = ("Decimal commas.",) if dot == "," else ()
+    image = _image([line for _, line in plain], separator, dot)
+    if image is not None:
+        none, width = np.zeros(image.shape, bool), image.shape[1]
+        return Table(image, numbers, none, none[0], ("",) * width, tuple(comments), told)
+    rows = list(split([line for _, line in plain], separator))
+    width = _width(rows[len(rows) // 2 :])
+    words = _words(rows, width, dot)
+    first = _first(path, rows, width, words, dot)
+    for line, row in zip(numbers[:first], rows[:first], strict=False):
+        words_ = [word for cell in row for word in re.split(r"[\s,;]+", cell) if word]
+        if all(map(_number, words_)):  # numbers are never left out as a heading
+            raise InputError(f"{path}:{line}: has {len(words_)} numbers where the rows below have "
+                             f"{width}")  # fmt: skip
+    names, used = _names(rows[:first], width)
+    above = [line for i, (_, line) in enumerate(plain[:first]) if i not in used]
+    if not names and comments:  # as numpy.savetxt writes a header
+        words_ = next(split([comments[-1]], separator), [])
+        if len(words_) == width and (separator != SPACES or not any(map(_number, words_))):
+            names, comments = tuple(words_), comments[:-1]
+    array = _numbers(path, numbers[first:], rows[first:], words, dot)
+    return Table(
+        array,
+        numbers[first:],
+        _blank(array, rows[first:], words),
+        words,
+        names or ("",) * width,
+        (*above, *(c for c in comments if c)),
+        told,
+    )
+
+
+def _image(lines: list[str], separator: str, dot: str) -> Array | None:
+    """A plain image, by NumPy's reader, which is 20 times as fast; None where it is none."""
+    cells = next(split(lines[:1], separator), [])
+    if len(cells) < WIDE or not all(_number(cell, dot) for cell in cells):
+        return None
+    plain = (line.replace(",", ".") for line in lines) if dot == "," else lines
+    try:
+        return np.loadtxt(plain, delimiter=None if separator == SPACES else separator, ndmin=2)
+    except ValueError:
+        return None  # the slow way says where
+
+
+def _comment(line: str) -> bool:
+    return bool(COMMENT.match(line))
+
+
+def split(lines: list[str], separator: str) -> Iterator[list[str]]:
+    """Cells of each line, without what comes after a #."""
+    bare = [line.partition("#")[0].rstrip() for line in lines]
+    if separator == SPACES:
+        yield from (line.replace('"', "").split() for line in bare)
+        return
+    for row in csv.reader(bare, delimiter=separator, skipinitialspace=True):
+        cells = [cell.strip() for cell in row]
+        yield cells[:-1] if len(cells) > 1 and cells[-1] == "" and _number(cells[-2]) else cells
+
+
+def _number(cell: str, dot: str = ".") -> bool:
+    try:
+        as_float(cell, dot)
+    except ValueError:
+        return False
+    return True
+
+
+def as_float(cell: str, dot: str) -> float:
+    """A number as written with that decimal sign."""
+    if "_" in cell or (dot == "," and "." in cell):
+        raise ValueError(cell)
+    return float(cell.replace(",", ".") if dot == "," else cell)
+
+
+def _dialect(path: Path, lines: list[str], decimal: str | None) -> tuple[str, str]:
+    """The separator and the decimal sign by which most of the lines are rows of numbers."""
+    longest = max((len(line) for line in lines), default=1)
+    sample = lines[-min(LOOKED_AT, max(LETTERS // longest, 4)) :]
+    scores: dict[tuple[str, str], float] = {}
+    for separator, dot in DIALECTS:
+        if decimal is None or dot == decimal:
+            scores[separator, dot] = _score(sample, separator, dot)
+    best = max(scores.values(), default=0)
+    if best == 0:
+        raise InputError(f"{path}: holds no numbers")
+    found = next(dialect for dialect in DIALECTS if scores.get(dialect) == best)
+    if found == (",", ".") and decimal is None and scores[SPACES, ","] == best:
+        _undecided(path, sample, len(lines) > len(sample) or not _headed(lines))
+    return found
+
+
+def _score(lines: list[str], separator: str, dot: str) -> float:
+    """The share of the cells that are understood, in rows of one width that hold a number."""
+    rows = list(split(lines, separator))
+    width = _width(rows[len(rows) // 2 :])
+    good = sum(
+        sum(_number(c, dot) or _no_number(c) for c in row) / width
+        for row in rows
+        if len(row) == width and any(_number(c, dot) for c in row)
+    )
+    return good / len(rows) if rows else 0.0
+
+
+def _headed(lines: list[str]) -> bool:
+    """Whether a first line names two columns, as a comma between words does."""
+    first = next(split(lines[:1], ","), [])
+    return len(first) == 2 and not any(_number(cell) for cell in first)
+
+
+def _undecided(path: Path, lines: list[str], unheaded: bool) -> None:
+    """Refuses `6,25` where it could be one number or two."""
+    pairs = [row for row in split(lines, ",") if len(row) == 2]
+    whole = all(re.fullmatch(r"-?\d+", a) and re.fullmatch(r"\d+", b) for a, b in pairs)
+    if not (whole and pairs and unheaded):
+        return
+    steps = np.diff([int(a) for a, _ in pairs])
+    if len(steps) and (steps == steps[0]).all() and steps[0] != 0:
+        return  # positions
+    raise InputError(
+        f"{path}: {lines[0][:QUOTED]!r} may be one number with a decimal comma or two numbers; set "
+        'decimal to "," or "."'
+    )
+
+
+def _width(rows: list[list[str]]) -> int:
+    """The number of cells that most rows have."""
+    return Counter(len(row) for row in rows).most_common(1)[0][0] if rows else 0
+
+
+def _no_number(cell: str) -> bool:
+    return cell.lower() in BLANK or bool(DATE.match(cell))
+
+
+def _words(rows: list[list[str]], width: int, dot: str) -> Bools:
+    """[width]: the columns that hold no number, in the lower half of the file."""
+    half = [row for row in rows[len(rows) // 2 :] if len(row) == width]
+    return np.array([not any(_number(row[j], dot) for row in half) for j in range(width)])
+
+
+def _first(path: Path, rows: list[list[str]], width: int, words: Bools, dot: str) -> int:
+    """The first row from which on all is numbers."""
+    if words.all():
+        raise InputError(f"{path}: holds no numbers")
+
+    def like(row: list[str]) -> bool:
+        if len(row) != width:
+            return False
+        cells = [cell for cell, word in zip(row, words, strict=True) if not word]
+        return all(_number(c, dot) or _no_number(c) for c in cells)
+
+    return next((i for i, row in enumerate(rows) if like(row)), len(rows) - 1)
+
+
+def _names(rows: list[list[str]], width: int) -> tuple[tuple[str, ...], set[int]]:
+    """The names of the columns, with a row of units below them, and which rows they are."""
+    from raybayes.observations.axes import mm_in
+
+    if not rows or len(rows[-1]) != width:
+        return (), set()
+    last, i = rows[-1], len(rows) - 1
+    units = [cell.strip("[]() ") for cell in last]
+    if i and len(rows[-2]) == width and any(mm_in(unit) for unit in units):
+        both = [f"{a} [{b}]" if b else a for a, b in zip(rows[-2], units, strict=True)]
+        return tuple(both), {i, i - 1}
+    return tuple(last), {i}
+
+
+def _numbers(path: Path, lines: list[int], rows: list[list[str]], words: Bools, dot: str) -> Array:
+    """[rows, columns]; the plain case in one step, which large images need."""
+    if dot == "." and not words.any() and all(len(row) == len(words) for row in rows):
+        try:
+            return np.array(rows).astype(np.float64)
+        except ValueError:
+            pass  # some cell is none: the slow way knows which
+    cells = [_cells(path, line, row, words, dot) for line, row in zip(lines, rows, strict=True)]
+    return np.array(cells, np.float64).reshape(len(cells), len(words))
+
+
+def _cells(path: Path, line: int, row: list[str], words: Bools, dot: str) -> list[float]:
+    if len(row) != len(words):
+        raise InputError(
+            f"{path}:{line}: has {len(words_)} numbers where the other rows have {len(words)}"
+        )
+    found = []
+    for cell, word in zip(row, words, strict=True):
+        if word or cell.lower() in BLANK:
+            found.append(np.nan)
+        elif _number(cell, dot):
+            found.append(as_float(cell, dot))
+        else:
+            raise InputError(f"{path}:{line}: {cell[:40]!r} is not a row of numbers")
+    return found
+
+
+def _blank(array: Array, rows: list[list[str]], words: Bools) -> Bools:
+    """Where a column of numbers has none."""
+    if not np.isnan(array).any():
+        return np.zeros(array.shape, bool)
+    blank = [[cell.lower() in BLANK for cell in row] for row in rows]
+    return np.array(blank).reshape(len(rows), len(words)) & ~words
