@@ -39,6 +39,7 @@ RUNGS = (
     Tracing(rays=8192, splat=0.3),
     Tracing(rays=2048, splat=0.4, divergence_splat=0.4),
     Tracing(rays=32_768, splat=0.2),
+    Tracing(rays=131_072, splat=0.14),
 )
 FOURFOLD = 4  # by which the error's variance falls from one rung to the next, at least
 
@@ -65,6 +66,12 @@ class Error:
         """Whether it is within both tolerances."""
         light = TRANSMISSION * (self.tolerance / TOLERANCE) ** 0.5
         return self.variance <= self.tolerance and self.transmission <= light
+
+    def times(self, factor: float) -> "Error":
+        """As large as counting finds it, where error control found less."""
+        if factor <= 1:
+            return self
+        return Error(factor * self.variance, factor * self.light, self.transmission, self.tolerance)
 
     @property
     def next(self) -> "Error":
@@ -127,16 +134,20 @@ def choose(
         )
     found: list[tuple[Tracing, Error]] = []
     for rung in (first, *_finer(first)):
-        tell(f"trying {rung.rays} rays")
+        how = f"{rung.rays} rays{' with their divergence' if rung.divergence_splat else ''}"
+        tell(f"trying {how}")
         error = rung_error(simulator, rung, theta)
-        tell(f"{rung.rays} rays: off by {error.variance:.2g} of the noise's variance")
-        found.append((rung, error))
+        tell(f"{how}: off by {error.variance:.2g} of the noise's variance")
         good = error if error.good else error.next
         if good.good:
-            rung = rung if error.good else next_rung(rung)
-            rows = tuple(compare(simulator.traced(rung), points))
+            chosen = rung if error.good else next_rung(rung)
+            rows = tuple(compare(simulator.traced(chosen), points))
             if all(row.good for row in rows):
-                return Accuracy(rung, good, rows)
+                return Accuracy(chosen, good, rows)
+            worst = max(row.noise for row in rows)
+            tell(f"beside counted rays they are off by {worst:.2g}: not taken")
+            error = error.times(worst / max(error.variance, 1e-300))
+        found.append((rung, error))
     rung, error = min(found, key=lambda each: each[1].light)
     widened = rung.model_copy(update={"noise": min(error.light, BEARABLE)})
     return Accuracy(widened, error, tuple(compare(simulator.traced(rung), points)))

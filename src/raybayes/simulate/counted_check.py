@@ -15,6 +15,7 @@ from scipy.stats.qmc import Sobol
 from raybayes.array_types import Array
 from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.trace import trace_compiled
+from raybayes.simulate.detector import Detector
 from raybayes.simulate.settings import JointSimulator, Setting
 from raybayes.simulate.simulator import Simulator, Tracing
 
@@ -59,6 +60,8 @@ class Row:
             there is none.
         uncertainty: standard error of `noise`.
         tolerance: on `noise`.
+        held: the share of the counted light at the plane that lands in the bins, of the profile
+            that holds less.
     """
 
     point: Point
@@ -67,6 +70,7 @@ class Row:
     noise: float
     uncertainty: float
     tolerance: float
+    held: float = 1.0
 
     @property
     def good(self) -> bool:
@@ -87,8 +91,8 @@ class Row:
 
     @property
     def dark(self) -> bool:
-        """Whether no counted ray arrives."""
-        return self.point.transmission == 0
+        """Whether no counted ray lands in the detector's bins, of one profile at least."""
+        return self.held == 0
 
     @property
     def sentence(self) -> str:
@@ -117,7 +121,8 @@ def check_points(simulator: JointSimulator, seed: int = 0) -> tuple[Array, list[
     for cube in Sobol(len(low), rng=np.random.default_rng(seed)).random(CORNERS):
         points.append(np.where(cube < 0.5, low, high))
         words.append("a corner of the prior")
-    return np.array(points), words
+    _, first = np.unique(np.array(points), axis=0, return_index=True)  # of one parameter: an end
+    return np.array(points)[np.sort(first)], [words[i] for i in np.sort(first)]
 
 
 def count(simulator: JointSimulator, seed: int = 0, most: int = MOST) -> list[Point]:
@@ -174,7 +179,16 @@ def _row(simulator: Simulator, point: Point, own: Array) -> Row:
     error = _of_peak(simulator, square, mean)
     tolerance = simulator.tracing.tolerance
     noise = float(share.mean())
-    return Row(point, float(transmission[0]), error, noise, uncertainty, tolerance)
+    held = least_light(detector, mean) / point.transmission if point.transmission else 0.0
+    return Row(point, float(transmission[0]), error, noise, uncertainty, tolerance, held)
+
+
+def least_light(detector: Detector, profile: Array) -> float:
+    """The sum of a profile [bins], a fraction of the emitted photons; of two, the smaller one."""
+    if detector.reads == "image":
+        return float(profile.sum())
+    parts = np.split(profile, [detector.bins[0]])
+    return min(float(part.sum()) for part in parts if len(part))
 
 
 def _square_error(expected: Array, counted: Array) -> Array:

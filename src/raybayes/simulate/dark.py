@@ -7,11 +7,12 @@ import numpy as np
 
 from raybayes.array_types import Array, Bools
 from raybayes.errors import InputError
-from raybayes.simulate.counted_check import lost_at
+from raybayes.simulate.counted_check import least_light, lost_at
 from raybayes.simulate.settings import JointSimulator, Setting
 
 THETAS = 256  # of the prior
-LIGHT = 1.0  # photon that the whole detector must expect, not to be dark
+LIGHT = 1.0  # photon that each profile, or the image, must expect, not to be dark
+DETECTOR = "the detector, whose bins it misses"
 INNER = 0.9  # of the lit theta lie in the range that is advised
 TOLD = 0.01  # of the prior
 
@@ -48,21 +49,31 @@ def dark(simulator: JointSimulator, prior: Prior, seed: int) -> Dark:
         here = _lit(setting, simulator.own(theta, setting))
         if not here.all() and not taker:
             own = simulator.own(theta[~here][:1], setting)
-            taker = lost_at(setting.simulator, own, (seed,))
+            taker = lost_at(setting.simulator, own, (seed,)) or DETECTOR
         lit &= here
     share = float(1 - lit.mean())
     if share < TOLD:
         return Dark(0.0)
-    if not lit.any():
+    blamed = to_blame(theta, lit)
+    if blamed is None:
         return Dark(share, taker)
+    j, low, high = blamed
+    return Dark(share, taker, simulator.names[j], low, high)
+
+
+def to_blame(theta: Array, lit: Bools) -> tuple[int, float, float] | None:
+    """The parameter that separates dark theta [n, d] from lit ones, and the range that is lit.
+
+    None where no parameter does, or none of theta is lit.
+    """
+    if not lit.any():
+        return None
     tails = [(1 - INNER) / 2, (1 + INNER) / 2]
     low, high = np.quantile(theta[lit], tails, axis=0)
     # What is left of each parameter's own spread where there is light: least for the one to blame.
     left = (high - low) / np.maximum(np.ptp(np.quantile(theta, tails, axis=0), axis=0), 1e-300)
     j = int(left.argmin())
-    if left[j] > INNER:
-        return Dark(share, taker)
-    return Dark(share, taker, simulator.names[j], float(low[j]), float(high[j]))
+    return None if left[j] > INNER else (j, float(low[j]), float(high[j]))
 
 
 def _lit(setting: Setting, own: Array) -> Bools:
@@ -74,5 +85,6 @@ def _lit(setting: Setting, own: Array) -> Bools:
         except InputError:  # a campaign counts what cannot be built
             found[i] = True
             continue
-        found[i] = simulator.detector.photons * profile[0].sum() > LIGHT
+        light = least_light(simulator.detector, profile[0])
+        found[i] = simulator.detector.photons * light > LIGHT
     return found

@@ -8,17 +8,18 @@ from raybayes.simulate.accuracy import choose
 from raybayes.simulate.counted_check import Row, check_points
 from raybayes.simulate.dark import dark
 from raybayes.simulate.engines.config import TracerConfig
-from raybayes.study.accuracy import described, place, refused
+from raybayes.study.accuracy import Tell, described, place, refused, silent
 from raybayes.study.plan import Plan
 
 
-def check_simulator(name: str | os.PathLike[str], most: int) -> dict[str, Any]:
+def check_simulator(name: str | os.PathLike[str], most: int, tell: Tell = silent) -> dict[str, Any]:
     """The table of `raybayes check-simulator`: a row per theta and setting.
 
     The rays are those that `raybayes run` would choose.
 
     Args:
         most: counted rays for each theta, at most.
+        tell: called with what is done, in words.
 
     Raises:
         InputError: the study does not use expected profiles.
@@ -31,7 +32,7 @@ def check_simulator(name: str | os.PathLike[str], most: int) -> dict[str, Any]:
         )
     simulator = plan.simulator(beamline)
     points = len(check_points(simulator, plan.seed)[0]) * len(simulator.settings)
-    accuracy = choose(simulator, plan.tracing, plan.seed, most * points)
+    accuracy = choose(simulator, plan.tracing, plan.seed, most * points, tell)
     chosen = simulator.traced(accuracy.tracing)
     return {
         "study": plan.name,
@@ -42,11 +43,11 @@ def check_simulator(name: str | os.PathLike[str], most: int) -> dict[str, Any]:
         "widened": accuracy.tracing.noise,
         "rows": [_described(row, plan) for row in accuracy.rows],
         "worst": max(row.noise for row in accuracy.rows),
-        "good": accuracy.good,
+        "good": accuracy.good and not all(row.dark for row in accuracy.rows),
         "undecided": sum(row.undecided for row in accuracy.rows),
         "dark": sum(row.dark for row in accuracy.rows),
         "notes": [note for note in [described(dark(chosen, plan.prior, plan.seed))] if note],
-        "sentence": "" if accuracy.good else refused(accuracy, plan),
+        "sentence": refused(accuracy, plan),
     }
 
 
@@ -64,4 +65,5 @@ def _described(row: Row, plan: Plan) -> dict[str, Any]:
         "good": row.good,
         "undecided": row.undecided,
         "dark": row.dark,
+        "held": row.held,
     }

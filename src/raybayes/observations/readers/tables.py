@@ -267,7 +267,7 @@ def _numbers(path: Path, lines: list[int], rows: list[list[str]], words: Bools, 
 def _cells(path: Path, line: int, row: list[str], words: Bools, dot: str) -> list[float]:
     if len(row) != len(words):
         raise InputError(
-            f"{path}:{line}: has {len(words_)} numbers where the other rows have {len(words)}"
+            f"{path}:{line}: has {len(row)} numbers where the other rows have {len(words)}"
         )
     found = []
     for cell, word in zip(row, words, strict=True):
