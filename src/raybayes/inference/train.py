@@ -26,8 +26,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from raybayes.array_types import Array32, Ints
 from raybayes.density.ensemble import Ensemble, Q
 from raybayes.density.trees import arrays_of, part, stack, trainable, tree_of
-from raybayes.errors import InputError
-from raybayes.store import read_arrays, write_arrays
+from raybayes.errors import InputError, stop_if_asked
+from raybayes.store import damaged, read_arrays, write_arrays
 
 Batch = tuple[Array32, Array32]
 
@@ -328,6 +328,7 @@ class Trainer(Generic[Q]):
                 upcoming = pool.submit(self.draw, state.epoch + 1) if more else None
                 state = self.step(state, data)
                 progress(state)
+                stop_if_asked()
                 if checkpoint and (state.epoch % every == 0 or state.stopped):
                     _save(checkpoint, identity, state)
                 if self._done(state):
@@ -359,10 +360,14 @@ class Trainer(Generic[Q]):
                 "another architecture or seed; choose another file or folder"
             )
         *parts, least, best_epochs = tree_of(arrays, _tree(state), checkpoint)
-        history = tuple((float(a), float(b)) for a, b in json.loads(str(header["history"])))
+        try:
+            history = tuple((float(a), float(b)) for a, b in json.loads(str(header["history"])))
+            stopped = str(header["stopped"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise damaged(checkpoint, "its history is not one") from error
         params, optimiser, mean, best = map(self._spread, parts)
         marks = (np.asarray(least), np.asarray(best_epochs))
-        return State(params, optimiser, mean, best, *marks, history, str(header["stopped"]))
+        return State(params, optimiser, mean, best, *marks, history, stopped)
 
 
 def _matrices(params: Any) -> Any:
