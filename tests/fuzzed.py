@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from raybayes.beamline.rml import read_rml
 from raybayes.beamline.trace import trace
 from raybayes.inference.posterior import Posterior
 from raybayes.store import read_arrays, read_json, write_arrays, write_json
-from raybayes.study.accuracy import proven, read_proven, write_proven
+from raybayes.study.accuracy import Proven, read_proven, write_proven
 from raybayes.study.plan import SHIPPED, study_path
 from raybayes.study.run import Run, open_run
 from raybayes.study.study import read_study
@@ -186,33 +185,44 @@ def _other(arrays, header, rng):
     """A header or arrays as nobody wrote them."""
     if rng.random() < 0.6:
         return arrays, _table(swapped(header, rng))
-    name = rng.choice([*arrays])
-    array = arrays.pop(name)
+    name = rng.choice(sorted(arrays))
+    array = np.atleast_1d(arrays.pop(name))
     new = (array[:1], array.astype("f2"), array[None], np.full_like(array, -1), array.ravel()[:0])
     if rng.random() < 0.8:
         arrays[rng.choice((name, name, "other"))] = rng.choice(new)
     return arrays, header
 
 
-SMALL = """
-checks = "ranks"
-""" + TINY.replace("simulations = 600", "simulations = 200").replace("shard = 50", "shard = 100")
+SMALL = TINY.replace("600", "200").replace("shard = 50", "shard = 100").partition("[density]")[0]
+LEARNED = """
+[density]
+kind = "mixture"
+embedding = {widths = [8]}
+[training]
+epochs = 2
+"""
 
 
 def finished_run(folder):
-    """As `raybayes run` leaves it, without its pages."""
+    """As `raybayes run` leaves it, without its pages; of numbers that nobody simulated."""
     folder.mkdir()
     path = folder / "small.toml"
-    path.write_text(SMALL.partition("[density]")[0] + '[density]\nkind = "mixture"\n')
-    with path.open("a") as file:
-        file.write("[training]\nepochs = 2\n")
-    assert tomllib.loads(path.read_text())
-    out = folder / "out"
-    study, found = proven(*read_study(path), out)
-    run = Run(study, read_study(path)[1], out)
+    path.write_text(SMALL + LEARNED)
+    run = Run(*read_study(path), folder / "out")
     run.claim()
-    write_proven(found, out)
-    run.train(run.simulate(), lambda state: None)
+    write_proven(
+        Proven(run.identity(), run.study.tracing, 0.0, 0.0, 0.0, "a corner", ""), run.folder
+    )
+    run.store.fill(range(2), _made_up)
+    run.train(run.store.read(run.study.simulations), lambda state: None)
+
+
+def _made_up(index, count):
+    rng = np.random.default_rng(index)
+    theta = rng.uniform(-0.05, 0.05, (count, 2))
+    arrays = {"theta": theta, "profile": np.abs(theta[:, :1]) + np.full((count, 200), 1e-3)}
+    notes = {"failed": [], "retried": 0, "lost": 0}
+    return {**arrays, "transmission": np.ones(count)}, notes
 
 
 TARGETS = {"rml": Rml, "study": StudyFile, "artefacts": Artefacts}

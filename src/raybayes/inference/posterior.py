@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from raybayes.array_types import Array, Array32
 from raybayes.density import Density, DensityConfig, Ensemble, skeleton
@@ -21,7 +21,7 @@ from raybayes.errors import InputError
 from raybayes.inference.importance import Refined, importance
 from raybayes.inference.mcmc import MOVES, McmcDraws, tempered
 from raybayes.prior import Independent, Marginal, Prior, log_posterior, same, sampled
-from raybayes.store import read_arrays, write_arrays
+from raybayes.store import damaged, read_arrays, write_arrays
 
 if TYPE_CHECKING:
     from xarray import DataTree
@@ -43,6 +43,13 @@ class _Header(BaseModel):
     prior: tuple[Marginal, ...] | None
     prior_sampled: tuple[tuple[float, ...], ...]
     made_by: dict[str, str]
+
+    @field_validator("prior_sampled")
+    @classmethod
+    def _rectangular(cls, rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+        if len({len(row) for row in rows}) != 1:
+            raise ValueError("rows must be of one length")
+        return rows
 
 
 @dataclass(frozen=True)
@@ -304,8 +311,7 @@ class Posterior:
             raise InputError(
                 f"{path}: was made with another prior of the same names; give that one"
             )
-        network = skeleton(found.density, prior.dim, found.size)
-        density = tree_of(arrays, network, Path(path))
+        density = tree_of(arrays, _skeleton(Path(path), found, prior.dim, arrays), Path(path))
         return cls(prior, density, found.density, found.size, found.made_by)
 
     def _observations(self, x: ArrayLike) -> tuple[Array32, bool]:
@@ -352,6 +358,16 @@ def _described(prior: Prior) -> list[dict] | None:
     if isinstance(prior, Independent):
         return [marginal.model_dump() for marginal in prior.marginals]
     return None
+
+
+def _skeleton(path: Path, header: _Header, dim: int, arrays: Mapping[str, np.ndarray]) -> Density:
+    """The network that a file describes; a description of one that is larger is not believed."""
+    try:
+        if header.size > sum(array.size for array in arrays.values()):
+            raise ValueError("an observation is longer than all arrays")
+        return skeleton(header.density, dim, header.size)
+    except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
+        raise damaged(path, error) from error
 
 
 def _prior(path: str | os.PathLike[str], header: _Header) -> Independent:
