@@ -233,7 +233,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray], dict[
         found = _description(content[:size])
         if found["data"] != hashlib.sha256(memoryview(content)[size:]).hexdigest():
             raise ValueError("the checksum of its arrays is wrong")
-        return load(content), found["header"]
+        return dict(sorted(load(content).items())), found["header"]
     except (OSError, SafetensorError, LookupError, ValueError, TypeError, RecursionError) as error:
         raise damaged(path, error) from error
 

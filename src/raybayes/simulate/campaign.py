@@ -87,8 +87,8 @@ class Tally:
             self._add(header, shard_size)
         except (LookupError, TypeError, AttributeError) as error:
             raise InputError(
-                f"shard {header.get('shard')}: has notes of another form; {ANEW}"
-            ) from (error)
+                f"shard {header.get('shard')}: its notes are damaged; {ANEW}"
+            ) from error
 
     def _add(self, header: dict[str, Any], shard_size: int) -> None:
         reasons = [each["reason"] for each in header.get("failed", ())]

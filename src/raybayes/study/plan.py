@@ -39,7 +39,8 @@ from raybayes.store import Store, read_text
 SHIPPED = ("ue112", "ue112-image", "ue112-wellposed", "ue112-rigid-m4", "ue112-two-settings")
 PACKAGES: tuple[str, ...] = ("raybayes", "numpy", "scipy", "numba")
 ALONE = (SettingConfig(),)  # of a study that names no settings: one, as the beamline stands
-LARGEST = 200_000  # bytes of a study; those that people write have 1 or 2 kB
+LARGEST = 100_000  # bytes of a study; those that people write have 1 or 2 kB
+LONGEST = 1000  # letters of a line
 NO_TABLE = ("model_type", "model_attributes_type", "dict_type", "union_tag_not_found")
 TABLE = "Input should be a table of keys"
 SHORT = reprlib.Repr()  # of what a file holds, which may be long or deep
@@ -128,21 +129,19 @@ class Plan(BaseModel):
     @classmethod
     def _parse(cls, path: Path) -> Self:
         try:
-            text = read_text(path, LARGEST)
+            keys = _toml(path)
         except (OSError, UnicodeDecodeError) as error:
             shipped = ", ".join(SHIPPED)
             raise InputError(
                 f"{path}: cannot be read as a study ({getattr(error, 'strerror', None) or error}); "
                 f"give a TOML file or one of: {shipped}"
             ) from error
-        try:
-            return cls(**_with_template(tomllib.loads(text), path.parent))
-        except ValidationError as error:
-            raise InputError(f"{path}: {explained(error)}") from error
-        except InputError:
-            raise
         except (ValueError, RecursionError) as error:  # tomllib's own, and of what it calls
             raise InputError(f"{path}: not valid TOML: {error}") from error
+        try:
+            return cls(**_with_template(keys, path.parent))
+        except ValidationError as error:
+            raise InputError(f"{path}: {explained(error)}") from error
 
     def scene(self, beamline: Beamline) -> Scene:
         """What an engine is built for: the beamline as it stands, without settings."""
@@ -261,9 +260,17 @@ class Plan(BaseModel):
 def is_all(name: str | os.PathLike[str]) -> bool:
     """Whether the study has no keys but those of its plan."""
     try:
-        return set(tomllib.loads(read_text(study_path(name), LARGEST))) <= set(Plan.model_fields)
+        return set(_toml(study_path(name))) <= set(Plan.model_fields)
     except (OSError, ValueError, RecursionError):
         return True  # reading the plan says what is wrong
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    """As tomllib, which for a key a.a.a... takes memory that grows with the square of its parts."""
+    text = read_text(path, LARGEST)
+    if any(len(line) > LONGEST for line in text.split("\n")):
+        raise ValueError(f"a line has more than {LONGEST} letters")
+    return tomllib.loads(text)
 
 
 def study_path(name: str | os.PathLike[str]) -> Path:
