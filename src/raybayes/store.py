@@ -32,6 +32,8 @@ Simulate = Callable[[int, int], tuple[Arrays, Mapping[str, object]]]
 PARTIAL = ".partial-"
 STALE = 3600.0  # s: a half-written file of another machine that is older has no living writer
 EMPTY = "0" * 64  # stands in a file where its checksum will stand, while that is computed
+LATER = "1" * 64  # likewise that of the arrays, which stands after it
+WRONG = (LookupError, ValueError, TypeError, AttributeError, RecursionError)  # of other JSON
 DESCRIBED = 100 << 20  # bytes: no description of arrays is longer
 ANEW = "delete it and run again, which makes it anew"
 OLD = "it has no checksum: an older raybayes wrote it"
@@ -205,15 +207,12 @@ def write_arrays(
     in which it stands itself: so a header can be read and trusted without the arrays.
     """
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-
-    def described(data: str) -> bytes:
-        text = json.dumps({"checksum": EMPTY, "data": data, "header": header}, sort_keys=True)
-        return save(contiguous, {"raybayes": text})
-
-    first = described(EMPTY)
-    size = _described(first)
-    whole = described(hashlib.sha256(memoryview(first)[size:]).hexdigest())
-    write_whole(path, _sealed(whole[:size]) + whole[size:])
+    text = json.dumps({"checksum": EMPTY, "data": LATER, "header": header}, sort_keys=True)
+    content = save(contiguous, {"raybayes": text})
+    size = _described(content)
+    data = hashlib.sha256(memoryview(content)[size:]).hexdigest()
+    start = content[:size].replace(LATER.encode(), data.encode(), 1)
+    write_whole(path, _sealed(start) + content[size:])
 
 
 def _described(start: bytes) -> int:
@@ -234,7 +233,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray], dict[
         if found["data"] != hashlib.sha256(memoryview(content)[size:]).hexdigest():
             raise ValueError("the checksum of its arrays is wrong")
         return dict(sorted(load(content).items())), found["header"]
-    except (OSError, SafetensorError, LookupError, ValueError, TypeError, RecursionError) as error:
+    except (OSError, SafetensorError, *WRONG) as error:
         raise damaged(path, error) from error
 
 
@@ -243,23 +242,28 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         with open(path, "rb", opener=_at_once) as file:
             start = file.read(8)
-            size = _described(start)
-            if size > min(DESCRIBED, os.fstat(file.fileno()).st_size):
+            size, whole = _described(start), os.fstat(file.fileno()).st_size
+            if size > min(DESCRIBED, whole):
                 raise ValueError("it is cut off")
-            return _description(start + file.read(size - 8))["header"]
-    except (OSError, LookupError, ValueError, TypeError, RecursionError) as error:
+            found = _description(start + file.read(size - 8))
+            if size + found["size"] != whole:
+                raise ValueError("its arrays are cut off")
+            return found["header"]
+    except (OSError, *WRONG) as error:
         raise damaged(path, error) from error
 
 
 def _description(content: bytes) -> dict[str, Any]:
-    """`data` and `header` of the bytes before a file's arrays.
+    """Of the bytes before a file's arrays: `header`, and of the arrays `data` and `size`.
 
     Raises:
-        LookupError, ValueError, TypeError: they are not ours, or damaged.
+        WRONG: they are not ours, or damaged.
     """
     if len(content) < 8 or len(content) != _described(content):
         raise ValueError("it is cut off")
-    found = _opened(content, json.loads(content[8:])["__metadata__"]["raybayes"])
+    arrays = json.loads(content[8:])
+    found = _opened(content, arrays.pop("__metadata__")["raybayes"])
+    found["size"] = max((each["data_offsets"][1] for each in arrays.values()), default=0)
     if not isinstance(found["header"], dict):
         raise ValueError("its header is no table")
     return found

@@ -28,7 +28,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     (tmp_path / "engine_of_test.py").write_text(SLOW.replace("0.1)", "0.02)"))
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     path = tmp_path / "long.toml"
     path.write_text(LONG)
     return path

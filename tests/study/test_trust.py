@@ -12,6 +12,7 @@ from raybayes.store import read_json, write_json
 from raybayes.study.run import MARK, Run, open_run
 from raybayes.study.study import read_study
 from raybayes.web.runs import find_runs
+from raybayes.workflow.infer import infer_files
 from raybayes.workflow.refine import refine_files
 from raybayes.workflow.run_study import check_run, prepared
 
@@ -67,7 +68,10 @@ def foreign(request, tmp_path, mark):
 
 def test_it_is_not_opened(foreign, mark):
     out, _, said = foreign
-    for job in (open_run, check_run, lambda folder: refine_files(folder, ["x.csv"])):
+    files = ["x.csv"]
+    jobs = (open_run, check_run)
+    jobs += (lambda folder: refine_files(folder, files), lambda folder: infer_files(folder, files))
+    for job in jobs:
         with pytest.raises(InputError, match=f"{said}.*add --trust-engine"):
             job(out)
     assert not mark.exists()
