@@ -304,7 +304,8 @@ def sampled(prior: Prior) -> Array:
 
 def same(one: ArrayLike, other: ArrayLike) -> bool:
     """Whether two priors of the same names are one, by what `sampled` says of them."""
-    return np.allclose(one, other, rtol=1e-6, atol=1e-12)
+    alike = np.shape(one) == np.shape(other)
+    return alike and np.allclose(one, other, rtol=1e-6, atol=1e-12)
 
 
 def log_posterior(

@@ -2,13 +2,16 @@
 
 A shard is one safetensors file, written beside its place, fsynced and renamed, so a name that
 exists is whole: a killed run leaves at most a temporary file, which the next one sweeps away.
+What a disk or a copy does to a file later is seen by its checksum, which covers every byte.
 """
 
+import errno
 import hashlib
 import itertools
 import json
 import os
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,16 +21,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from raybayes.array_types import Array
-from raybayes.errors import InputError
+from raybayes.errors import InputError, stop_if_asked
 
 Arrays = dict[str, Array]
 Simulate = Callable[[int, int], tuple[Arrays, Mapping[str, object]]]
 PARTIAL = ".partial-"
 STALE = 3600.0  # s: a half-written file of another machine that is older has no living writer
+EMPTY = "0" * 64  # stands in a file where its checksum will stand, while that is computed
+LATER = "1" * 64  # likewise that of the arrays, which stands after it
+WRONG = (LookupError, ValueError, TypeError, AttributeError, RecursionError)  # of other JSON
+DESCRIBED = 100 << 20  # bytes: no description of arrays is longer
+ANEW = "delete it and run again, which makes it anew"
+OLD = "it has no checksum: an older raybayes wrote it"
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
@@ -46,6 +55,34 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     except OSError as error:
         Path(temporary).unlink(missing_ok=True) if temporary else None
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def read_whole(path: str | os.PathLike[str], largest: int | None = None) -> bytes:
+    """A file's bytes, where it is a file: a pipe or a device might give none, or never end.
+
+    Raises:
+        OSError: it cannot be read, is no file, or has more than `largest` bytes.
+    """
+    try:
+        with open(path, "rb", opener=_at_once) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.EINVAL, "it is a pipe or a device, not a file")
+            if largest is not None and found.st_size > largest:
+                raise OSError(errno.EFBIG, f"larger than the {largest / 1e6:g} MB that are read")
+            return file.read()
+    except ValueError as error:  # a zero byte in its name
+        raise OSError(errno.EINVAL, str(error)) from error
+
+
+def read_text(path: str | os.PathLike[str], largest: int | None = None) -> str:
+    """As `read_whole`, of UTF-8; a UnicodeDecodeError where it is not."""
+    return read_whole(path, largest).decode("utf-8")
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a pipe without waiting for its writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def make_folder(folder: Path) -> None:
@@ -104,33 +141,132 @@ def digest(parts: object, *arrays: NDArray) -> str:
     return found.hexdigest()[:16]
 
 
-def write_arrays(path: Path, arrays: Mapping[str, NDArray], header: Mapping[str, object]) -> None:
-    """One safetensors file; the header stands in it as one JSON text."""
+# --- files that say when they are damaged ---------------------------------------------------
+
+
+def damaged(path: str | os.PathLike[str], why: object, remedy: str = ANEW) -> InputError:
+    """Of a file of ours that cannot be read, or is not as it was written."""
+    if isinstance(why, OSError):
+        return InputError(f"{path}: cannot be read ({why.strerror}); give a file of raybayes")
+    return InputError(f"{path}: is damaged or no file of raybayes ({why}); {remedy}")
+
+
+def _sealed(content: bytes) -> bytes:
+    """With the hash of all of it in place of the first EMPTY."""
+    mark = hashlib.sha256(content).hexdigest()
+    return content.replace(EMPTY.encode(), mark.encode(), 1)
+
+
+def _opened(content: bytes, text: bytes | str) -> dict[str, Any]:
+    """The JSON object `text`, whose "checksum" is that of `content`; without it.
+
+    Raises:
+        ValueError: it is no such object, or has no or another checksum.
+    """
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"a table should stand in it, not {str(text[:20])!r}")
+    mark = found.pop("checksum", None)
+    if mark is None:
+        raise ValueError(OLD)
+    if len(str(mark)) != len(EMPTY) or (
+        _sealed(content.replace(str(mark).encode(), EMPTY.encode(), 1)) != content
+    ):
+        raise ValueError("its checksum is wrong")
+    return found
+
+
+def write_json(path: str | os.PathLike[str], content: Mapping[str, object]) -> None:
+    """A JSON file of ours: `content`, with a checksum over every byte of the file."""
+    text = json.dumps({"checksum": EMPTY, **content}, indent=1) + "\n"
+    write_whole(path, _sealed(text.encode()))
+
+
+def read_json(path: str | os.PathLike[str], remedy: str = ANEW) -> dict[str, Any]:
+    """What `write_json` wrote.
+
+    Args:
+        remedy: what a person does where it is damaged.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    try:
+        content = read_whole(path, DESCRIBED)
+        return _opened(content, content)
+    except (OSError, ValueError, RecursionError) as error:
+        raise damaged(path, error, remedy) from error
+
+
+def write_arrays(
+    path: str | os.PathLike[str], arrays: Mapping[str, NDArray], header: Mapping[str, object]
+) -> None:
+    """One safetensors file; the header stands in it as one JSON text.
+
+    That text holds the hash of the arrays' bytes, and a checksum over the description before them,
+    in which it stands itself: so a header can be read and trusted without the arrays.
+    """
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    write_whole(path, save(contiguous, {"raybayes": json.dumps(header, sort_keys=True)}))
+    text = json.dumps({"checksum": EMPTY, "data": LATER, "header": header}, sort_keys=True)
+    content = save(contiguous, {"raybayes": text})
+    size = _described(content)
+    data = hashlib.sha256(memoryview(content)[size:]).hexdigest()
+    start = content[:size].replace(LATER.encode(), data.encode(), 1)
+    write_whole(path, _sealed(start) + content[size:])
 
 
-def read_arrays(path: Path) -> tuple[dict[str, NDArray], dict[str, object]]:
+def _described(start: bytes) -> int:
+    """The length of a safetensors file's description, of which its first 8 bytes tell."""
+    return 8 + int.from_bytes(start[:8], "little")
+
+
+def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray], dict[str, Any]]:
     """The arrays and the header of a file of `write_arrays`.
 
     Raises:
         InputError: it is missing, damaged, or not one of ours.
     """
     try:
-        with safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {})["raybayes"])
-            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: not a whole raybayes file ({error})") from error
+        content = read_whole(path)
+        size = _described(content)
+        found = _description(content[:size])
+        if found["data"] != hashlib.sha256(memoryview(content)[size:]).hexdigest():
+            raise ValueError("the checksum of its arrays is wrong")
+        return dict(sorted(load(content).items())), found["header"]
+    except (OSError, SafetensorError, *WRONG) as error:
+        raise damaged(path, error) from error
 
 
-def read_header(path: Path) -> dict[str, Any]:
-    """The header alone of a file of `write_arrays`; raises as `read_arrays`."""
+def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The header alone of a file of `write_arrays`, without its arrays; raises as `read_arrays`."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            return json.loads((file.metadata() or {})["raybayes"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: not a whole raybayes file ({error})") from error
+        with open(path, "rb", opener=_at_once) as file:
+            start = file.read(8)
+            size, whole = _described(start), os.fstat(file.fileno()).st_size
+            if size > min(DESCRIBED, whole):
+                raise ValueError("it is cut off")
+            found = _description(start + file.read(size - 8))
+            if size + found["size"] != whole:
+                raise ValueError("its arrays are cut off")
+            return found["header"]
+    except (OSError, *WRONG) as error:
+        raise damaged(path, error) from error
+
+
+def _description(content: bytes) -> dict[str, Any]:
+    """Of the bytes before a file's arrays: `header`, and of the arrays `data` and `size`.
+
+    Raises:
+        WRONG: they are not ours, or damaged.
+    """
+    if len(content) < 8 or len(content) != _described(content):
+        raise ValueError("it is cut off")
+    arrays = json.loads(content[8:])
+    found = _opened(content, arrays.pop("__metadata__")["raybayes"])
+    found["size"] = max((each["data_offsets"][1] for each in arrays.values()), default=0)
+    if not isinstance(found["header"], dict):
+        raise ValueError("its header is no table")
+    return found
 
 
 @dataclass(frozen=True)
@@ -206,6 +342,7 @@ class Store:
         self.open()
         todo, written = self.missing(shards), 0
         while todo:
+            stop_if_asked()
             index, *todo = todo
             header, mine = self.add(index, simulate)
             progress(header)
@@ -219,10 +356,7 @@ class Store:
         return map(self._header, shards)
 
     def _header(self, index: int) -> dict[str, Any]:
-        try:
-            header = read_header(self.path(index))
-        except InputError as error:
-            raise InputError(f"{error}; delete it and run again, which makes it anew") from error
+        header = read_header(self.path(index))
         self._check(self.path(index), header)
         return header
 
@@ -233,6 +367,10 @@ class Store:
             arrays, header = read_arrays(self.path(index))
             self._check(self.path(index), header)
             parts.append(arrays)
+            if len({len(array) for array in arrays.values()}) != 1 or _kinds(parts[0]) != _kinds(
+                arrays
+            ):
+                raise damaged(self.path(index), "its arrays are not those of the other shards")
         return {name: np.concatenate([p[name] for p in parts])[:n] for name in parts[0]}
 
     def _check(self, path: Path, header: Mapping[str, Any]) -> None:
@@ -241,8 +379,11 @@ class Store:
                 f"{path}: belongs to study {header.get('study')}, not to "
                 f"{self.header['study']}; choose another output folder"
             )
-        if path != self.path(header.get("shard", -1)):
-            raise InputError(
-                f"{path}: is shard {header.get('shard')} by its header; delete it and run again, "
-                "which makes it anew"
-            )
+        shard = header.get("shard")
+        if not isinstance(shard, int) or path != self.path(shard):
+            raise InputError(f"{path}: is shard {shard} by its header; {ANEW}")
+
+
+def _kinds(arrays: Arrays) -> dict[str, tuple[object, ...]]:
+    """What all shards of a store have in common: names, types of numbers, shapes of a row."""
+    return {name: (array.dtype, *array.shape[1:]) for name, array in arrays.items()}

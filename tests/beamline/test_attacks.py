@@ -1,10 +1,13 @@
 """Files that are made to hurt, or slips of the hand: one sentence, nothing wrong in silence."""
 
+import os
+
 import pytest
 from written import MIRROR, PLANE, SOURCE, written
 
 from raybayes.beamline import rml
 from raybayes.beamline.rml import read_rml
+from raybayes.beamline.trace import trace
 from raybayes.beamline.units import factor
 from raybayes.errors import InputError
 
@@ -113,7 +116,7 @@ def test_a_second_beamline_is_not_left_out(tmp_path):
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(rml, "LARGEST", 100)
-    with pytest.raises(InputError, match="larger than any beamline"):
+    with pytest.raises(InputError, match=r"larger than the 0\.0001 MB that are read"):
         read_rml(written(tmp_path, SOURCE, MIRROR, PLANE))
 
 
@@ -123,3 +126,80 @@ def test_many_faults_end_soon(tmp_path):
     with pytest.raises(InputError, match="50000 things are wrong") as caught:
         read_rml(path)
     assert len(str(caught.value).splitlines()) == 22
+
+
+ENCODINGS = ["zlib", "bz2", "hex", "base64", "rot13", "uu", "quopri", "none", "undefined", "idna"]
+ENCODINGS += ["punycode", "utf-16", "utf-32", "utf-7", "shift_jis", "gb18030", "big5", "euc_kr"]
+ENCODINGS += ["johab", "iso2022_kr", "cp037", "cp864", "mac_farsi", "a b", "", "\u00e9", "x" * 5000]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_encodings_that_a_file_does_not_have(encoding, tmp_path):
+    path = written(tmp_path, SOURCE, MIRROR, PLANE)
+    head = f"<?xml version='1.0' encoding='{encoding}'?>"
+    path.write_text(head + path.read_text(), encoding="utf-8")
+    with pytest.raises(InputError, match=r"encoding|well-formed"):
+        read_rml(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1", "cp1252", "iso8859_7"])
+def test_encodings_that_it_may_have(encoding, tmp_path):
+    path = written(tmp_path, SOURCE, MIRROR, PLANE)
+    head = f"<?xml version='1.0' encoding='{encoding.removesuffix('-sig')}'?>"
+    path.write_text(head + path.read_text(), encoding=encoding)
+    assert read_rml(path)["M"].type == "Plane Mirror"
+
+
+AFTER = {"beamline": "</beamline>", "lab": "</lab>", "version": "<version>1.16", "object": PLANE}
+
+
+@pytest.mark.parametrize("depth", [101, 30_000])
+@pytest.mark.parametrize("place", AFTER)
+def test_tags_without_end_anywhere(place, depth, tmp_path):
+    path = written(tmp_path, SOURCE, MIRROR, PLANE)
+    mark = AFTER[place]
+    path.write_text(path.read_text().replace(mark, mark + "<a>" * depth + "</a>" * depth))
+    with pytest.raises(InputError, match=r"tags in tags in tags|junk after|not well-formed"):
+        read_rml(path)
+
+
+def test_some_tags_behind_the_beamline_are_kept(tmp_path):
+    path = written(tmp_path, SOURCE, MIRROR, PLANE)
+    path.write_text(
+        path.read_text().replace("</beamline>", "</beamline>" + "<a>" * 90 + "</a>" * 90)
+    )
+    assert read_rml(path).tail[0].count("<a>") == 89
+
+
+@pytest.mark.parametrize("version", ["9" * 5000, "1." + "9" * 5000, "\u00b2", "1..", "-1", "1.1.1"])
+def test_versions_that_are_none(version, tmp_path):
+    path = written(tmp_path, SOURCE, MIRROR, PLANE, version=version)
+    assert read_rml(path)["M"]
+
+
+def test_what_is_no_file(tmp_path):
+    """A pipe without a writer must not be waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "around").symlink_to(tmp_path / "around")
+    names = ("pipe", "around", "none", ".", "a" * 400, "a\0b")
+    for path in (*(tmp_path / name for name in names), "/dev/zero", "/dev/null"):
+        with pytest.raises(InputError, match=r"cannot be read .*give an RML file"):
+            read_rml(path)
+
+
+UNDULATOR = """<object name="S" type="Undulator File">
+<param id="undulatorFileClassType" enabled="T">1</param>
+<param id="undulatorFile" absolute="{name}" enabled="T">{name}</param>
+<param id="distributionDistance" enabled="T">10000</param>
+<param id="photonEnergy" enabled="T">400</param>
+</object>"""
+FILES = ["a" * 400, "pipe", ".", "a\u00e9" * 200, "/dev/zero", "..", "none", "binary"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_that_a_beamline_names(name, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "binary").write_bytes(bytes(range(256)))
+    path = written(tmp_path, UNDULATOR.format(name=name), PLANE)
+    with pytest.raises(InputError, match=r"undulatorFile|not a WAVE file"):
+        trace(read_rml(path), 10)

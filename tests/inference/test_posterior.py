@@ -140,10 +140,10 @@ def test_bad_descriptions(trained, tmp_path):
 
 
 def test_bad_files(tmp_path):
-    with pytest.raises(InputError, match="not a whole raybayes file"):
+    with pytest.raises(InputError, match="none: cannot be read"):
         Posterior.load(tmp_path / "none")
     (tmp_path / "junk").write_bytes(b"junk")
-    with pytest.raises(InputError, match="not a whole raybayes file"):
+    with pytest.raises(InputError, match="is damaged or no file of raybayes"):
         Posterior.load(tmp_path / "junk")
 
 

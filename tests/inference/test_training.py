@@ -17,7 +17,8 @@ from raybayes.density import (
 )
 from raybayes.errors import InputError
 from raybayes.inference.estimator import Estimator
-from raybayes.inference.train import Training, _matrices
+from raybayes.inference.muon import matrices
+from raybayes.inference.train import Training
 from raybayes.prior import (
     box,
 )
@@ -69,7 +70,7 @@ def test_muon_takes_the_matrices_of_every_layer():
     alone = jax.tree.map(lambda a: a[0], params)
     weights = jax.tree.leaves(alone, is_leaf=lambda a: a is None)
     marks = jax.tree.leaves(
-        _matrices(alone), is_leaf=lambda m: m is None or isinstance(m, MuonDimensionNumbers)
+        matrices(alone), is_leaf=lambda m: m is None or isinstance(m, MuonDimensionNumbers)
     )
     taken = [a.shape for a, mark in zip(weights, marks, strict=True) if mark is not None]
     # Of the embedding its second matrix, of the eight layers what reads the context.

@@ -5,14 +5,24 @@ import os
 from pathlib import Path
 
 from raybayes.beamline.model import Beamline, Element
+from raybayes.errors import InputError
+from raybayes.store import read_whole
 
+LARGEST = 1 << 30  # bytes of such a file
 READ = ("undulatorFile", "photonEnergyDistributionFile", "profileFile")
 
 
 def contents(beamline: Beamline) -> list[str]:
     """Hashes of the files that the tracer would read, in their order."""
     every = (find_file(beamline, e, id_) for e in beamline.elements for id_ in READ)
-    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in every if path is not None]
+    return [_hash(path) for path in every if path is not None]
+
+
+def _hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(read_whole(path, LARGEST)).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def find_file(beamline: Beamline, element: Element, id_: str) -> Path | None:
@@ -33,5 +43,5 @@ def find_file(beamline: Beamline, element: Element, id_: str) -> Path | None:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # no name that this machine could have
+    except (OSError, ValueError):  # no name that this machine could have
         return False

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from raybayes.array_types import Array
-from raybayes.beamline.data_files import find_file
+from raybayes.beamline.data_files import LARGEST, find_file
 from raybayes.beamline.model import Beamline
 from raybayes.errors import InputError
+from raybayes.store import read_text
 
 
 def separate_energies(u: Array, count: int) -> Array:
@@ -56,7 +57,7 @@ def _distribution(beamline: Beamline) -> tuple[Array, Array]:
 def _read(path: Path, _changed: int) -> tuple[Array, Array]:
     """Title; `n start end step`; then rows `E weight`. [n] eV and [n] weights."""
     try:
-        rows = [line.split() for line in path.read_text().splitlines()[2:] if line.strip()]
+        rows = [line.split() for line in read_text(path, LARGEST).splitlines()[2:] if line.strip()]
         table = np.array([[float(a), float(b)] for a, b, *_ in rows])
         energy, weight = table.T
         good = np.isfinite(table).all() and (energy > 0).all() and (weight >= 0).all()

@@ -8,7 +8,9 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from raybayes.array_types import Array
+from raybayes.beamline.data_files import LARGEST
 from raybayes.errors import InputError
+from raybayes.store import read_text
 
 FORM = (
     "a measured profile has rows of z and height, or of x, z and height on a whole grid, all in "
@@ -67,7 +69,7 @@ def _derived(grids: list[Array], heights: Array, across: int, along: bool) -> Ar
 def _read(path: Path) -> tuple[list[Array], Array]:
     """[x [nx], z [nz]] and heights [nx, nz], mm; of a curve nx is 1."""
     try:
-        lines = path.read_text(encoding="utf-8").replace(",", " ").replace(";", " ").splitlines()
+        lines = read_text(path, LARGEST).replace(",", " ").replace(";", " ").splitlines()
         with warnings.catch_warnings():  # of an empty file, which is said below
             warnings.simplefilter("ignore")
             rows = np.loadtxt(lines, np.float64, ndmin=2)

@@ -25,7 +25,7 @@ from raybayes.beamline.rml_objects import AXES, LINE, Reading, read_objects
 from raybayes.beamline.stored import differences
 from raybayes.beamline.unmodelled import not_modelled
 from raybayes.errors import InputError
-from raybayes.store import write_whole
+from raybayes.store import read_whole, write_whole
 
 NEWEST = (1, 16)  # of the versions of RML that are known
 LARGEST = 64 << 20  # bytes; RAY-UI's files have some 10 kB an element
@@ -66,10 +66,7 @@ class _LineTree(ContentHandler):
 def _parse(path: Path) -> ET.Element:
     handler = _LineTree(path)
     try:
-        if path.stat().st_size > LARGEST:
-            raise InputError(f"{path}: larger than any beamline ({LARGEST >> 20} MiB)")
-        with path.open("rb") as file:
-            defusedxml.sax.parse(file, handler, forbid_dtd=True)
+        defusedxml.sax.parseString(read_whole(path, LARGEST), handler, forbid_dtd=True)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"{path}: cannot be read ({reason}); give an RML file") from error
@@ -78,14 +75,16 @@ def _parse(path: Path) -> ET.Element:
             f"{path}:{error.getLineNumber()}: this is not well-formed XML "
             f"({error.getMessage()}); export the file from RAY-UI again"
         ) from error
-    except LookupError as error:
-        raise InputError(
-            f"{path}: its encoding is not one of text ({error}); export the file from RAY-UI again"
-        ) from error
     except DefusedXmlException as error:
         raise InputError(
             f"{path}: it declares a document type or entities, which RAY-UI never does; it was "
             "not read"
+        ) from error
+    except InputError:
+        raise
+    except Exception as error:  # a codec that the file names raises what it likes
+        raise InputError(
+            f"{path}: its encoding is not one of text ({error}); export the file from RAY-UI again"
         ) from error
     return handler.builder.close()
 
@@ -153,7 +152,8 @@ def _beamline_of(reading: Reading, root: ET.Element) -> ET.Element:
 def _numbers_of(version: str) -> tuple[int, ...]:
     """(1, 16) of "1.16"; () of what is no version."""
     parts = version.split(".")
-    return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else ()
+    known = all(part.isdecimal() and len(part) < 10 for part in parts)
+    return tuple(map(int, parts)) if known else ()
 
 
 def _verbatim(node: ET.Element) -> str:

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,12 +15,19 @@ from typing import Annotated, Any
 import typer
 
 from raybayes import __version__
-from raybayes.errors import InputError
+from raybayes.cli.interrupts import interruptible
+from raybayes.errors import InputError, shown
 
 STUDY = Annotated[str, typer.Argument(help="A shipped study (ue112) or a TOML file.")]
 OUT = Annotated[Path, typer.Option("--out", help="Folder of the results; resumed if begun.")]
 ALLOW = Annotated[
     bool, typer.Option("--allow-unmodelled", help="Warn of what is not modelled and go on.")
+]
+TRUST = Annotated[
+    bool,
+    typer.Option(
+        "--trust-engine", help="Run the program or function that the folder's study names."
+    ),
 ]
 JSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -55,7 +61,7 @@ def one_sentence() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        typer.echo(f"raybayes: {error}", err=True)
+        typer.echo(f"raybayes: {shown(error)}", err=True)
         raise typer.Exit(2) from None
 
 
@@ -67,7 +73,7 @@ def warnings_as_sentences() -> Iterator[None]:
     def show(message: Warning | str, *_: object, **__: object) -> None:
         if str(message) not in said:
             said.add(str(message))
-            typer.echo(f"raybayes: warning: {message}", err=True)
+            typer.echo(f"raybayes: warning: {shown(message)}", err=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("default")
@@ -131,7 +137,5 @@ def bundled(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def main() -> None:
-    try:
+    with interruptible():
         app()
-    except KeyboardInterrupt:
-        sys.exit("raybayes: interrupted; run the same command again to go on")

@@ -10,6 +10,7 @@ from raybayes.cli.frame import (
     JSON,
     OUT,
     STUDY,
+    TRUST,
     app,
     one_sentence,
     prepare_jax,
@@ -43,25 +44,25 @@ def train(study: STUDY, out: OUT, as_json: JSON = False) -> None:
 
 
 @app.command()
-def check(out: FINISHED, as_json: JSON = False) -> None:
+def check(out: FINISHED, trust_engine: TRUST = False, as_json: JSON = False) -> None:
     """Judge a trained posterior on fresh pairs; writes nothing."""
     with one_sentence(), warnings_as_sentences():
         prepare_jax()
         from raybayes.workflow.run_study import check_run
 
-        result = check_run(out, quiet=as_json)
+        result = check_run(out, as_json, trust_engine)
         say(result, as_json, _checked(result))
 
 
 @app.command()
-def report(out: FINISHED, as_json: JSON = False) -> None:
+def report(out: FINISHED, trust_engine: TRUST = False, as_json: JSON = False) -> None:
     """Make a run's page anew."""
     with one_sentence(), warnings_as_sentences():
         prepare_jax()
         from raybayes.study.run import open_posterior, open_run
         from raybayes.workflow.run_study import complete
 
-        finished = open_run(out)
+        finished = open_run(out, trust_engine)
         open_posterior(finished)  # refuses a run that is not trained, which would take long
         result = complete(finished, quiet=True)
         say(result, as_json, iter([f"report: {result['report']}"]))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raybayes.cli.frame import app, one_sentence, prepare_jax, say
+from raybayes.cli.frame import TRUST, app, one_sentence, prepare_jax, say
 from raybayes.errors import InputError
 
 
@@ -22,6 +22,7 @@ def workbench(
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the link and open nothing.")
     ] = False,
+    trust_engine: TRUST = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the link as JSON and open nothing.")
     ] = False,
@@ -48,7 +49,7 @@ def workbench(
                 webbrowser.open(link)
 
         # However it is ended, the folder of uploads goes.
-        for ending in (signal.SIGTERM, signal.SIGHUP):
+        for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ending, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
-            serve(out or [Path("out")], port, ready)
+            serve(out or [Path("out")], port, ready, trust_engine)

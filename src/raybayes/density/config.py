@@ -43,7 +43,9 @@ class _Config(BaseModel):
 def _by_kind(default: str) -> Discriminator:
     """Chooses the member of a union by its "kind", which may be left out."""
     return Discriminator(
-        lambda value: value.get("kind", default) if isinstance(value, dict) else value.kind
+        lambda value: (
+            value.get("kind", default) if isinstance(value, dict) else getattr(value, "kind", None)
+        )
     )
 
 

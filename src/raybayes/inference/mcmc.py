@@ -15,7 +15,7 @@ from scipy.special import softmax
 from tqdm import tqdm
 
 from raybayes.array_types import Array
-from raybayes.errors import InputError
+from raybayes.errors import InputError, stop_if_asked
 from raybayes.inference.importance import (
     APART,
     Refined,
@@ -151,6 +151,7 @@ class _Chain:
             )
         rng, accepted = self.rng, 0
         for i in tqdm(range(moves), desc="move draws", disable=quiet or not moves):
+            stop_if_asked()
             order = rng.permutation(count)
             halves = order[: count // 2], order[count // 2 :]
             independent = (i + 1) % INDEPENDENCE == 0

@@ -2,17 +2,17 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import equinox as eqx
 import jax
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from raybayes.array_types import Array, Array32
 from raybayes.density import Density, DensityConfig, Ensemble, skeleton
@@ -21,15 +21,35 @@ from raybayes.errors import InputError
 from raybayes.inference.importance import Refined, importance
 from raybayes.inference.mcmc import MOVES, McmcDraws, tempered
 from raybayes.prior import Independent, Marginal, Prior, log_posterior, same, sampled
-from raybayes.store import read_arrays, write_arrays
+from raybayes.store import damaged, read_arrays, write_arrays
 
 if TYPE_CHECKING:
     from xarray import DataTree
 
 
+KIND = "posterior"
 CUT = 100.0  # nats
 TAKEN = frozenset({"chain", "draw", "observation"})  # dimensions of a DataTree
 AT_ONCE = 1 << 15  # draws or thetas in memory together, and what their networks hold
+
+
+class _Header(BaseModel):
+    """What stands beside the weights of a saved posterior."""
+
+    kind: Literal["posterior"]
+    density: DensityConfig
+    size: int = Field(gt=0)
+    names: tuple[str, ...]
+    prior: tuple[Marginal, ...] | None
+    prior_sampled: tuple[tuple[float, ...], ...]
+    made_by: dict[str, str]
+
+    @field_validator("prior_sampled")
+    @classmethod
+    def _rectangular(cls, rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+        if len({len(row) for row in rows}) != 1:
+            raise ValueError("rows must be of one length")
+        return rows
 
 
 @dataclass(frozen=True)
@@ -253,7 +273,7 @@ class Posterior:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write weights and description to one safetensors file; nothing is pickled."""
         header = {
-            "kind": "posterior",
+            "kind": KIND,
             "density": self.config.model_dump(mode="json"),
             "size": self.size,
             "names": list(self.prior.names),
@@ -261,7 +281,7 @@ class Posterior:
             "prior_sampled": sampled(self.prior).tolist(),
             "made_by": self.made_by,
         }
-        write_arrays(Path(path), arrays_of(self.density), header)
+        write_arrays(path, arrays_of(self.density), header)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], prior: Prior | None = None) -> "Posterior":
@@ -274,29 +294,25 @@ class Posterior:
             InputError: the file is missing, damaged, or holds something else; or the prior is
                 missing, or not the one of the file.
         """
-        arrays, header = read_arrays(Path(path))
-        if header.get("kind") != "posterior":
+        arrays, header = read_arrays(path)
+        if header.get("kind") != KIND:
             raise InputError(f"{path}: this is not a saved posterior")
-        h: dict = header
         try:
-            config: DensityConfig = TypeAdapter(DensityConfig).validate_python(h["density"])
-            names, size, drawn, made_by = (
-                h[k] for k in ("names", "size", "prior_sampled", "made_by")
-            )
-            prior = prior or _prior(Path(path), h)
-        except (KeyError, ValidationError) as error:
+            found = _Header.model_validate(header)
+            prior = prior or _prior(path, found)
+        except ValidationError as error:
             raise InputError(
                 f"{path}: its description is not one of this version of raybayes; use the one "
                 "that wrote it, or train again"
             ) from error
-        if list(prior.names) != names:
-            raise InputError(f"{path}: was made with the parameters {', '.join(names)}")
-        if not same(sampled(prior), drawn):
+        if tuple(prior.names) != found.names:
+            raise InputError(f"{path}: was made with the parameters {', '.join(found.names)}")
+        if not same(sampled(prior), found.prior_sampled):
             raise InputError(
                 f"{path}: was made with another prior of the same names; give that one"
             )
-        density = tree_of(arrays, skeleton(config, prior.dim, size), Path(path))
-        return cls(prior, density, config, size, made_by)
+        density = tree_of(arrays, _skeleton(Path(path), found, prior.dim, arrays), Path(path))
+        return cls(prior, density, found.density, found.size, found.made_by)
 
     def _observations(self, x: ArrayLike) -> tuple[Array32, bool]:
         values = np.asarray(x, np.float64)
@@ -344,11 +360,20 @@ def _described(prior: Prior) -> list[dict] | None:
     return None
 
 
-def _prior(path: Path, header: dict) -> Independent:
-    if header["prior"] is None:
+def _skeleton(path: Path, header: _Header, dim: int, arrays: Mapping[str, np.ndarray]) -> Density:
+    """The network that a file describes; a description of one that is larger is not believed."""
+    try:
+        if header.size > sum(array.size for array in arrays.values()):
+            raise ValueError("an observation is longer than all arrays")
+        return skeleton(header.density, dim, header.size)
+    except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
+        raise damaged(path, error) from error
+
+
+def _prior(path: str | os.PathLike[str], header: _Header) -> Independent:
+    if header.prior is None:
         raise InputError(f"{path}: was made with a prior of your own; give it to load(prior=...)")
-    marginals = TypeAdapter(tuple[Marginal, ...]).validate_python(header["prior"])
-    return Independent(tuple(header["names"]), marginals)
+    return Independent(header.names, header.prior)
 
 
 @eqx.filter_jit

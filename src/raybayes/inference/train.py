@@ -20,24 +20,19 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
-from optax.contrib import MuonDimensionNumbers
 from pydantic import BaseModel, ConfigDict, Field
 
 from raybayes.array_types import Array32, Ints
 from raybayes.density.ensemble import Ensemble, Q
 from raybayes.density.trees import arrays_of, part, stack, trainable, tree_of
-from raybayes.errors import InputError
-from raybayes.store import read_arrays, write_arrays
+from raybayes.errors import InputError, stop_if_asked
+from raybayes.inference.muon import muon
+from raybayes.store import damaged, read_arrays, write_arrays
 
 Batch = tuple[Array32, Array32]
 
 # Multiply-adds of one network's batch from which products without the members' axis are faster.
 LARGE = 100_000_000
-
-RMS = 0.2  # of Muon's updates, that of AdamW's, so that one learning rate does (arXiv 2502.16982)
-ORTHOGONAL = 4  # iterations that make an update so; scaled first by rows (arXiv 2512.04632)
-MATRICES = ("weight", "known")  # of `Dense` and `Conditioner`
-SMALLEST = 8  # side of a matrix that Muon takes; AdamW takes the rest
 
 
 class Training(BaseModel):
@@ -152,15 +147,7 @@ class Trainer(Generic[Q]):
         )
         decay = self.config.weight_decay
         if self.config.optimiser == "muon":
-            follow = optax.contrib.muon(
-                schedule,
-                weight_decay=decay,
-                adam_weight_decay=decay,
-                consistent_rms=RMS,
-                ns_steps=ORTHOGONAL,
-                preconditioning="aol",
-                muon_weight_dimension_numbers=_matrices,
-            )
+            follow = muon(schedule, decay)
         else:
             follow = optax.adamw(schedule, weight_decay=decay)
         return optax.chain(optax.clip_by_global_norm(self.config.clip), follow)
@@ -328,6 +315,7 @@ class Trainer(Generic[Q]):
                 upcoming = pool.submit(self.draw, state.epoch + 1) if more else None
                 state = self.step(state, data)
                 progress(state)
+                stop_if_asked()
                 if checkpoint and (state.epoch % every == 0 or state.stopped):
                     _save(checkpoint, identity, state)
                 if self._done(state):
@@ -359,23 +347,14 @@ class Trainer(Generic[Q]):
                 "another architecture or seed; choose another file or folder"
             )
         *parts, least, best_epochs = tree_of(arrays, _tree(state), checkpoint)
-        history = tuple((float(a), float(b)) for a, b in json.loads(str(header["history"])))
+        try:
+            history = tuple((float(a), float(b)) for a, b in json.loads(str(header["history"])))
+            stopped = str(header["stopped"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise damaged(checkpoint, "its history is not one") from error
         params, optimiser, mean, best = map(self._spread, parts)
         marks = (np.asarray(least), np.asarray(best_epochs))
-        return State(params, optimiser, mean, best, *marks, history, str(header["stopped"]))
-
-
-def _matrices(params: Any) -> Any:
-    """Which weights Muon makes orthogonal: matrices, also those of layers stacked on an axis."""
-
-    def one(path: tuple[Any, ...], leaf: jax.Array) -> MuonDimensionNumbers | None:
-        # By name: the biases of layers that are stacked have two axes, too.
-        matrix = getattr(path[-1], "name", "") in MATRICES
-        if not matrix or min(leaf.shape[-2:]) < SMALLEST:
-            return None
-        return MuonDimensionNumbers(leaf.ndim - 1, leaf.ndim - 2)
-
-    return jax.tree_util.tree_map_with_path(one, params)
+        return State(params, optimiser, mean, best, *marks, history, stopped)
 
 
 @jax.jit

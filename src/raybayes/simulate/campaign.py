@@ -13,9 +13,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from raybayes.array_types import Array
+from raybayes.errors import InputError
 from raybayes.simulate.engines.protocol import Engine
 from raybayes.simulate.failures import Failures, simulate_all
-from raybayes.store import Arrays, Store
+from raybayes.store import ANEW, Arrays, Store
 
 
 class Proposal(Protocol):
@@ -77,6 +78,19 @@ class Tally:
     lost: int = 0
 
     def add(self, header: dict[str, Any], shard_size: int) -> None:
+        """One shard's.
+
+        Raises:
+            InputError: its header is none of a shard.
+        """
+        try:
+            self._add(header, shard_size)
+        except (LookupError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"shard {header.get('shard')}: its notes are damaged; {ANEW}"
+            ) from error
+
+    def _add(self, header: dict[str, Any], shard_size: int) -> None:
         reasons = [each["reason"] for each in header.get("failed", ())]
         self.simulations += shard_size - len(reasons)
         self.failed.update(reasons)

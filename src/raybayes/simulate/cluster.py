@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from raybayes.errors import InputError
+from raybayes.errors import InputError, stop_if_asked
 from raybayes.simulate.campaign import Campaign
 from raybayes.simulate.engines.protocol import needs
 
@@ -92,6 +92,7 @@ def _follow(
             raise InputError(header["error"])
         _check_shared(campaign, header)
         progress(header)
+        stop_if_asked()
         done.update(more(1))
     return len(todo)
 

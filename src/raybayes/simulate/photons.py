@@ -14,6 +14,7 @@ from raybayes.array_types import Array
 from raybayes.beamline.geometry import Compiled, compile_beamline
 from raybayes.beamline.source import uniforms
 from raybayes.beamline.trace import Rays, trace_compiled
+from raybayes.errors import stop_if_asked
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.pilot import Grid
 from raybayes.simulate.settings import JointSimulator
@@ -45,6 +46,7 @@ def counted_observations(
         compiled, photons = compile_beamline(one.beamline, one.names, own), rays_needed(one)[0]
         observed = []
         for i in range(len(theta)):
+            stop_if_asked()
             observed.append(_observed(one, compiled, i, (*seed, j), photons))
             if setting is simulator.settings[-1]:
                 made()

@@ -4,15 +4,15 @@ Whoever simulates into the same folder, here or on another machine, takes the sa
 study, its seed and its folder determine every shard.
 """
 
-import json
+import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from raybayes.beamline.model import Beamline
 from raybayes.errors import InputError
@@ -21,9 +21,9 @@ from raybayes.simulate.counted_check import Row
 from raybayes.simulate.dark import Dark, dark
 from raybayes.simulate.engines.config import TracerConfig
 from raybayes.simulate.simulator import Tracing
-from raybayes.store import digest, write_whole
+from raybayes.store import damaged, make_folder, read_json, write_json
 from raybayes.study.parameters import spoken
-from raybayes.study.plan import DETERMINE, PACKAGES, Plan
+from raybayes.study.plan import DETERMINE, PACKAGES, Plan, explained
 
 FILE = "simulator.json"
 SomePlan = TypeVar("SomePlan", bound=Plan)
@@ -83,6 +83,9 @@ class Proven:
         return words
 
 
+_PROVEN = TypeAdapter(Proven)
+
+
 def read_proven(folder: Path) -> Proven | None:
     """What the folder's simulations were made with; None where nothing is kept.
 
@@ -90,17 +93,14 @@ def read_proven(folder: Path) -> Proven | None:
         InputError: the file is damaged.
     """
     path = folder / FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
+    found = read_json(path)
+    found.pop("made_by", None)
     try:
-        found = json.loads(path.read_text())
-        mark = found.pop("checksum")
-        found.pop("made_by")
-        if mark != digest(found):
-            raise ValueError("its checksum is wrong")
-        return Proven(**{**found, "tracing": Tracing(**found["tracing"])})
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        raise InputError(f"{path}: is damaged ({error}); delete it, and it is made anew") from error
+        return _PROVEN.validate_python(found)
+    except ValidationError as error:
+        raise damaged(path, explained(error)) from error
 
 
 def write_proven(proven: Proven, folder: Path) -> None:
@@ -111,11 +111,9 @@ def write_proven(proven: Proven, folder: Path) -> None:
     kept = read_proven(folder)
     if kept is not None and kept.asked == proven.asked:
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    found = {**asdict(proven), "tracing": proven.tracing.model_dump()}
+    make_folder(folder)
     made_by = {name: metadata.version(name) for name in PACKAGES}
-    content = {**found, "made_by": made_by, "checksum": digest(found)}
-    write_whole(folder / FILE, (json.dumps(content, indent=1) + "\n").encode())
+    write_json(folder / FILE, {**_PROVEN.dump_python(proven), "made_by": made_by})
 
 
 def proven(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import reprlib
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -33,11 +34,17 @@ from raybayes.simulate.engines.protocol import Engine, Scene
 from raybayes.simulate.failures import Failures
 from raybayes.simulate.settings import Detectors, JointSimulator, Setting, SettingConfig
 from raybayes.simulate.simulator import Tracing
-from raybayes.store import Store
+from raybayes.store import Store, read_text
 
 SHIPPED = ("ue112", "ue112-image", "ue112-wellposed", "ue112-rigid-m4", "ue112-two-settings")
 PACKAGES: tuple[str, ...] = ("raybayes", "numpy", "scipy", "numba")
 ALONE = (SettingConfig(),)  # of a study that names no settings: one, as the beamline stands
+LARGEST = 100_000  # bytes of a study; those that people write have 1 or 2 kB
+LONGEST = 1000  # letters of a line
+NO_TABLE = ("model_type", "model_attributes_type", "dict_type", "union_tag_not_found")
+TABLE = "Input should be a table of keys"
+SHORT = reprlib.Repr()  # of what a file holds, which may be long or deep
+SHORT.maxstring = SHORT.maxother = 100
 DETERMINE = (
     "parameters", "seed", "detector", "tracing", "shard", "engine", "failures", "settings",
 )  # fmt: skip
@@ -122,17 +129,17 @@ class Plan(BaseModel):
     @classmethod
     def _parse(cls, path: Path) -> Self:
         try:
-            text = path.read_text(encoding="utf-8")
+            keys = _toml(path)
         except (OSError, UnicodeDecodeError) as error:
             shipped = ", ".join(SHIPPED)
             raise InputError(
-                f"{path}: cannot be read as a study ({getattr(error, 'strerror', error)}); "
+                f"{path}: cannot be read as a study ({getattr(error, 'strerror', None) or error}); "
                 f"give a TOML file or one of: {shipped}"
             ) from error
-        try:
-            return cls(**_with_template(tomllib.loads(text), path.parent))
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # tomllib's own, and of what it calls
             raise InputError(f"{path}: not valid TOML: {error}") from error
+        try:
+            return cls(**_with_template(keys, path.parent))
         except ValidationError as error:
             raise InputError(f"{path}: {explained(error)}") from error
 
@@ -253,11 +260,17 @@ class Plan(BaseModel):
 def is_all(name: str | os.PathLike[str]) -> bool:
     """Whether the study has no keys but those of its plan."""
     try:
-        return set(tomllib.loads(study_path(name).read_text(encoding="utf-8"))) <= set(
-            Plan.model_fields
-        )
-    except (OSError, ValueError):
+        return set(_toml(study_path(name))) <= set(Plan.model_fields)
+    except (OSError, ValueError, RecursionError):
         return True  # reading the plan says what is wrong
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    """As tomllib, which for a key a.a.a... takes memory that grows with the square of its parts."""
+    text = read_text(path, LARGEST)
+    if any(len(line) > LONGEST for line in text.split("\n")):
+        raise ValueError(f"a line has more than {LONGEST} letters")
+    return tomllib.loads(text)
 
 
 def study_path(name: str | os.PathLike[str]) -> Path:
@@ -270,9 +283,9 @@ def study_path(name: str | os.PathLike[str]) -> Path:
 def _beamline_path(name: str, folder: Path) -> Path:
     name = os.path.expandvars(name)
     beside = folder / name
-    if not beside.exists() and not Path(name).is_absolute():
+    if not os.path.exists(beside) and not Path(name).is_absolute():
         shipped = Path(str(resources.files("raybayes") / "data" / name))
-        return shipped if shipped.exists() else beside
+        return shipped if os.path.exists(shipped) else beside
     return beside
 
 
@@ -283,7 +296,7 @@ def _with_template(keys: dict[str, Any], folder: Path) -> dict[str, Any]:
         return keys
     path = folder / engine["template"]
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, LARGEST)
         return {**keys, "engine": {**engine, "template": text, "folder": str(folder.resolve())}}
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"key 'engine.template': {path} cannot be read ({error})") from error
@@ -291,7 +304,12 @@ def _with_template(keys: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def explained(error: ValidationError) -> str:
     """The first of what is wrong, with its key."""
-    first = error.errors()[0]
+    first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"key {key!r}: {first['msg']}, found {first['input']!r}{more}"
+    wanted = first["msg"]
+    if first["type"] in NO_TABLE and not isinstance(first["input"], Mapping):
+        wanted = TABLE
+    if first["type"] == "union_tag_invalid":
+        wanted = f"Its kind should be one of {first['ctx']['expected_tags']}"
+    return f"key {key!r}: {wanted}, found {SHORT.repr(first['input'])}{more}"

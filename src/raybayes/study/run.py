@@ -1,6 +1,5 @@
 """One study in one output folder: simulate, train, check."""
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -11,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from raybayes.array_types import Array, Ints
 from raybayes.beamline.model import Beamline
 from raybayes.diagnostics import Calibration, calibration, ranks
-from raybayes.errors import InputError
+from raybayes.errors import InputError, shorten
 from raybayes.inference.estimator import Estimator
 from raybayes.inference.posterior import Posterior
 from raybayes.inference.train import Fit, State
@@ -25,16 +25,22 @@ from raybayes.simulate.engines.protocol import Engine
 from raybayes.simulate.failures import Outcome, simulate_all
 from raybayes.simulate.photons import counted_observations, rays_needed
 from raybayes.simulate.settings import JointSimulator
-from raybayes.store import Arrays, Store, write_whole
+from raybayes.store import Arrays, Store, damaged, make_folder, read_json, write_json
 from raybayes.study import plan
 from raybayes.study.accuracy import FILE, Proven, read_proven
+from raybayes.study.plan import explained
 from raybayes.study.study import Study
 
 DRAWS = 255  # per observation, for ranks: 0..255
 NOISE, CHECK = 1, 2  # streams of random numbers beside the shards'
+MARK = "study.json"
 BEFORE = ("simulations", FILE)  # what `raybayes simulate` leaves in a folder
 COUNTED = 100_000_000  # rays of a check, at most: it takes fewer pairs where each needs many
 FEWEST = 100  # pairs of a check
+ELSEWHERE = (
+    "run the study again with another --out, into which simulations/ and simulator.json may be "
+    "moved before"
+)
 PACKAGES: tuple[str, ...] = (*plan.PACKAGES, "jax", "equinox", "optax", "safetensors")
 
 
@@ -112,23 +118,16 @@ class Run:
             InputError: the folder holds another study's results or other files, or cannot be
                 written.
         """
-        mark = self.folder / "study.json"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if mark.exists():
-                found = json.loads(mark.read_text())["hash"]
-                if found != self.identity():
-                    raise InputError(
-                        f"{self.folder}: holds the results of another study (hash {found}, this "
-                        f"one is {self.identity()}); choose another --out folder"
-                    )
-        except (OSError, ValueError, KeyError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"{self.folder}: cannot be used as an output folder ({error})"
-            ) from error
-        if not mark.exists() and any(p.name not in BEFORE for p in self.folder.iterdir()):
+        make_folder(self.folder)
+        mark = self.folder / MARK
+        if os.path.lexists(mark):
+            found = _read_mark(mark).hash
+            if found != self.identity():
+                raise InputError(
+                    f"{self.folder}: holds the results of another study (hash {found}, this "
+                    f"one is {self.identity()}); choose another --out folder"
+                )
+        elif _others(self.folder):
             raise InputError(
                 f"{self.folder}: is not empty and was not made by raybayes; choose another folder"
             )
@@ -137,7 +136,7 @@ class Run:
             "beamline": str(Path(self.beamline.path).absolute()),
             "study": self.study.model_dump(mode="json", by_alias=True),
         }
-        write_whole(mark, (json.dumps(content, indent=1) + "\n").encode())
+        write_json(mark, content)
 
     @cached_property
     def campaign(self) -> Campaign:
@@ -289,25 +288,60 @@ def summary(run: Run, checks: Checks) -> dict[str, Any]:
     }
 
 
-def open_run(folder: str | os.PathLike[str]) -> Run:
+def _others(folder: Path) -> bool:
+    """Whether there is something in it that no simulation leaves there."""
+    try:
+        return any(name not in BEFORE for name in os.listdir(folder))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
+
+
+class _Mark(BaseModel):
+    """What stands in MARK."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    hash: str
+    beamline: str
+    study: dict[str, Any]
+
+
+def _read_mark(path: Path) -> _Mark:
+    try:
+        return _Mark.model_validate(read_json(path, ELSEWHERE))
+    except ValidationError as error:
+        raise damaged(path, explained(error), ELSEWHERE) from error
+
+
+def open_run(folder: str | os.PathLike[str], trust_engine: bool = False) -> Run:
     """The run that a folder holds.
 
+    Args:
+        trust_engine: run a program, or a function of Python, that the folder's study names as its
+            engine. Whoever made the folder chose it.
+
     Raises:
-        InputError: it holds none, or its beamline file was moved or changed.
+        InputError: it holds none, or is damaged; its engine runs something that is not trusted; or
+            its beamline file was moved or changed.
     """
-    mark = Path(folder) / "study.json"
+    mark = Path(folder) / MARK
+    if not os.path.lexists(mark):
+        raise InputError(f"{folder}: holds no run of raybayes; give the --out folder of one")
+    found = _read_mark(mark)
     try:
-        found = json.loads(mark.read_text())
-        study, path, identity = Study(**found["study"]), found["beamline"], found["hash"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder}: holds no run of raybayes; give the --out folder of one") from (
-            error
-        )
-    run = Run(study, study.read_beamline(path), Path(folder))
-    if run.identity() != identity:
+        study = Study(**found.study)
+    except ValidationError as error:
+        raise damaged(mark, explained(error), ELSEWHERE) from error
+    if study.engine.runs and not trust_engine:
         raise InputError(
-            f"{path}: was changed after the run in {folder}, or another version of raybayes made "
-            "it; run the study again"
+            f"{folder}: was not opened, since its study runs {shorten(study.engine.runs)}; if you "
+            "trust who made this folder, add --trust-engine (in Python: trust_engine=True)"
+        )
+    run = Run(study, study.read_beamline(found.beamline), Path(folder))
+    if run.identity() != found.hash:
+        raise InputError(
+            f"{found.beamline}: was changed after the run in {folder}, or another version of "
+            "raybayes made it; run the study again"
         )
     return run
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from raybayes.errors import InputError
+from raybayes.errors import InputError, shown
 from raybayes.study.plan import explained
 from raybayes.web.exports import TYPES
 from raybayes.web.requests import ApiRequest, AtTheta, Example, Measurement, Opening, Refinement
@@ -131,7 +131,7 @@ async def _api_request(request: Request, kind: type[W]) -> W:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, getattr(error, "status", 422))
+    return JSONResponse({"error": shown(error)}, getattr(error, "status", 422))
 
 
 async def _failed(request: Request, error: Exception) -> Response:

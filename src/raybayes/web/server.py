@@ -32,17 +32,23 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-def serve(folders: Iterable[Path], port: int, ready: Callable[[str, uvicorn.Server], Any]) -> None:
+def serve(
+    folders: Iterable[Path],
+    port: int,
+    ready: Callable[[str, uvicorn.Server], Any],
+    trust_engine: bool = False,
+) -> None:
     """Serve the page until it is interrupted.
 
     Args:
         port: 0 for one that is free.
         ready: called with the page's link, and the server, before it begins to answer.
+        trust_engine: as for `open_run`.
 
     Raises:
         InputError: there is no run in the folders, or the port is taken.
     """
-    listed, listener = find_runs(folders), listen(port)
+    listed, listener = find_runs(folders, trust_engine), listen(port)
     keys = Keys(listener.getsockname()[1])
     with listener, tempfile.TemporaryDirectory(prefix="raybayes-") as folder:
         session = Session(listed, Uploads(Path(folder)), Path(folder))

@@ -68,6 +68,7 @@ def refine_files(
     changes: dict[str, Any] | None = None,
     refining: Refining = Refining(),
     quiet: bool = True,
+    trust_engine: bool = False,
 ) -> dict[str, Any]:
     """Infer from measured files and weigh n draws by the exact likelihood; write page and file.
 
@@ -82,6 +83,7 @@ def refine_files(
         to: the folder of the results; default: one in OUT/refined, named as by `infer_files`.
         changes: of the study's table [observation].
         quiet: no progress bar.
+        trust_engine: as for `open_run`.
 
     Returns:
         a row per parameter, of the exact posterior with the network's beside it; how far to
@@ -91,7 +93,7 @@ def refine_files(
         InputError: as `infer_files` and `refine`.
     """
     n, moves, seed = refining.n, refining.moves, refining.seed
-    run = open_run(out)
+    run = open_run(out, trust_engine)
     trained = Trained(run)
     network = trained.infer(measure(run, paths, changes or {}), seed)
     run, refined, tested = settled(run, network, refining)

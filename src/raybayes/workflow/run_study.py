@@ -132,9 +132,15 @@ def train_study(name: str, out: str | os.PathLike[str], quiet: bool = False) -> 
     }
 
 
-def check_run(out: str | os.PathLike[str], quiet: bool = True) -> dict[str, Any]:
-    """Judge a run's posterior on fresh pairs, in numbers; writes nothing."""
-    run = open_run(out)
+def check_run(
+    out: str | os.PathLike[str], quiet: bool = True, trust_engine: bool = False
+) -> dict[str, Any]:
+    """Judge a run's posterior on fresh pairs, in numbers; writes nothing.
+
+    Args:
+        trust_engine: as for `open_run`.
+    """
+    run = open_run(out, trust_engine)
     posterior = open_posterior(run)
     checks = check_with_progress(run, posterior, quiet)
     judge = judge_of(run, posterior, checks)

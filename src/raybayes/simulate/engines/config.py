@@ -1,5 +1,6 @@
 """Engines as data: the key `engine` of a study, and the engine that it builds."""
 
+import shlex
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -18,6 +19,11 @@ class _Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     package: ClassVar[str] = ""  # its distribution, where it is another's
+
+    @property
+    def runs(self) -> str:
+        """What it runs because the study names it; "" where that is nothing."""
+        return ""
 
     def check(self, scene: Scene) -> None:
         """Refuse now, not in hours, what our geometry cannot build."""
@@ -62,6 +68,10 @@ class FunctionConfig(_Config):
     batched: bool = Field(True, description="theta is [n, d]; else one [d] at a time")
     seeded: bool = Field(False, description="it is called with seed=..., too")
 
+    @property
+    def runs(self) -> str:
+        return f"the function {self.function}"
+
     def check(self, scene: Scene) -> None:
         _known(scene)
 
@@ -83,6 +93,10 @@ class CommandConfig(_Config):
     )
     timeout: float = Field(600.0, gt=0, description="s; then it is killed")
     folder: str = Field("", description="the study's, as found when it is read")
+
+    @property
+    def runs(self) -> str:
+        return f"the command {shlex.join(self.command)}"
 
     def check(self, scene: Scene) -> None:
         _known(scene)
@@ -129,6 +143,10 @@ class RayUIConfig(_Config):
     timeout: float = Field(600.0, gt=0, description="s; then it is killed")
     package: ClassVar[str] = "raypyng"
 
+    @property
+    def runs(self) -> str:
+        return f"a program in {self.path}" if self.path else ""
+
     def check(self, scene: Scene) -> None:
         _known(scene)
 
@@ -146,7 +164,9 @@ EngineConfig = Annotated[
     | Annotated[XrtConfig, Tag("xrt")]
     | Annotated[RayUIConfig, Tag("rayui")],
     Discriminator(
-        lambda value: value.get("kind", "tracer") if isinstance(value, dict) else value.kind
+        lambda value: (
+            value.get("kind", "tracer") if isinstance(value, dict) else getattr(value, "kind", None)
+        )
     ),
 ]
 
