@@ -21,6 +21,8 @@ AXES = ("x", "y", "z")
 LINE = " line"  # no XML attribute can have this name
 UNMARKED = (1, 16)  # from this version on, derived parameters stand without `enabled`
 MOST = 20  # faults that are listed
+NEEDED = ("totalWidth", "totalLength", "totalHeight", "distancePreceding")
+PLANE = ("distanceImagePlane",)  # it sees all, whatever its size
 # Not all that Python takes for a number: 1_0 and digits of other scripts are a slip.
 NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
@@ -158,8 +160,17 @@ def _read_object(reading: Reading, node: ET.Element) -> Element:
             params[id_] = _read_param(here, child, kind)
         except InputError as error:
             reading.faults.append(str(error))
+    reading.faults += [str(place.error(f"has no {id_}; add it")) for id_ in _missing(type_, params)]
     rest = {k: v for k, v in node.attrib.items() if k not in ("name", "type", LINE)}
     return Element(name, type_, params, place.line, rest)
+
+
+def _missing(type_: str, params: Mapping[str, Param]) -> list[str]:
+    """The sizes and distances without which no light would pass, or anywhere."""
+    if type_ in SOURCES:
+        return []
+    needed = PLANE if type_.startswith("ImagePlane") else NEEDED
+    return [id_ for id_ in needed if id_ in OBJECTS[type_] and id_ not in params]
 
 
 def _parameters(reading: Reading, node: ET.Element, type_: str) -> Iterator[ET.Element]:

@@ -9,6 +9,7 @@ import typer
 
 from raybayes.cli.frame import (
     JSON,
+    TRUST,
     app,
     bundled,
     one_sentence,
@@ -53,6 +54,7 @@ def infer(
     reading: ReadingOptions,
     to: TO = None,
     seed: SEED = 0,
+    trust_engine: TRUST = False,
     as_json: JSON = False,
 ) -> None:
     """What a measurement says of the parameters, by the posterior that a run has trained.
@@ -63,7 +65,7 @@ def infer(
         prepare_jax()
         from raybayes.workflow.infer import infer_files
 
-        result = infer_files(out, files, to, reading.changes(), seed)
+        result = infer_files(out, files, to, reading.changes(), seed, trust_engine)
         say(result, as_json, _inferred(result))
 
 
@@ -75,6 +77,7 @@ def refine(
     refining: RefiningOptions,
     reading: ReadingOptions,
     to: TO = None,
+    trust_engine: TRUST = False,
     as_json: JSON = False,
 ) -> None:
     """As infer, with the draws weighed by the exact likelihood.
@@ -87,7 +90,7 @@ def refine(
         from raybayes.workflow.refine import Refining, refine_files
 
         work = Refining(**asdict(refining))
-        result = refine_files(out, files, to, reading.changes(), work, as_json)
+        result = refine_files(out, files, to, reading.changes(), work, as_json, trust_engine)
         say(result, as_json, _refined(result))
 
 

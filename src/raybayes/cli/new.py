@@ -58,13 +58,14 @@ def new(
             ]
         else:
             varied = _asked(beamline)
-        found = write_study(beamline, file, varied, target, silent if as_json else said)
+        found, trouble = write_study(beamline, file, varied, target, silent if as_json else said)
         result = {
             "study": str(target),
             "parameters": [each.name for each in varied],
             "rays": found.tracing.rays,
             "error": found.error,
-            "notes": found.sentences,
+            "notes": found.sentences if not trouble else [],
+            "trouble": trouble,
         }
         run = shlex.join(["raybayes", "run", str(target), "--out", f"out/{target.stem}"])
         check = f"{shlex.join(['raybayes', 'check-simulator', str(target)])}; then "
@@ -76,6 +77,9 @@ def _lines(result: dict[str, Any], steps: str) -> Iterator[str]:
     count = len(result["parameters"])
     yield f"wrote {result['study']}, {count} parameter{'' if count == 1 else 's'}"
     yield from result["notes"]
+    if result["trouble"]:
+        yield f"it cannot run as it is: {result['trouble']}"
+        return
     yield steps
 
 

@@ -71,6 +71,7 @@ class Tracing(BaseModel):
     tolerance: float = Field(
         TOLERANCE,
         gt=0,
+        le=10,
         exclude_if=_unless_tolerance,
         description="on the simulator's error, as a share of the detector's noise variance",
     )

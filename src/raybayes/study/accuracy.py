@@ -18,7 +18,7 @@ from raybayes.beamline.model import Beamline
 from raybayes.errors import InputError
 from raybayes.simulate.accuracy import Accuracy, choose
 from raybayes.simulate.counted_check import Row
-from raybayes.simulate.dark import Dark, dark
+from raybayes.simulate.dark import DETECTOR, Dark, dark
 from raybayes.simulate.engines.config import TracerConfig
 from raybayes.simulate.simulator import Tracing
 from raybayes.store import damaged, make_folder, read_json, write_json
@@ -147,13 +147,19 @@ def prove(plan: Plan, beamline: Beamline, asked: str, tell: Tell = silent) -> Pr
     Raises:
         InputError: as `proven`.
     """
+    found, trouble = examined(plan, beamline, asked, tell)
+    if trouble:
+        raise InputError(f"study {plan.name}: {trouble}")
+    return found
+
+
+def examined(plan: Plan, beamline: Beamline, asked: str, tell: Tell = silent) -> tuple[Proven, str]:
+    """What `prove` finds, and why no likelihood can be built on it; "" where one can."""
     simulator = plan.simulator(beamline)
     accuracy = choose(simulator, plan.tracing, plan.seed, tell=tell)
-    if not accuracy.good:
-        raise InputError(f"study {plan.name}: {refused(accuracy, plan)}")
     worst = accuracy.worst
     lit = simulator.traced(accuracy.tracing)
-    return Proven(
+    found = Proven(
         asked,
         accuracy.tracing,
         accuracy.error.variance,
@@ -162,6 +168,7 @@ def prove(plan: Plan, beamline: Beamline, asked: str, tell: Tell = silent) -> Pr
         place(worst),
         described(dark(lit, plan.prior, plan.seed)),
     )
+    return found, refused(accuracy, plan)
 
 
 def place(row: Row) -> str:
@@ -171,14 +178,30 @@ def place(row: Row) -> str:
 
 
 def refused(accuracy: Accuracy, plan: Plan) -> str:
-    """Where the simulator is off too far, what walks the beam there, and what to do."""
+    """Why no likelihood can be built on the simulator, and what to do; "" where one can.
+
+    It is off too far: where, what walks the beam there, and what lessens it. Or no light lands in
+    the bins anywhere.
+    """
+    if all(row.dark for row in accuracy.rows):
+        lost = sorted({row.point.lost_at or DETECTOR for row in accuracy.rows})
+        return (
+            "no light lands in the detector's bins, at the prior's middle, ends and corners alike "
+            f"(it is lost at {'; '.join(lost)}); move the prior or the detector: `raybayes trace "
+            "--theta` shows where a beam goes"
+        )
+    if accuracy.good:
+        return ""
     worst, photons = accuracy.worst, max(d.photons for d in plan.detectors.each)
-    lost = f", where most of the light is lost at {worst.point.lost_at}"
+    error, tolerance = max(worst.noise, accuracy.error.variance), plan.tracing.tolerance
+    lost_at = f", where most of the light is lost at {worst.point.lost_at}"
+    narrow = "" if worst.point.at.startswith("the middle") else ", a prior that ends before it"
     return (
-        f"the simulator's own error is {max(worst.noise, accuracy.error.variance):.2g} times the "
-        f"variance of the detector's noise at {place(worst)}{lost if worst.point.lost_at else ''}"
-        f" (at most {plan.tracing.tolerance:g} is sought), and more rays do not help; narrow the "
-        f'prior there, or set [tracing] mode = "counting" with rays = {10 * photons:.0f}'
+        f"the simulator's own error is {error:.2g} times the variance of the detector's noise at "
+        f"{place(worst)}{lost_at if worst.point.lost_at else ''} (at most {tolerance:g} is sought) "
+        f"with {accuracy.tracing.rays} rays; what helps: wider bins, fewer photons (the error is "
+        f"within at about {photons * tolerance / error:.1g} of them){narrow}, or [tracing] mode = "
+        f'"counting" with rays = {10 * photons:.0f}'
     )
 
 

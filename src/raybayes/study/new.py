@@ -13,10 +13,11 @@ import numpy as np
 from raybayes.array_types import Array
 from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.model import Beamline
-from raybayes.beamline.trace import trace_compiled
+from raybayes.beamline.trace import Rays, trace_compiled
 from raybayes.errors import InputError
+from raybayes.simulate.dark import to_blame
 from raybayes.store import write_whole
-from raybayes.study.accuracy import Proven, Tell, prove, silent
+from raybayes.study.accuracy import Proven, Tell, examined, silent
 from raybayes.study.parameters import unit_of
 from raybayes.study.plan import Plan
 
@@ -176,8 +177,7 @@ def _beam(beamline: Beamline, varied: Sequence[Varied]) -> tuple[tuple[float, fl
     if sum(len(rays.x) for rays in lit) < THETAS:
         raise InputError(
             f"only {sum(len(rays.x) for rays in lit)} of {THETAS * RAYS} rays arrive at "
-            f"{compiled.names[-1]}; narrow the "
-            "ranges, or trace the beamline with `raybayes trace` to see where they are lost"
+            f"{compiled.names[-1]}{_advice(traced, theta, varied)}"
         )
     bin_width = (_width([rays.x for rays in lit]), _width([rays.y for rays in lit]))
     x, y, weight = (
@@ -190,6 +190,18 @@ def _beam(beamline: Beamline, varied: Sequence[Varied]) -> tuple[tuple[float, fl
     return bin_width, float(max(counts)) / (THETAS * RAYS)
 
 
+def _advice(traced: Sequence[Rays], theta: Array, varied: Sequence[Varied]) -> str:
+    """Where the light is lost, and which range to narrow to what."""
+    where = np.concatenate([rays.lost_at[~rays.arrived] for rays in traced])
+    names, counts = np.unique(where, return_counts=True)
+    lost = f": most are lost at {names[counts.argmax()]}" if len(names) else ""
+    blamed = to_blame(theta, np.array([bool(rays.arrived.any()) for rays in traced]))
+    if blamed is None:
+        return f"{lost}; narrow the ranges, or see by `raybayes trace --scan` where light passes"
+    j, low, high = blamed
+    return f"{lost}; narrow {varied[j].name} to about {low:.3g} .. {high:.3g}"
+
+
 def _width(beams: Sequence[Array]) -> float:
     """Of bins (mm) that hold all beams, each with its own tails, and are not finer than the psf."""
     reach = max(np.abs(np.quantile(places, COVERED)).max() for places in beams)
@@ -198,23 +210,25 @@ def _width(beams: Sequence[Array]) -> float:
 
 def write_study(
     beamline: Beamline, file: Path, varied: Sequence[Varied], out: Path, tell: Tell = silent
-) -> Proven:
+) -> tuple[Proven, str]:
     """Write the study, with as many rays as it needs; a file that is there is not replaced.
 
     Returns:
-        how good the simulator is on it.
+        how good the simulator is on it, and why it must be changed before it runs; "" where it
+        must not.
 
     Raises:
-        InputError: the study cannot be, no number of rays is enough, or the file is there.
+        InputError: the study cannot be, almost no light arrives, or the file is there.
     """
     if out.exists():
         raise InputError(f"{out}: is there already; choose another --out")
     relative = os.path.relpath(file.resolve(), out.resolve().parent)
     plan = Plan(**tomllib.loads(study_text(beamline, out.stem, relative, varied)))
-    found = prove(plan, beamline, "", tell)
-    text = study_text(beamline, out.stem, relative, varied, _tracing(plan, found))
+    found, trouble = examined(plan, beamline, "", tell)
+    tracing = [] if trouble else _tracing(plan, found)
+    text = study_text(beamline, out.stem, relative, varied, tracing)
     write_whole(out, text.encode())
-    return found
+    return found, trouble
 
 
 def _tracing(plan: Plan, found: Proven) -> list[str]:

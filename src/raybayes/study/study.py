@@ -39,17 +39,18 @@ def read_study(name: str | os.PathLike[str]) -> tuple[Study, Beamline]:
     """Read a shipped study by its name or any study by its path; see `Plan.read`."""
     study, beamline = Study.read(name)
 
-    def placed(dark: str | None) -> dict[str, str]:
+    def placed(given: Mapping[str, Any]) -> dict[str, str]:
         folder = study_path(name).parent.absolute()
-        return {} if dark is None else {"dark": str(folder / os.path.expandvars(dark))}
+        paths = {key: given.get(key) for key in ("dark", "mask")}
+        return {key: str(folder / os.path.expandvars(p)) for key, p in paths.items() if p}
 
     own = study.observation
-    changes: dict[str, Any] = {"observation": own.model_copy(update=placed(own.dark))}
+    changes: dict[str, Any] = {
+        "observation": own.model_copy(update=placed(own.model_dump(include={"dark", "mask"})))
+    }
     if study.settings is not ALONE:
         changes["settings"] = tuple(
-            each.model_copy(
-                update={"observation": each.observation | placed(each.observation.get("dark"))}
-            )
+            each.model_copy(update={"observation": each.observation | placed(each.observation)})
             for each in study.settings
         )
     return study.model_copy(update=changes), beamline

@@ -23,6 +23,7 @@ def infer_files(
     to: str | os.PathLike[str] | None = None,
     changes: dict[str, Any] | None = None,
     seed: int = 0,
+    trust_engine: bool = False,
 ) -> dict[str, Any]:
     """Infer from measured files and write page and NeXus file.
 
@@ -31,12 +32,13 @@ def infer_files(
         to: the folder of the results; default: one in the run's, named after all files and their
             content, so that another measurement of the same name gets its own.
         changes: of the study's table [observation].
+        trust_engine: run the program or function that the folder's study names.
 
     Returns:
         the table, the beam in numbers, the alarms, what was done to the data, and where the files
         are.
     """
-    run = open_run(out)
+    run = open_run(out, trust_engine)
     result = infer(run, measure(run, paths, changes or {}), seed)
     folder = Path(to) if to else run.folder / "observations" / folder_name(result.observation)
     return {
