@@ -196,7 +196,8 @@ BAD = {
     ),
     "no source": (edited('type="Simple Undulator"', 'type="ImagePlane"'), "no such parameter"),
     "no source at all": (
-        '<lab><beamline><object name="I" type="ImagePlane"/></beamline></lab>',
+        '<lab><beamline><object name="I" type="ImagePlane"><param id="distanceImagePlane" '
+        'enabled="T">1</param></object></beamline></lab>',
         "there is no source in it; add one of",
     ),
     "two sources": (

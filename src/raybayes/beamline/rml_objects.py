@@ -148,8 +148,10 @@ def _read_object(reading: Reading, node: ET.Element) -> Element:
     if type_ not in OBJECTS:
         raise place.error(f"unknown type {type_!r}; known are {', '.join(OBJECTS)}")
     params: dict[str, Param] = {}
+    given: set[str] = set()
     for child in _parameters(reading, node, type_):
         id_ = child.get("id", "")
+        given.add(id_)
         here = reading.place(child, f"{type_} {name!r}, parameter {id_!r}")
         try:
             if child.tag != "param" or not id_:
@@ -160,17 +162,17 @@ def _read_object(reading: Reading, node: ET.Element) -> Element:
             params[id_] = _read_param(here, child, kind)
         except InputError as error:
             reading.faults.append(str(error))
-    reading.faults += [str(place.error(f"has no {id_}; add it")) for id_ in _missing(type_, params)]
+    reading.faults += [str(place.error(f"has no {id_}; add it")) for id_ in _missing(type_, given)]
     rest = {k: v for k, v in node.attrib.items() if k not in ("name", "type", LINE)}
     return Element(name, type_, params, place.line, rest)
 
 
-def _missing(type_: str, params: Mapping[str, Param]) -> list[str]:
+def _missing(type_: str, given: set[str]) -> list[str]:
     """The sizes and distances without which no light would pass, or anywhere."""
     if type_ in SOURCES:
         return []
     needed = PLANE if type_.startswith("ImagePlane") else NEEDED
-    return [id_ for id_ in needed if id_ in OBJECTS[type_] and id_ not in params]
+    return [id_ for id_ in needed if id_ in OBJECTS[type_] and id_ not in given]
 
 
 def _parameters(reading: Reading, node: ET.Element, type_: str) -> Iterator[ET.Element]:
