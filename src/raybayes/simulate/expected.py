@@ -61,12 +61,15 @@ class Sampling(NamedTuple):
     weights: [sets, rays]: the light that each stands for, 1 on average.
     stokes: [sets, 4, rays]; or [sets, 4, 0] where nothing takes intensity.
     pick: [n]: which of the sets each theta uses.
+    each: whether it is told what arrives of each point; one kernel does both, as each takes a
+        minute to compile.
     """
 
     samples: Array
     weights: Array
     stokes: Array
     pick: Ints
+    each: bool = False
 
 
 class Light(NamedTuple):
@@ -312,28 +315,21 @@ def expected_profiles(
     bins: Bins,
     tables: Tables,
     profiles: Array,
-) -> Array:
+) -> tuple[Array, Array]:
     """Fill profiles [n, bins], one theta per iteration; the light that arrives [n].
+
+    And that of each point, [n, rays] or [n, 0].
 
     tables: what the rows point to. What is filled stands in no tuple: Numba's parallel loops write
     into a copy of an array that they find in one, in silence.
     """
-    samples, weights, stokes, pick = sampling
+    samples, weights, stokes, pick, each = sampling
     transmission = np.zeros(rows.shape[0])
+    arrivals = np.zeros((rows.shape[0], samples.shape[1] if each else 0))
     for i in prange(rows.shape[0]):
         light = Light(samples[pick[i]], weights[pick[i]], stokes[pick[i]])
         arrived = one_profile(emission[i], rows[i], method, light, bins, tables, profiles[i])
         transmission[i] = arrived.mean()
-    return transmission
-
-
-@njit(parallel=True, **JIT)
-def arrivals(
-    emission: Array, rows: Array, method: Method, light: Light, bins: Bins, tables: Tables
-) -> Array:
-    """The light of each centre that arrives [n, rays], at n theta: `pilot` asks."""
-    found = np.zeros((rows.shape[0], light.samples.shape[0]))
-    for i in prange(rows.shape[0]):
-        profile = np.zeros(bins.bins.sum() if not bins.image else bins.bins.prod())
-        found[i] = one_profile(emission[i], rows[i], method, light, bins, tables, profile)
-    return found
+        if each:
+            arrivals[i] = arrived
+    return transmission, arrivals

@@ -27,7 +27,7 @@ from raybayes.optics.rows import COATING, CRYSTAL, ORDERS
 from raybayes.simulate.chief import AROUND, chief_rays
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.protocol import Capabilities
-from raybayes.simulate.expected import Light, Method, Sampling, arrivals, expected_profiles
+from raybayes.simulate.expected import Light, Method, Sampling, expected_profiles
 from raybayes.simulate.openings import SAMPLED, Bins, hard_edges, slits, soften, stops_of
 from raybayes.simulate.pilot import Grid, pilot
 
@@ -196,20 +196,30 @@ class Simulator:
 
         def light_of(moved: Array, weights: Array) -> Array:
             return np.concatenate(
-                [
-                    arrivals(
-                        compiled.emission,
-                        compiled.rows,
-                        self._method(compiled, WIDE),
-                        self._light(moved, weights, compiled.coated),
-                        self._bins,
-                        compiled.tables,
-                    )
-                    for compiled in self._pilots
-                ]
+                [self._arrivals(compiled, moved, weights) for compiled in self._pilots]
             )
 
         return pilot(points, light_of)
+
+    def _arrivals(self, compiled: Compiled, points: Array, weights: Array) -> Array:
+        """[n, rays]: the light of each point that arrives."""
+        light, n = self._light(points, weights, compiled.coated), len(compiled.rows)
+        _, arrived = expected_profiles(
+            compiled.emission,
+            compiled.rows,
+            self._method(compiled, WIDE),
+            Sampling(
+                light.samples[None],
+                light.weights[None],
+                light.stokes[None],
+                np.zeros(n, np.int64),
+                True,
+            ),
+            self._bins,
+            compiled.tables,
+            np.zeros((n, self.detector.size)),
+        )
+        return arrived
 
     def _light(self, points: Array, weights: Array, coated: bool) -> Light:
         samples = standard(self.beamline, points)
@@ -337,7 +347,7 @@ class Simulator:
         profiles = np.zeros((len(theta), self.detector.size))
         picks = np.random.default_rng(key).integers(self._scrambles, size=len(theta))
         sets = self._sets
-        transmission = expected_profiles(
+        transmission, _ = expected_profiles(
             compiled.emission,
             compiled.rows,
             self._method(compiled, self.tracing),
