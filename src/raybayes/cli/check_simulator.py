@@ -41,7 +41,8 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
     yield (
         f"{result['study']}: {rays} rays carried as Gaussians {enough} an error of "
         f"{result['error']:.1%} of the noise's variance (the tolerance is "
-        f"{result['tolerance']:.0%}){widened}; beside counted rays:"
+        f"{result['tolerance']:.0%}), which shifts a parameter by at most {result['shift']:.2f} of "
+        f"its sd{widened}; beside counted rays:"
     )
     width = max(len(row["at"]) for row in result["rows"])
     yield (

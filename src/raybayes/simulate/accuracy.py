@@ -8,22 +8,25 @@ likelihood, widened by its error, can bear it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from raybayes.array_types import Array
 from raybayes.simulate.counted_check import (
+    CORNERS,
     SURE,
     Row,
     check_points,
     compare,
     count,
 )
-from raybayes.simulate.settings import JointSimulator
+from raybayes.simulate.settings import JointSimulator, Setting
 from raybayes.simulate.simulator import TOLERANCE, Simulator, Tracing
 
 TRANSMISSION = 0.005  # relative tolerance on the light that arrives
+SHIFT = 0.4  # of a posterior's sd, by which a parameter may be off: its pulls' rms is 1.08
+STEP = 1e-3  # of the prior's range, of the derivatives that a shift needs
 BEARABLE = 1.0  # of the light's own variance: beyond, widening would hide the measurement
 COUNTED = 4_000_000  # rays of the test by counting, in all
 PARTS = ("variance", "light", "transmission")  # of an `Error`
@@ -54,24 +57,31 @@ class Error:
         light: the same, as a share of the variance of the light alone: what a likelihood is
             widened by.
         transmission: relative.
+        shift: how far a parameter's posterior, the others known, would be off, in its sd: small
+            errors of many bins may all pull one way.
     """
 
     variance: float
     light: float
     transmission: float
     tolerance: float
+    shift: float = 0.0
 
     @property
     def good(self) -> bool:
-        """Whether it is within both tolerances."""
-        light = TRANSMISSION * (self.tolerance / TOLERANCE) ** 0.5
-        return self.variance <= self.tolerance and self.transmission <= light
+        """Whether it is within all tolerances."""
+        wider = (self.tolerance / TOLERANCE) ** 0.5
+        return (
+            self.variance <= self.tolerance
+            and self.transmission <= TRANSMISSION * wider
+            and self.shift <= SHIFT * wider
+        )
 
     def times(self, factor: float) -> "Error":
         """As large as counting finds it, where error control found less."""
         if factor <= 1:
             return self
-        return Error(factor * self.variance, factor * self.light, self.transmission, self.tolerance)
+        return replace(self, variance=factor * self.variance, light=factor * self.light)
 
     @property
     def next(self) -> "Error":
@@ -81,6 +91,7 @@ class Error:
             self.light / FOURFOLD,
             self.transmission / FOURFOLD**0.5,
             self.tolerance,
+            self.shift / FOURFOLD**0.5,
         )
 
 
@@ -138,6 +149,9 @@ def choose(
         tell(f"trying {how}")
         error = rung_error(simulator, rung, theta)
         tell(f"{how}: off by {error.variance:.2g} of the noise's variance")
+        if error.good or error.next.good:
+            error = replace(error, shift=largest_shift(simulator, rung, theta))
+            tell(f"{how}: they shift a parameter by up to {error.shift:.2g} of its sd")
         good = error if error.good else error.next
         if good.good:
             chosen = rung if error.good else next_rung(rung)
@@ -178,6 +192,42 @@ def rung_error(simulator: JointSimulator, rung: Tracing, theta: Array) -> Error:
     ]
     worst = {part: float(np.max([getattr(error, part) for error in errors])) for part in PARTS}
     return Error(**worst, tolerance=rung.tolerance)
+
+
+def largest_shift(simulator: JointSimulator, rung: Tracing, theta: Array) -> float:
+    """Of a rung, in a parameter's own sd, at the first of theta [n, d] and the corners behind.
+
+    With b the error, G_j the derivative by parameter j and W one over the readings' variance, the
+    parameter moves by G_j' W b / G_j' W G_j, and its sd is (G_j' W G_j)^(-1/2).
+    """
+    some = np.concatenate([theta[:1], theta[1:][-CORNERS:]])
+    low, high = (np.asarray(end, np.float64) for end in simulator.support)
+    return max(
+        float(_shifts(setting, rung, simulator.own(around, setting)).max())
+        for setting in simulator.settings
+        for around in (_around(at, low, high) for at in some)
+    )
+
+
+def _around(at: Array, low: Array, high: Array) -> Array:
+    """[1 + 2 d, d]: theta, then two of each parameter to differ by, inside the prior."""
+    steps = np.diag(STEP * (high - low))
+    down, up = np.maximum(at - steps, low), np.minimum(at + steps, high)
+    return np.concatenate([at[None], down, up])
+
+
+def _shifts(setting: Setting, rung: Tracing, around: Array) -> Array:
+    """[d], at the first of `around` [1 + 2 d, own d]; 0 where nothing depends on a parameter."""
+    coarse = setting.simulator.traced(rung)
+    fine, detector = coarse.traced(next_rung(rung)), coarse.detector
+    profiles, _ = coarse.profiles(around, None)
+    truth = fine.profiles(around[:1], None)[0][0]
+    down, up = np.split(profiles[1:], 2)
+    slope = detector.photons * (up - down)  # the step cancels
+    weight = 1 / detector.variance(detector.expected_counts(truth))
+    pull = slope @ (weight * detector.photons * (profiles[0] - truth))
+    told = (slope**2) @ weight
+    return np.asarray(np.abs(pull) / np.sqrt(np.maximum(told, 1e-30)) * (told > 0))
 
 
 def _errors(simulator: Simulator, rung: Tracing, theta: Array) -> Error:

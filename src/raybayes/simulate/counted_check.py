@@ -25,6 +25,7 @@ PER_PHOTON = 4  # counted rays: their noise is a quarter of the detector's, and 
 FEWEST, MOST = 100_000, 1_000_000  # of each theta
 SETS = 4  # of Sobol points, beside that of the likelihood
 CORNERS = 4  # of the prior, beside its middle and the ends of each parameter
+DETECTOR = "the detector, whose bins it misses"
 LOOK = 20_000  # rays that show where the light is lost
 
 
@@ -180,6 +181,8 @@ def _row(simulator: Simulator, point: Point, own: Array) -> Row:
     tolerance = simulator.tracing.tolerance
     noise = float(share.mean())
     held = least_light(detector, mean) / point.transmission if point.transmission else 0.0
+    if held == 0 and point.transmission > 0:
+        point = replace(point, lost_at=DETECTOR)
     return Row(point, float(transmission[0]), error, noise, uncertainty, tolerance, held)
 
 

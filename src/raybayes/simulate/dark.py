@@ -7,12 +7,11 @@ import numpy as np
 
 from raybayes.array_types import Array, Bools
 from raybayes.errors import InputError
-from raybayes.simulate.counted_check import least_light, lost_at
+from raybayes.simulate.counted_check import DETECTOR, least_light, lost_at
 from raybayes.simulate.settings import JointSimulator, Setting
 
 THETAS = 256  # of the prior
 LIGHT = 1.0  # photon that each profile, or the image, must expect, not to be dark
-DETECTOR = "the detector, whose bins it misses"
 INNER = 0.9  # of the lit theta lie in the range that is advised
 TOLD = 0.01  # of the prior
 

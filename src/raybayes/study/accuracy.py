@@ -18,7 +18,7 @@ from raybayes.beamline.model import Beamline
 from raybayes.errors import InputError
 from raybayes.simulate.accuracy import Accuracy, choose
 from raybayes.simulate.counted_check import Row
-from raybayes.simulate.dark import DETECTOR, Dark, dark
+from raybayes.simulate.dark import Dark, dark
 from raybayes.simulate.engines.config import TracerConfig
 from raybayes.simulate.simulator import Tracing
 from raybayes.store import damaged, make_folder, read_json, write_json
@@ -184,7 +184,7 @@ def refused(accuracy: Accuracy, plan: Plan) -> str:
     the bins anywhere.
     """
     if all(row.dark for row in accuracy.rows):
-        lost = sorted({row.point.lost_at or DETECTOR for row in accuracy.rows})
+        lost = sorted({row.point.lost_at for row in accuracy.rows} - {""})
         return (
             "no light lands in the detector's bins, at the prior's middle, ends and corners alike "
             f"(it is lost at {'; '.join(lost)}); move the prior or the detector: `raybayes trace "

@@ -40,6 +40,7 @@ def check_simulator(name: str | os.PathLike[str], most: int, tell: Tell = silent
         "tolerance": plan.tracing.tolerance,
         "error": accuracy.error.variance,
         "transmission_error": accuracy.error.transmission,
+        "shift": accuracy.error.shift,
         "widened": accuracy.tracing.noise,
         "rows": [_described(row, plan) for row in accuracy.rows],
         "worst": max(row.noise for row in accuracy.rows),
