@@ -159,3 +159,11 @@ def test_a_toroidal_grating_of_constant_deviation_focuses():
     mirror = 2 / (np.cos(np.deg2rad((alpha - beta) / 2)) * (1 / P + 1 / Q))
     blurred = small("Toroidal Grating", source=NARROW, longRadius=mirror)
     assert trace(beamline, 2000).y.std() < 0.1 * trace(blurred, 2000).y.std()
+
+
+@pytest.mark.parametrize("id_", ["totalWidth", "totalLength", "distancePreceding"])
+def test_a_size_that_is_missing_is_a_fault(id_, tmp_path):
+    """Taken as 0, it would let no light pass, in silence."""
+    lines = [line for line in MIRROR.splitlines() if f'"{id_}"' not in line]
+    with pytest.raises(InputError, match=f"'M': has no {id_}; add it"):
+        read_rml(written(tmp_path, SOURCE, "\n".join(lines), PLANE))

@@ -10,9 +10,10 @@ import h5py
 import numpy as np
 import pytest
 import xarray
+from targets import IMAGE
 
 from raybayes.errors import InputError
-from raybayes.observations import Target
+from raybayes.observations import Reading, Target, read_observation
 from raybayes.report.nexus import Result, write_result
 
 
@@ -105,3 +106,17 @@ def test_no_partial_result(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="No space left"):
         write_result(path, made("profiles"))
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_the_file_keeps_what_was_given(tmp_path):
+    np.save(tmp_path / "spot.npy", np.arange(2400.0).reshape(40, 60))
+    observation = read_observation([tmp_path / "spot.npy"], IMAGE, Reading(pixel_size=0.002))
+    result = made("image")
+    path = tmp_path / "a.nxs"
+    write_result(path, replace(result, observation=observation, seed=7))
+    with h5py.File(path) as file:
+        given = file["entry/given"]
+        assert given["seed"][()] == 7 and given["path"].asstr()[0].endswith("spot.npy")
+        assert len(given["sha256"].asstr()[0]) == 64
+        assert given["options/pixel_size"][()].tolist() == [0.002, 0.002]
+        np.testing.assert_array_equal(given["raw_1"], np.load(tmp_path / "spot.npy"))

@@ -9,7 +9,7 @@ from studies import command
 from truths import Bright, simulator
 
 from raybayes.prior import Independent, Uniform
-from raybayes.simulate.accuracy import RUNGS, choose, next_rung, rung_error
+from raybayes.simulate.accuracy import RUNGS, choose, largest_shift, next_rung, rung_error
 from raybayes.simulate.counted_check import check_points, compare, count_at
 from raybayes.simulate.dark import dark
 from raybayes.simulate.detector import Detector
@@ -40,6 +40,24 @@ def test_a_drift_gets_divergence_and_is_a_gaussian():
     assert chosen.good and chosen.tracing.divergence_splat > 0
     theta, _ = check_points(plain)
     assert rung_error(plain, Tracing(), theta).variance > 10 * chosen.error.variance
+
+
+def test_a_shift_is_that_of_the_posterior():
+    """The move of a grid posterior's mean, from few rays to four times as many, in its sd."""
+    plain = drift(3e5)
+    rung, at = Tracing(), np.zeros((1, 1))
+    told = largest_shift(plain, rung, at)
+    coarse, fine = (plain.traced(each) for each in (rung, next_rung(rung)))
+    x = plain.detectors.expected_counts(fine.profiles(at, None)[0])[0]
+    grid = np.linspace(-0.02, 0.02, 401)[:, None]
+    means = []
+    for one in (coarse, fine):
+        log_p = one.log_likelihood(x)(grid)
+        p = np.exp(log_p - log_p.max())
+        p /= p.sum()
+        means.append(p @ grid[:, 0])
+        sd = np.sqrt(p @ (grid[:, 0] - means[-1]) ** 2)
+    assert told == pytest.approx(abs(means[0] - means[1]) / sd, rel=0.2, abs=0.05)
 
 
 def test_a_wrong_simulator_is_not_good():

@@ -64,6 +64,18 @@ def test_options_of_study_and_command(finished, tmp_path):
         assert a["mean"] == pytest.approx(b["mean"], abs=0.05 * b["sd"])
 
 
+def test_files_of_one_name_keep_their_results(finished, tmp_path):
+    """dayB/x.csv does not replace what dayA/x.csv gave."""
+    out, path = finished
+    written = []
+    for day, factor in (("dayA", 1.0), ("dayB", 1.01)):
+        (tmp_path / day).mkdir()
+        np.savetxt(tmp_path / day / "x.csv", factor * np.loadtxt(path))
+        found = json.loads(command("infer", out, tmp_path / day / "x.csv", "--json").stdout)
+        written.append(Path(found["written"]["nexus"]))
+    assert written[0] != written[1] and all(each.exists() for each in written)
+
+
 def test_report_again(finished):
     out, _ = finished
     before = (out / "report.html").read_bytes()
