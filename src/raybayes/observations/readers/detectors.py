@@ -27,7 +27,9 @@ def read_detector(path: Path, reading: Reading) -> tuple[Measured]:
     try:
         with fabio.open(str(path)) as image:
             count = image.nframes
-            frames = [np.asarray(image.getframe(i).data) for i in range(count)]
+            # of a single one, fabio's getframe would open the next file of a series
+            pictures = [image.getframe(i) for i in range(count)] if count > 1 else [image]
+            frames = [np.asarray(picture.data) for picture in pictures]
             header = dict(image.header)
     except Exception as error:  # fabio ends in anything on damage
         raise InputError(f"{path}: not a whole {path.suffix[1:].upper()} file ({error})") from error
@@ -35,7 +37,7 @@ def read_detector(path: Path, reading: Reading) -> tuple[Measured]:
         raise InputError(f"{path}: holds frames of several shapes; give one")
     found = framed(path, np.stack(frames) if count > 1 else frames[0], reading.frame)
     pixel = _pixel(header)
-    told = (*found.told, "Its pixels' size is from its header.") if pixel else found.told
+    told = (*found.told, "Its header says how large its pixels are.") if pixel else found.told
     return (replace(found, pixel=pixel, told=told),)
 
 

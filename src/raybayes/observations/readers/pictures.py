@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raybayes.errors import InputError
-from raybayes.observations.measured import Measured, measured
+from raybayes.observations.measured import Measured, measured, one_frame
 from raybayes.observations.options import Reading
 
 FORMATS = ("PNG", "TIFF", "BMP", "JPEG", "PPM")
@@ -30,6 +30,7 @@ def read_picture(path: Path, reading: Reading) -> tuple[Measured]:
     """A grey picture of one frame."""
     from PIL import Image
 
+    one_frame(path, reading.frame)
     content = path.read_bytes()
     try:
         with warnings.catch_warnings():

@@ -87,7 +87,7 @@ def _pixel(
     image = file.imagej_metadata
     unit = mm_in(str(image.get("unit", "")).replace("\\u00B5", "µ")) if image else None
     if unit is not None:
-        return (unit / horizontal, unit / vertical), ("Its pixels' size is from ImageJ.",)
+        return (unit / horizontal, unit / vertical), ("ImageJ says how large its pixels are.",)
     if page.tags.valueof("ResolutionUnit") in (2, 3) and horizontal != 1:
         inch = page.tags.valueof("ResolutionUnit") == 2
         per = "inch" if inch else "cm"
@@ -121,4 +121,4 @@ def _ome(path: Path, text: str) -> tuple[tuple[float, float] | None, tuple[str, 
         raise InputError(f"{path}: its OME description cannot be read ({error})") from error
     if min(sizes) <= 0:
         return None, ("Its OME description has no size of pixels that is known.",)
-    return (sizes[0], sizes[1]), ("Its pixels' size is from its OME description.",)
+    return (sizes[0], sizes[1]), ("Its OME description says how large its pixels are.",)
