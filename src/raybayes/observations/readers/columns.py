@@ -13,10 +13,8 @@ from raybayes.observations.options import Column, Reading
 from raybayes.observations.readers.tables import LISTED, QUOTED, WIDE, Table
 
 # What data-acquisition programs write beside motors and counters.
-BESIDE = {
-    *("time", "timestamp", "epoch", "seconds", "date", "seq_num", "index", "point", "no", "nr"),
-    *("#", "n", "uid", "scan_id", "dt"),
-}
+BESIDE = {"time", "timestamp", "epoch", "seconds", "date", "uid", "scan_id", "dt"}
+COUNTING = {"seq_num", "index", "point", "no", "nr", "#", "n"}  # where they rise by one
 PAIRS = 4  # columns of two profiles beside each other
 
 
@@ -117,8 +115,9 @@ def _said(table: Table, picked: list[int]) -> str:
 def _counts_rows(table: Table, i: int) -> bool:
     """Whether a column is the number or the time of a row."""
     values = table.numbers[:, i]
-    rows = len(values) > 1 and bool((np.diff(values) == 1).all()) and values[0] in (0, 1)
-    return rows or named(table.names[i])[0].lower() in BESIDE
+    name = named(table.names[i])[0].lower()
+    rises = len(values) > 1 and bool((np.diff(values) == 1).all())
+    return (rises and (values[0] in (0, 1) or name in COUNTING)) or name in BESIDE
 
 
 def _two_profiles(table: Table, useful: list[int]) -> bool:
