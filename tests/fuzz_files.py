@@ -254,6 +254,9 @@ class Observations:
             self.kinds.setdefault(suffix, []).append((name, data, right))
         self.forking = Forking()
 
+    def close(self):
+        self.forking.close()
+
     def case(self, rng):
         suffix = rng.choice(sorted(self.kinds))
         name, whole, right = rng.choice(self.kinds[suffix])
