@@ -8,7 +8,7 @@ from fuzzed import TARGETS, Case
 
 from raybayes.errors import InputError
 
-COUNTS = {"rml": 150, "study": 150, "artefacts": 40, "observations": 120}
+COUNTS = {"rml": 150, "study": 150, "artefacts": 40, "observations": 60}
 
 
 @pytest.mark.parametrize("name", COUNTS)

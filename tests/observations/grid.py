@@ -3,8 +3,9 @@
 What must come of it stands in test_grid.py.
 """
 
-import sys
+import re
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -184,12 +185,41 @@ def outcome(what, says, name, option):
     return "read"
 
 
+def shortened(line):
+    """A refusal without the file's name and its advice."""
+    return line.partition(": ")[2].partition("; ")[0].replace("|", "/")
+
+
 def main():
-    """Cells, in the order of the options; of what the file says, once what is alike."""
-    for what, says, name in kinds():
+    """For pictures and profiles a table: options down, what the file says across; and the words.
+
+    Where the kinds of a column differ, both outcomes stand there, with the number of kinds.
+    """
+    words = {}
+    for what, (writers, _) in CELLS.items():
+        print(f"\n| {what}s | " + " | ".join(writers) + " |\n" + "|---" * (len(writers) + 1) + "|")
+        total = 0
         for option in OPTIONS:
-            print(f"{what} | {says} | {name} | {option} | {outcome(what, says, name, option)}")
+            row = []
+            for says, own in writers.items():
+                came = Counter()
+                for name in own:
+                    said = outcome(what, says, name, option)
+                    key = "read"
+                    if said != "read":
+                        line = shortened(said)
+                        alike = " ".join(re.findall("[a-z]{4,}", line)[-3:])
+                        key = f"no ({words.setdefault(alike, (len(words) + 1, line))[0]})"
+                    came[key] += 1
+                total += came.total()
+                row.append(
+                    " / ".join(k if len(came) == 1 else f"{k} x {n}" for k, n in came.items())
+                )
+            print(f"| {option} | " + " | ".join(row) + " |")
+        print(f"\n{total} cells; kinds: " + ", ".join(f"{len(o)} {s}" for s, o in writers.items()))
+    for number, line in words.values():
+        print(f"{number}. {line}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

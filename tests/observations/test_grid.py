@@ -276,3 +276,15 @@ def test_the_beam_shows_every_turn():
     for seen in [*turned[1:], *(t.across() for t in turned)]:
         assert faults(seen.binned(), plain.binned(), True)
     assert SHALLOW and DEAD and SIZE[0] != SIZE[1]
+
+
+def test_the_page_has_every_key_and_suffix():
+    from pathlib import Path
+
+    from raybayes.observations import Reading
+    from raybayes.observations.readers import READERS
+
+    page = (Path(__file__).parents[2] / "docs" / "observations.md").read_text()
+    assert not [key for key in Reading.model_fields if f"`{key}`" not in page]
+    assert not [suffix for suffix in READERS if suffix not in page]
+    assert f"{len([*kinds()]) * len(OPTIONS)} cells" in page and f"{len([*kinds()])} kinds" in page
