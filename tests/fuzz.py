@@ -1,6 +1,8 @@
 """Harm files at random: raybayes opens each, or refuses it in one sentence.
 
-    ./run python tests/fuzz.py rml|study|artefacts [--seconds N] [--seed S] [--keep FOLDER] [--json]
+    ./run python tests/fuzz.py TARGET [--seconds N] [--seed S] [--keep FOLDER] [--json]
+
+Targets are rml, study, artefacts and observations.
 
 Each case runs in a process of its own kind, which is watched: an error that is no InputError is a
 "traceback", more than 10 s a "hang", more than 1 GB a "memory", and a file that opens although its
@@ -150,7 +152,7 @@ def fuzz(name, seconds, seed, keep=None):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("target", help="rml, study or artefacts")
+    parser.add_argument("target", help="rml, study, artefacts or observations")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="a folder for the files that were found")

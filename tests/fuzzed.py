@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from fuzz_files import Observations
 from harm import VALUES, harmed, swapped
 from mutants import MUTATIONS, texts
 from studies import TINY
@@ -225,4 +226,4 @@ def _made_up(index, count):
     return {**arrays, "transmission": np.ones(count)}, notes
 
 
-TARGETS = {"rml": Rml, "study": StudyFile, "artefacts": Artefacts}
+TARGETS = {"rml": Rml, "study": StudyFile, "artefacts": Artefacts, "observations": Observations}

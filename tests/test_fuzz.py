@@ -8,12 +8,15 @@ from fuzzed import TARGETS, Case
 
 from raybayes.errors import InputError
 
-COUNTS = {"rml": 150, "study": 150, "artefacts": 40}
+COUNTS = {"rml": 150, "study": 150, "artefacts": 40, "observations": 60}
 
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_few_cases(name, tmp_path):
-    found, findings = outcomes(TARGETS[name](tmp_path), 1, COUNTS[name])
+    target = TARGETS[name](tmp_path)
+    found, findings = outcomes(target, 1, COUNTS[name])
+    if name == "observations":
+        target.close()
     assert not findings and found.total() == COUNTS[name]
     assert found["refused"] > 20
 

@@ -59,13 +59,28 @@ def decode(requests: Sequence[Request]) -> list[tuple[Measured, ...]]:
         process.kill()
         process.wait()
         raise
+    return understood(requests, out, complaints, late, process.returncode)
+
+
+def understood(
+    requests: Sequence[Request], out: bytes, complaints: bytes, late: bool, code: int
+) -> list[tuple[Measured, ...]]:
+    """What the decoding process has answered.
+
+    Args:
+        complaints: what it wrote on stderr.
+        late: whether it was ended, for want of time; code: with which it ended.
+
+    Raises:
+        InputError: as `decode`.
+    """
     answers = list(_answers(io.BytesIO(out)))
     for request, answer in zip(requests, answers, strict=False):
         if isinstance(answer, str):
             raise InputError(answer)
         _no_complaint(request.path, answer, complaints)
     if len(answers) < len(requests):
-        why = _why(late, process.returncode, complaints)
+        why = _why(late, code, complaints)
         raise InputError(f"{requests[len(answers)].path}: {why}")
     return [answer for answer in answers if not isinstance(answer, str)]
 

@@ -77,10 +77,7 @@ def frame_of(path: Path, measured: Measured, source: Source, target: Target, sid
 
 def _profile(path: Path, measured: Measured, source: Source, target: Target, side: int) -> Frame:
     reading, values = source.reading, measured.values
-    if reading.roi is not None:
-        raise InputError(f"{path}: is a profile, and roi cuts images; leave roi out")
-    if reading.hot is not None:
-        raise InputError(f"{path}: is a profile, and hot mends images; leave hot out")
+    _meant(path, reading, OF_IMAGES, "a profile")
     if measured.bad is not None:
         raise InputError(
             f"{path}: {_where(measured.bad, (0, 0))} no reading by the detector's code"
@@ -88,15 +85,37 @@ def _profile(path: Path, measured: Measured, source: Source, target: Target, sid
     _finite(path, values, (0, 0))
     _unsaturated(path, values, _saturated(values, measured, reading), (0, 0))
     _beam(path, values)
-    line = lined(path, measured, reading, side, target.edges[side])
-    told = (f"Read {path.name}: profile of {len(values)}.", *measured.told, *line.told)
-    frame = Frame(line.values, (line.edges,), told, raw=values)
+    told = (f"Read {path.name}: profile of {len(values)}.", *measured.told)
+    frame = Frame(values, (None,), told, raw=values)
     frame = _without_dark(frame, path, source, values.shape, (0, 0))
-    frame = _amplified(_without_background(frame, reading), reading)
-    if side == 0 and reading.seen == "downstream" and line.edges is not None:
-        return replace(frame, values=frame.values[::-1], edges=(-line.edges[::-1],),
+    frame = _without_background(frame, reading)
+    line = lined(path, replace(measured, values=frame.values), reading, side, target.edges[side])
+    edges = line.edges
+    frame = replace(
+        frame, values=line.values, edges=(edges,), done=(*frame.done, *line.told),
+        subtracted=frame.subtracted or reading.probe == "knife",  # by the differences
+    )  # fmt: skip
+    frame = _amplified(frame, reading)
+    if side == 0 and reading.seen == "downstream":
+        mirrored = None if edges is None else -edges[::-1]
+        return replace(frame, values=frame.values[::-1], edges=(mirrored,),
                        done=(*frame.done, SEEN))  # fmt: skip
     return frame
+
+
+# Keys of [observation] that are of images alone, with what they do; and of scans.
+OF_IMAGES = {"roi": "cuts images", "hot": "mends images", "mask": "is of images",
+             "rotate": "turns images", "flip": "mirrors images"}  # fmt: skip
+OF_PROFILES = {"bin_by_bin": "is of profiles", "probe": "is of scans", "slit": "is of scans",
+               "smoothing": "is of scans"}  # fmt: skip
+
+
+def _meant(path: Path, reading: Reading, keys: dict[str, str], what: str) -> None:
+    """Refuses an option that would be left aside."""
+    plain = Reading()
+    for key, does in keys.items():
+        if getattr(reading, key) != getattr(plain, key):
+            raise InputError(f"{path}: is {what}, and {key} {does}; leave {key} out")
 
 
 SEEN = "Mirrored: it was seen as the beam goes (downstream)."
@@ -104,6 +123,7 @@ SEEN = "Mirrored: it was seen as the beam goes (downstream)."
 
 def _image(path: Path, measured: Measured, source: Source) -> Frame:
     reading = source.reading
+    _meant(path, reading, OF_PROFILES, "an image")
     values, corner = _cut(path, measured.values, reading)
     bad, told = _masked(path, measured, source)
     bad = bad[corner[1] : corner[1] + len(values), corner[0] : corner[0] + values.shape[1]]
@@ -184,11 +204,13 @@ def _masked(path: Path, measured: Measured, source: Source) -> tuple[Bools, tupl
     return bad | masked, (f"{int(masked.sum())} pixels are masked by {mask_path.name}.",)
 
 
+def beside(reading: Reading) -> Reading:
+    """How a dark frame or a mask is read: the mean of all, where a file holds several."""
+    return Reading(dataset=reading.dataset, frame="mean", columns=reading.columns)
+
+
 def _only(path: Path, source: Source) -> Measured:
-    """A dark frame or a mask, read by the options that say where in a file it is."""
-    reading = source.reading
-    plain = Reading(dataset=reading.dataset, frame=reading.frame, columns=reading.columns)
-    found = source.load(path, plain)
+    found = source.load(path, beside(source.reading))
     if len(found) != 1:
         raise InputError(f"{path}: holds two profiles; give one")
     return found[0]

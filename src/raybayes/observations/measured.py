@@ -91,6 +91,7 @@ def framed(path: Path, array: Any, wanted: int | str | None) -> Measured:
         InputError: there is no such frame; what `measured` refuses.
     """
     if array.ndim != 3:
+        one_frame(path, wanted)
         return measured(path, np.asarray(array))
     count = len(array)
     if wanted == "mean":
@@ -105,6 +106,12 @@ def framed(path: Path, array: Any, wanted: int | str | None) -> Measured:
     return replace(
         found, told=(f"Holds {count} frames; number {number} is read{more}.", *found.told)
     )
+
+
+def one_frame(path: Path, wanted: int | str | None) -> None:
+    """Refuses a further frame of a file that holds one."""
+    if isinstance(wanted, int) and wanted != 1:
+        raise InputError(f"{path}: holds 1 frame, so there is no frame {wanted}")
 
 
 def _mean(path: Path, stack: Any) -> Measured:

@@ -13,7 +13,7 @@ from raybayes.array_types import Array, Bools
 from raybayes.errors import InputError
 from raybayes.observations.bins import onto
 from raybayes.observations.decoding import Request, decode
-from raybayes.observations.frames import SIDES, Frame, Source, frame_of
+from raybayes.observations.frames import SIDES, Frame, Source, beside, frame_of
 from raybayes.observations.masks import without_gaps
 from raybayes.observations.measured import Measured
 from raybayes.observations.options import Reading, Target
@@ -91,8 +91,8 @@ def loaded(files: Sequence[Path], readings: Sequence[Reading], folder: Path) -> 
     """All files of an observation, with their dark frames and masks, decoded together."""
     requests = [Request(path, reading) for path, reading in zip(files, readings, strict=True)]
     for reading in readings:
-        plain = Reading(dataset=reading.dataset, frame=reading.frame, columns=reading.columns)
-        requests += [Request(folder / n, plain) for n in (reading.dark, reading.mask) if n]
+        names = (reading.dark, reading.mask)
+        requests += [Request(folder / name, beside(reading)) for name in names if name]
     unique = list(dict.fromkeys(requests))
     kept = dict(zip(unique, decode(unique), strict=True))
 
@@ -166,7 +166,7 @@ def framed(
         x, done = _profile(first, frames[0], target.edges[side], SIDES[side])
         done = (*frames[0].done, *done)
     else:
-        x, done = _numbers(parts[0], frames[0], target)
+        x, done = _numbers(parts[0], frames[0], target, read[0].source.reading)
     if any(frame.subtracted for frame in frames) and target.background:
         x = x + target.background
         done += (f"The study's own background, {target.background:g} per bin, was put in its "
@@ -182,11 +182,18 @@ def framed(
     )
 
 
-def _numbers(part: Part, frame: Frame, target: Target) -> tuple[Array, tuple[str, ...]]:
+def _numbers(
+    part: Part, frame: Frame, target: Target, reading: Reading
+) -> tuple[Array, tuple[str, ...]]:
     """One list in the study's own order."""
     path, given = part.path, part.measured.values
     other = "an image" if target.reads == "image" else "two profiles or an image"
-    if part.measured.axes is not None and "left aside" not in " ".join(frame.done):
+    if reading.seen == "downstream":
+        raise InputError(
+            f"{path}: is one list in the order of the study's bins, and seen mirrors pictures and "
+            "profiles; leave seen out"
+        )
+    if part.measured.axes is not None and not reading.bin_by_bin:
         raise InputError(
             f"{path}: is one profile with positions, and this study reads {other}; give the other "
             "profile too, or set bin_by_bin"

@@ -94,7 +94,8 @@ def placed(path: Path, measured: Measured, reading: Reading) -> tuple[Edges, tup
         where = "where its axes are 0"
     x, y = whole
     if reading.origin is not None:
-        x, y = x - reading.origin[0], y - reading.origin[1]
+        if reading.pixel_size is None:
+            x, y = x - reading.origin[0], y - reading.origin[1]
         where = f"{reading.origin[0]:g}, {reading.origin[1]:g} mm of its own positions (origin)"
     if reading.centre is not None:
         x, y = (_from(edges, at) for edges, at in zip((x, y), reading.centre, strict=True))
@@ -142,16 +143,30 @@ def _told_edges(
         )
         return (x, y), (f"Its own axes say where its pixels lie ({names}).",)
     x, y = (
-        _scaled(path, axis, n, size)
-        for axis, n, size in zip(measured.axes, sides, reading.pixel_size, strict=True)
+        scaled(path, axis, n, reading, side)
+        for side, (axis, n) in enumerate(zip(measured.axes, sides, strict=True))
     )
     return (x, y), (f"Its own axes ({names}) say directions and place, pixel_size the size.",)
 
 
-def _scaled(path: Path, axis: Axis, n: int, size: float) -> Array:
-    """Even edges of pixels of that size, rising or falling as the axis does, with its 0."""
+def scaled(path: Path, axis: Axis, n: int, reading: Reading, side: int) -> Array:
+    """[n + 1]: even edges of steps of pixel_size, mm; direction and optical axis stay the axis'.
+
+    Of positions in pixels, the optical axis is in the middle.
+
+    Raises:
+        InputError: uneven steps; an origin where the positions are in no length.
+    """
     own = edges_of(path, axis, n)
+    assert reading.pixel_size is not None
     if not axis.even:
         raise InputError(f"{path}: its axis {axis.name} has uneven steps; leave pixel_size out")
-    at = n / 2 - 0.5 if axis.in_pixels else zero_of(own)
-    return np.sign(own[-1] - own[0]) * (np.arange(n + 1) - at - 0.5) * size
+    if reading.origin is None:
+        at = n / 2 - 0.5 if axis.in_pixels else zero_of(own)
+    elif axis.in_pixels:
+        raise InputError(
+            f"{path}: its positions are in pixels, so origin (mm) means nothing; set centre"
+        )
+    else:
+        at = zero_of(edges_of(path, lengths(path, axis, reading), n) - reading.origin[side])
+    return np.sign(own[-1] - own[0]) * (np.arange(n + 1) - at - 0.5) * reading.pixel_size[side]

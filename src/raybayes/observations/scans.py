@@ -10,7 +10,7 @@ from raybayes.errors import InputError
 from raybayes.observations.axes import Axis
 from raybayes.observations.measured import Measured
 from raybayes.observations.options import Reading
-from raybayes.observations.places import edges_of, lengths, zero_of
+from raybayes.observations.places import edges_of, lengths, scaled, zero_of
 
 FINE = 16  # cells of a bin, onto which uneven readings are interpolated
 GAP = 3.0  # bins that may lie between two readings of an uneven scan
@@ -59,7 +59,8 @@ def lined(path: Path, measured: Measured, reading: Reading, side: int, wanted: A
     if reading.origin is not None:
         edges, where = line.edges - reading.origin[side], f"{reading.origin[side]:g} mm (origin)"
     elif reading.centre is not None:
-        at = float(np.interp(reading.centre[side], np.arange(len(axis.values)), axis.values))
+        number = reading.centre[side] + (len(axis.values) - len(values)) / 2  # between edges
+        at = float(np.interp(number, np.arange(len(axis.values)), axis.values))
         edges, where = line.edges - at, f"{at:g} mm (reading {reading.centre[side]:g}, centre)"
     else:
         edges, where = line.edges, "0 of its positions"
@@ -87,6 +88,14 @@ def _reaching(line: Line, wanted: Array) -> Line:
 
 def _unplaced(path: Path, values: Array, reading: Reading, side: int) -> Line:
     """By the pixel's size that is given, or not at all."""
+    if reading.origin is not None:
+        raise InputError(
+            f"{path}: has no positions, so origin (mm) means nothing; set centre, or bin_by_bin"
+        )
+    if reading.pixel_size is None and reading.centre is not None:
+        raise InputError(
+            f"{path}: has no positions, so centre needs pixel_size (mm); set it, or bin_by_bin"
+        )
     if reading.pixel_size is None:
         return Line(values, None, ())
     middle = len(values) / 2 if reading.centre is None else reading.centre[side] + 0.5
@@ -99,15 +108,11 @@ def _pixels(path: Path, values: Array, axis: Axis, reading: Reading, side: int) 
     """Positions that count pixels, or whose step is replaced: direction and 0 stay."""
     if reading.pixel_size is None:
         raise InputError(f"{path}: its positions are in pixels; set pixel_size (mm), or bin_by_bin")
-    if not axis.even:
-        raise InputError(f"{path}: its positions have uneven steps; leave pixel_size out")
-    own, n = edges_of(path, axis, len(values)), len(values)
-    at = n / 2 - 0.5 if axis.in_pixels else zero_of(own)
+    edges = scaled(path, axis, len(values), reading, side)
     if reading.centre is not None:
-        at = reading.centre[side]
-    size = reading.pixel_size[side] * np.sign(own[-1] - own[0])
-    told = f"Steps of pixel_size; the optical axis is at reading {at:.1f}, from 0."
-    return Line(values, (np.arange(n + 1) - at - 0.5) * size, (told,))
+        edges = edges - np.interp(reading.centre[side] + 0.5, np.arange(len(edges)), edges)
+    told = f"Steps of pixel_size; the optical axis is at reading {zero_of(edges):.1f}, from 0."
+    return Line(values, edges, (told,))
 
 
 def _scanned(path: Path, values: Array, axis: Axis, reading: Reading, bin_width: float) -> Line:

@@ -13,10 +13,8 @@ from raybayes.observations.options import Column, Reading
 from raybayes.observations.readers.tables import LISTED, QUOTED, WIDE, Table
 
 # What data-acquisition programs write beside motors and counters.
-BESIDE = {
-    *("time", "timestamp", "epoch", "seconds", "date", "seq_num", "index", "point", "no", "nr"),
-    *("#", "n", "uid", "scan_id", "dt"),
-}
+BESIDE = {"time", "timestamp", "epoch", "seconds", "date", "uid", "scan_id", "dt"}
+COUNTING = {"seq_num", "index", "point", "no", "nr", "#", "n"}  # where they rise by one
 PAIRS = 4  # columns of two profiles beside each other
 
 
@@ -89,6 +87,8 @@ def _usual(path: Path, table: Table) -> tuple[list[int] | None, tuple[str, ...]]
         return None, ()
     if headed:
         useful = [i for i in useful if not _counts_rows(table, i)] or useful
+        if len(useful) > 2:  # of two, a constant one is a dark frame's
+            useful = [i for i in useful if np.ptp(table.numbers[:, i]) != 0] or useful
     if len(useful) in (1, 2):
         return useful, (_said(table, useful),)
     if len(useful) == PAIRS and _two_profiles(table, useful):
@@ -115,8 +115,9 @@ def _said(table: Table, picked: list[int]) -> str:
 def _counts_rows(table: Table, i: int) -> bool:
     """Whether a column is the number or the time of a row."""
     values = table.numbers[:, i]
-    rows = len(values) > 1 and bool((np.diff(values) == 1).all()) and values[0] in (0, 1)
-    return rows or named(table.names[i])[0].lower() in BESIDE or bool(np.ptp(values) == 0)
+    name = named(table.names[i])[0].lower()
+    rises = len(values) > 1 and bool((np.diff(values) == 1).all())
+    return (rises and (values[0] in (0, 1) or name in COUNTING)) or name in BESIDE
 
 
 def _two_profiles(table: Table, useful: list[int]) -> bool:
@@ -179,16 +180,20 @@ def _normalised(path: Path, table: Table, counts: Array, monitor: int) -> tuple[
 
 def _image(path: Path, table: Table, told: tuple[str, ...]) -> Measured:
     """Of many columns; numbers of rows and columns beside it are no readings."""
-    values, names = table.numbers, []
-    if len(values) > 1 and (values[0] == np.arange(values.shape[1])).all():
-        values, names = values[1:], ["first row"]
-    if len(values) > 1 and (values[:, 0] == np.arange(len(values))).all():
-        values, names = values[:, 1:], [*names, "first column"]
+    values, blank, lines, names = table.numbers, table.blank, table.lines, []
+    if len(values) > 1 and _from_0(values[0]):
+        values, blank, lines, names = values[1:], blank[1:], lines[1:], ["first row"]
+    if len(values) > 1 and _from_0(values[:, 0]):
+        values, blank, names = values[:, 1:], blank[:, 1:], [*names, "first column"]
     if names:
         told = (*told, f"Its {' and its '.join(names)} count from 0: left out.")
-    if table.blank.any():
-        row, column = np.argwhere(table.blank)[0]
-        raise InputError(
-            f"{path}:{table.lines[row]}: has no number in column {column + 1} of an image"
-        )
+    if blank.any():
+        row, column = np.argwhere(blank)[0]
+        raise InputError(f"{path}:{lines[row]}: has no number in column {column + 1} of an image")
     return replace(Measured(values), told=told)
+
+
+def _from_0(line: Array) -> bool:
+    """Whether it counts rows or columns, maybe with nothing in the corner, as pandas writes it."""
+    corner = int(np.isnan(line[0]))
+    return bool((line[corner:] == np.arange(len(line) - corner)).all())

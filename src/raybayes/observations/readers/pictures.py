@@ -3,6 +3,7 @@
 import io
 import re
 import warnings
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raybayes.errors import InputError
-from raybayes.observations.measured import Measured, measured
+from raybayes.observations.measured import Measured, measured, one_frame
 from raybayes.observations.options import Reading
 
 FORMATS = ("PNG", "TIFF", "BMP", "JPEG", "PPM")
@@ -30,7 +31,10 @@ def read_picture(path: Path, reading: Reading) -> tuple[Measured]:
     """A grey picture of one frame."""
     from PIL import Image
 
+    one_frame(path, reading.frame)
     content = path.read_bytes()
+    if content.startswith(PNG):
+        _checked(path, content)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Pillow only warns of a picture that fills the memory
@@ -42,6 +46,17 @@ def read_picture(path: Path, reading: Reading) -> tuple[Measured]:
             raise
         raise InputError(f"{path}: not a picture that can be read ({error})") from error
     return (replace(found, told=(*found.told, *told)),)
+
+
+def _checked(path: Path, content: bytes) -> None:
+    """Refuses a PNG with a part that is not as its checksum says, which Pillow leaves aside."""
+    at, name = len(PNG), b""
+    while name != b"IEND":
+        end = at + 8 + int.from_bytes(content[at : at + 4])  # length, name, and what it holds
+        name, checksum = content[at + 4 : at + 8], content[end : end + 4]
+        if len(checksum) < 4 or zlib.crc32(content[at + 4 : end]) != int.from_bytes(checksum):
+            raise InputError(f"{path}: a damaged PNG (a checksum of it is wrong)")
+        at = end + 4
 
 
 def _pixels(path: Path, content: bytes, image: object) -> Measured:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from raybayes.errors import InputError
-from raybayes.observations.measured import Measured
+from raybayes.observations.measured import Measured, one_frame
 from raybayes.observations.options import Reading
 from raybayes.observations.readers import columns
 from raybayes.observations.readers.tables import Table, decoded, tabulated
@@ -22,6 +22,7 @@ def is_spec(text: str) -> bool:
 
 def read_spec(path: Path, reading: Reading) -> tuple[Measured, ...]:
     """One scan of a SPEC file."""
+    one_frame(path, reading.frame)
     text, _ = decoded(path)
     if not is_spec(text):
         raise InputError(f"{path}: holds no scan (#S, #L) of SPEC")

@@ -140,9 +140,15 @@ def split(lines: list[str], separator: str) -> Iterator[list[str]]:
     if separator == SPACES:
         yield from (line.replace('"', "").split() for line in bare)
         return
-    for row in csv.reader(bare, delimiter=separator, skipinitialspace=True):
-        cells = [cell.strip() for cell in row]
-        yield cells[:-1] if len(cells) > 1 and cells[-1] == "" and _number(cells[-2]) else cells
+    rows = [
+        [cell.strip() for cell in row]
+        for row in csv.reader(bare, delimiter=separator, skipinitialspace=True)
+    ]
+    # A separator also at the end of all rows begins no column.
+    width = _width(rows)
+    closed = all(row[-1] == "" for row in rows if len(row) == width)
+    for row in rows:
+        yield row[:-1] if closed and len(row) > 1 and row[-1] == "" else row
 
 
 def _number(cell: str, dot: str = ".") -> bool:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from raybayes.observations.measured import Measured
+from raybayes.observations.measured import Measured, one_frame
 from raybayes.observations.options import Reading
 from raybayes.observations.readers import columns, spec, srw
 from raybayes.observations.readers.tables import decoded, tabulated
@@ -10,6 +10,7 @@ from raybayes.observations.readers.tables import decoded, tabulated
 
 def read_text(path: Path, reading: Reading) -> tuple[Measured, ...]:
     """One number per line, a table with columns of positions and counts, an image; SPEC and SRW."""
+    one_frame(path, reading.frame)
     text, told = decoded(path)
     if spec.is_spec(text):
         return spec.read(path, text, reading)

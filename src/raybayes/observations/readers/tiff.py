@@ -1,6 +1,5 @@
 """TIFF by tifffile: pages, BigTIFF, the pixel sizes of OME and ImageJ."""
 
-import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -14,29 +13,17 @@ from raybayes.errors import InputError
 from raybayes.observations.axes import mm_in
 from raybayes.observations.measured import LARGEST, Measured, framed
 from raybayes.observations.options import Reading
+from raybayes.observations.readers.complaints import no_complaint
 from raybayes.observations.readers.pictures import grey, read_picture
 
 INCH = 25.4  # mm
 
 
-class _Complaints(logging.Handler):
-    """What tifffile says of a file's faults, which it then works around."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.heard: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.heard.append(record.getMessage())
-
-
 def read_tiff(path: Path, reading: Reading) -> tuple[Measured]:
     """One page, or the mean of all."""
-    log, complaints = logging.getLogger("tifffile"), _Complaints()
-    log.addHandler(complaints)
     try:
-        with tifffile.TiffFile(path) as file:
-            found = _read(path, file, reading)
+        with no_complaint(path, "tifffile", "TIFF"), tifffile.TiffFile(path) as file:
+            return (_read(path, file, reading),)
     except InputError:
         raise
     except ValueError as error:
@@ -45,11 +32,6 @@ def read_tiff(path: Path, reading: Reading) -> tuple[Measured]:
         raise InputError(f"{path}: not a whole TIFF file ({error})") from error
     except Exception as error:  # tifffile ends in anything on damage
         raise InputError(f"{path}: not a whole TIFF file ({error})") from error
-    finally:
-        log.removeHandler(complaints)
-    if complaints.heard:
-        raise InputError(f"{path}: a damaged TIFF file ({complaints.heard[0]})")
-    return (found,)
 
 
 def _read(path: Path, file: tifffile.TiffFile, reading: Reading) -> Measured:
@@ -87,7 +69,7 @@ def _pixel(
     image = file.imagej_metadata
     unit = mm_in(str(image.get("unit", "")).replace("\\u00B5", "µ")) if image else None
     if unit is not None:
-        return (unit / horizontal, unit / vertical), ("Its pixels' size is from ImageJ.",)
+        return (unit / horizontal, unit / vertical), ("ImageJ says how large its pixels are.",)
     if page.tags.valueof("ResolutionUnit") in (2, 3) and horizontal != 1:
         inch = page.tags.valueof("ResolutionUnit") == 2
         per = "inch" if inch else "cm"
@@ -121,4 +103,4 @@ def _ome(path: Path, text: str) -> tuple[tuple[float, float] | None, tuple[str, 
         raise InputError(f"{path}: its OME description cannot be read ({error})") from error
     if min(sizes) <= 0:
         return None, ("Its OME description has no size of pixels that is known.",)
-    return (sizes[0], sizes[1]), ("Its pixels' size is from its OME description.",)
+    return (sizes[0], sizes[1]), ("Its OME description says how large its pixels are.",)
