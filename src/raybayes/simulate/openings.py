@@ -128,7 +128,7 @@ def new_pile(size: int) -> Array:
     [n, MEAN + F + F^2]: the component that is cut next, light, where cells begin (in cells, 0 to
     1), mean, covariance. One array, as Numba loses what is written into arrays of a tuple.
     """
-    return np.empty((1 + (1 + CELLS) * size, MEAN + size + size * size))
+    return np.zeros((1 + (1 + CELLS) * size, MEAN + size + size * size))
 
 
 @njit(**JIT)
