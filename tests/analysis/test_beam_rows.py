@@ -63,3 +63,5 @@ def test_one_mode_is_one(kind):
         draws = getattr(rng, kind)(size=4000)
         assert len(marginal_modes(draws)) == 1
     assert len(marginal_modes(np.ones(50))) == 1
+    piled = np.where(np.arange(4000) % 2, 0.06, 0.0600001)  # at a prior's end, in two roundings
+    assert len(marginal_modes(piled)) == 2 and len(marginal_modes(piled, 0.001)) == 1

@@ -29,8 +29,12 @@ class MarginalMode:
     high: float
 
 
-def marginal_modes(draws: Array) -> tuple[MarginalMode, ...]:
-    """The modes of draws [n] of one parameter, the heaviest first; one where no valley is deep."""
+def marginal_modes(draws: Array, apart: float = 0.0) -> tuple[MarginalMode, ...]:
+    """The modes of draws [n] of one parameter, the heaviest first; one where no valley is deep.
+
+    Args:
+        apart: the least distance between two modes, in the parameter's unit.
+    """
     spread = np.ptp(draws)
     if spread == 0:
         return (MarginalMode(1.0, float(draws[0]), 0.0, float(draws[0]), float(draws[0])),)
@@ -42,6 +46,8 @@ def marginal_modes(draws: Array) -> tuple[MarginalMode, ...]:
     if len(told) < 2:
         told = [draws]
     modes = [_mode(part, len(draws)) for part in told]
+    if len(modes) > 1 and min(np.diff([mode.mean for mode in modes])) < apart:
+        modes = [_mode(draws, len(draws))]
     return tuple(sorted(modes, key=lambda mode: -mode.share))
 
 

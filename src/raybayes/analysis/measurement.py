@@ -24,6 +24,7 @@ from raybayes.study.plan import explained
 from raybayes.study.run import Run, exact_likelihood, open_posterior
 
 DRAWS = 4000
+APART = 0.01  # of a prior's range: modes that are nearer are told as one
 PREDICTED = 200  # draws simulated again
 COMPARED = 400  # thetas from the prior that an observation is held against
 STREAM = 4  # of random numbers, beside those of training and checks
@@ -85,15 +86,15 @@ class Inference:
                 "sd": float(self.draws[:, j].std(ddof=1)),
                 "low": float(low[j]),
                 "high": float(high[j]),
-                "modes": told_modes(self.draws[:, j]),
+                "modes": told_modes(self.draws[:, j], p),
             }
             for j, p in enumerate(self.parameters)
         ]
 
 
-def told_modes(draws: Array) -> list[dict[str, float]]:
+def told_modes(draws: Array, parameter: Parameter) -> list[dict[str, float]]:
     """The modes of one parameter's draws [n] where there are several; none for a single one."""
-    modes = marginal_modes(draws)
+    modes = marginal_modes(draws, APART * (parameter.high - parameter.low))
     return [asdict(mode) for mode in modes] if len(modes) > 1 else []
 
 

@@ -84,7 +84,7 @@ const drawing = (() => {
     pen.lineTo(box.left + box.width, bottom);
     pen.stroke();
     pen.textAlign = "right";
-    for (const n of ticks(0, most, 4)) pen.fillText(n, box.left - 5, y(n) + 4);
+    for (const n of ticks(0, most, 4)) pen.fillText(n < 1e5 ? n : n.toExponential(1), box.left - 5, y(n) + 4);
     pen.textAlign = "center";
     const um = panel.edges.map((mm) => 1e3 * mm);
     for (const at of ticks(um[0], um.at(-1), box.width / 60)) {

@@ -198,7 +198,7 @@ def _rows(network: Inference, refined: Refined, draws: Array) -> list[dict[str, 
             "low": float(low[j]),
             "high": float(high[j]),
             "network": {key: row[key] for key in ("mean", "sd", "low", "high")},
-            "modes": told_modes(draws[:, j]),
+            "modes": told_modes(draws[:, j], network.parameters[j]),
         }
         for j, row in enumerate(network.table())
     ]
