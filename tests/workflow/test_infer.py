@@ -9,7 +9,7 @@ import pytest
 from studies import TRUTH, command
 
 from raybayes.simulate.detector import Detector
-from raybayes.store import write_json
+from raybayes.store import read_json, write_json
 from raybayes.study.run import Run
 from raybayes.study.study import read_study
 
@@ -89,13 +89,13 @@ def test_report_again(finished):
 
 
 def wrong_cases(out, path, folder):
-    study = json.loads((out / "study.json").read_text())
+    study = read_json(out / "study.json")
     (folder / "moved").mkdir()
-    (folder / "moved" / "study.json").write_text(json.dumps({**study, "beamline": "gone.rml"}))
+    write_json(folder / "moved" / "study.json", {**study, "beamline": "gone.rml"})
     (folder / "other").mkdir()
-    (folder / "other" / "study.json").write_text(json.dumps({**study, "hash": "0"}))
+    write_json(folder / "other" / "study.json", {**study, "hash": "0"})
     (folder / "new").mkdir()
-    (folder / "new" / "study.json").write_text(json.dumps(study))
+    write_json(folder / "new" / "study.json", study)
     (folder / "short.txt").write_text("1\n2\n")
     return {
         "no run": (folder, path, "holds no run of raybayes"),
