@@ -11,6 +11,7 @@ from studies import TINY, TRUTH, command
 from raybayes.cli import infer
 from raybayes.errors import InputError
 from raybayes.inference.posterior import Posterior
+from raybayes.store import read_json, write_json
 from raybayes.workflow.refine import Refining
 
 
@@ -105,9 +106,9 @@ def test_refine_has_the_same_defaults_on_the_command_line():
 
 def test_refine_needs_the_exact_likelihood(finished, tmp_path):
     out, path = finished
-    study = json.loads((out / "study.json").read_text())
+    study = read_json(out / "study.json")
     study["study"]["tracing"]["mode"] = "counting"
-    (tmp_path / "study.json").write_text(json.dumps(study))
+    write_json(tmp_path / "study.json", study)
     (tmp_path / "posterior.safetensors").write_bytes((out / "posterior.safetensors").read_bytes())
     result = command("refine", tmp_path, path)
     assert result.exit_code == 2 and "changed after the run" in result.stderr
