@@ -23,7 +23,6 @@ from raybayes.observations.readers import read_file
 SECONDS = 6  # of the clock, for all files of one call
 CPU_SECONDS = 3
 MEMORY = 2**30  # bytes of the decoding process
-OUTPUT = 2**30  # bytes that it may answer
 LENGTH = 8  # bytes of a number that says how long an answer is
 
 
@@ -78,7 +77,7 @@ def understood(
     for request, answer in zip(requests, answers, strict=False):
         if isinstance(answer, str):
             raise InputError(answer)
-        _no_complaint(request.path, answer, complaints)
+        _no_complaint(request.path, complaints)
     if len(answers) < len(requests):
         why = _why(late, code, complaints)
         raise InputError(f"{requests[len(answers)].path}: {why}")
@@ -100,7 +99,7 @@ def _why(late: bool, code: int, complaints: bytes) -> str:
     return f"ends the program that reads it ({words[-1][:200] if words else f'signal {-code}'})"
 
 
-def _no_complaint(path: Path, answer: Any, complaints: bytes) -> None:
+def _no_complaint(path: Path, complaints: bytes) -> None:
     """Libraries in C warn of damage on stderr and go on; what they then give is not trusted."""
     words = complaints.decode(errors="replace").strip()
     if words:

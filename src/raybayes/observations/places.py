@@ -98,7 +98,7 @@ def placed(path: Path, measured: Measured, reading: Reading) -> tuple[Edges, tup
             x, y = x - reading.origin[0], y - reading.origin[1]
         where = f"{reading.origin[0]:g}, {reading.origin[1]:g} mm of its own positions (origin)"
     if reading.centre is not None:
-        x, y = (_from(edges, at) for edges, at in zip((x, y), reading.centre, strict=True))
+        x, y = (centred(edges, at) for edges, at in zip((x, y), reading.centre, strict=True))
         where = "where centre says"
     return (x, y), (*told, _said(x, y, where))
 
@@ -107,7 +107,7 @@ def _plain(n: int, pixel: float) -> Array:
     return np.asarray((np.arange(n + 1) - n / 2) * pixel, np.float64)
 
 
-def _from(edges: Array, pixel: float) -> Array:
+def centred(edges: Array, pixel: float) -> Array:
     """With 0 in the middle of a pixel."""
     return edges - np.interp(pixel + 0.5, np.arange(len(edges)), edges)
 

@@ -10,7 +10,7 @@ from raybayes.errors import InputError
 from raybayes.observations.axes import Axis
 from raybayes.observations.measured import Measured
 from raybayes.observations.options import Reading
-from raybayes.observations.places import edges_of, lengths, scaled, zero_of
+from raybayes.observations.places import centred, edges_of, lengths, scaled, zero_of
 
 FINE = 16  # cells of a bin, onto which uneven readings are interpolated
 GAP = 3.0  # bins that may lie between two readings of an uneven scan
@@ -110,7 +110,7 @@ def _pixels(path: Path, values: Array, axis: Axis, reading: Reading, side: int) 
         raise InputError(f"{path}: its positions are in pixels; set pixel_size (mm), or bin_by_bin")
     edges = scaled(path, axis, len(values), reading, side)
     if reading.centre is not None:
-        edges = edges - np.interp(reading.centre[side] + 0.5, np.arange(len(edges)), edges)
+        edges = centred(edges, reading.centre[side])
     told = f"Steps of pixel_size; the optical axis is at reading {zero_of(edges):.1f}, from 0."
     return Line(values, edges, (told,))
 
