@@ -240,3 +240,37 @@ def test_bad_pairs(case):
     theta, x, message = PAIRS[case]
     with pytest.raises(InputError, match=message):
         Estimator(BOX, DENSITIES["deep"]).fit(theta, x)
+
+
+def test_missing_entries_are_left_out():
+    """Beside the exact posterior of the entries that are there, also of single ones."""
+    rng = np.random.default_rng(5)
+    theta = BOX.sample(20_000, rng)
+    x = simulated(theta, rng) + 20
+    missing = rng.random(x.shape) < 0.3
+    holed = np.where(missing, np.nan, x)
+    config = mixture(components=2, missing=True)
+    estimator = Estimator(BOX, config, Training(epochs=25, patience=25))
+    posterior = estimator.fit(theta, holed)
+    for lost in ([0], [1], [2], [0, 2]):
+        seen = np.delete(np.arange(3), lost)
+        slope, one = SLOPE[seen], np.array([20.4, 20.1, 19.7])
+        covariance = np.linalg.inv(np.eye(2) + slope.T @ slope / NOISE**2)
+        mean = covariance @ slope.T @ (one[seen] - 20) / NOISE**2
+        one[lost] = np.nan
+        z = BOX.to_real(posterior.sample(one, 4000, 1))
+        sd = np.sqrt(np.diag(covariance))
+        np.testing.assert_allclose((z.mean(axis=0) - mean) / sd, 0, atol=0.25)
+        np.testing.assert_allclose(z.std(axis=0) / sd, 1, atol=0.2)
+
+
+def test_missing_entries_are_refused_by_those_that_have_not_seen_any():
+    rng = np.random.default_rng(5)
+    theta = BOX.sample(200, rng)
+    x = simulated(theta, rng)
+    x[3, 1] = np.nan
+    with pytest.raises(InputError, match="1 of 200 pairs have an x that is not finite"):
+        Estimator(BOX, mixture(), Training(epochs=1)).fit(theta, x)
+    posterior = Estimator(BOX, mixture(), Training(epochs=1)).fit(theta, np.nan_to_num(x))
+    with pytest.raises(InputError, match="not finite in 1 places"):
+        posterior.sample(x[3], 10)

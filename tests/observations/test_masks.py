@@ -6,7 +6,7 @@ from targets import IMAGE, PROFILES, beam
 
 from raybayes.errors import InputError
 from raybayes.observations import Reading, read_observation
-from raybayes.observations.masks import ceiling_of, filled, hides
+from raybayes.observations.masks import ceiling_of, filled, hidden_light, summed
 
 SIZE = {"pixel_size": 0.002}
 
@@ -70,7 +70,7 @@ def test_a_gap_in_the_beam_is_refused(tmp_path):
     mask = np.zeros((40, 60), np.uint8)
     mask[:, 34:37] = 1
     np.save(tmp_path / "mask.npy", mask)
-    for target, words in ((IMAGE, "study's bins lie in a gap"), (PROFILES, "lie in the beam")):
+    for target, words in ((IMAGE, "8 of the study's 24 pixels"), (PROFILES, "horizontal bins")):
         with pytest.raises(InputError, match=words):
             image(tmp_path, beam(), target, mask="mask.npy")
     np.save(tmp_path / "mask.npy", mask[:-1])
@@ -96,10 +96,15 @@ def test_filled():
 
 
 def test_hidden_light():
-    """By what lies on the rim of a gap."""
+    """By the nearest readings of a gap: at least what is there, and little where it is dark."""
     values, gap = normal(4000), np.zeros((200, 300), bool)
-    gap[:, 140:145] = True
-    assert hides(values, gap) > 0.01
+    gap[80:100, 100:105] = True
+    hidden = hidden_light(values, gap)
+    assert (hidden[~gap] == 0).all() and hidden[gap].sum() > 0.9 * values[gap].sum()
     beside = np.zeros(gap.shape, bool)
     beside[:, 295:] = True
-    assert hides(values, beside) < 1e-3
+    assert hidden_light(values, beside).sum() < 1e-3 * values.sum()
+    sums, unknown = summed(values, gap | beside, 0)
+    assert np.flatnonzero(unknown).tolist() == list(range(100, 105))
+    read = ~(gap | beside).any(axis=0)
+    np.testing.assert_array_equal(sums[read], values.sum(axis=0)[read])

@@ -43,6 +43,13 @@ CONFIGS = {
     "set": maf_nsf(
         layers=2, widths=(16, 16), embedding={"kind": "set", "items": 4, "widths": [12, 8]},
     ),
+    "set with gaps": deep(
+        layers=2, missing=True, embedding={"kind": "set", "items": 4, "widths": [12, 8]},
+    ),
+    "signals with gaps": deep(
+        layers=2, missing=True,
+        embedding={"kind": "convolution", "shape": [2, 16], "channels": [3, 4], "kernel": 3},
+    ),
     "mixtures": rnade(
         components=4, widths=(20, 20, 20), members=2, embedding={"widths": [24, 12]},
     ),

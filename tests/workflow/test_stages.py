@@ -152,3 +152,24 @@ def test_a_network_too_narrow_is_said(finished, monkeypatch, tmp_path):
             assert found["ess"] < 200  # of the network's own draws
             monkeypatch.setattr("raybayes.workflow.refine.refitted", no_distribution)
         monkeypatch.setattr("raybayes.inference.importance.TRUSTED", -10)
+
+
+def test_a_simulator_that_is_off_at_the_draws_is_an_alarm(finished, tmp_path, monkeypatch):
+    """In the command's numbers, and in the page."""
+    from dataclasses import replace
+
+    from raybayes.workflow import refine
+
+    settled = refine.settled
+
+    def off(*arguments):
+        run, refined, row = settled(*arguments)
+        return run, refined, replace(row, noise=30.0, uncertainty=0.01)
+
+    monkeypatch.setattr(refine, "settled", off)
+    out, path = finished
+    result = command("refine", out, path, "-n", 500, "--moves", 0, "--to", tmp_path, "--json")
+    assert result.exit_code == 0, result.output
+    words = "the simulator is off by 30 times the variance"
+    assert any(words in alarm for alarm in json.loads(result.stdout)["alarms"])
+    assert words in (tmp_path / "report.html").read_text()

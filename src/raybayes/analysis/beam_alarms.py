@@ -37,9 +37,10 @@ SUMMARIES = (
 def beam_summaries(detector: Detector, x: Array) -> Array:
     """[n, 5] of observations [n, size]: total counts; centroids and rms widths, um.
 
-    The bins' background is subtracted; counts below it are taken as none.
+    The bins' background is subtracted; counts below it are taken as none, and so are bins of which
+    nothing is known.
     """
-    both = detector.profiles(x)
+    both = detector.profiles(detector.filled(x))
     rows = detector.bins[1] if detector.reads == "image" else 1
     columns = detector.bins[0] if detector.reads == "image" else 1
     halves = np.split(both, [detector.bins[0]], axis=-1)

@@ -9,7 +9,7 @@ from raybayes.array_types import Array
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.settings import Detectors
 
-LEVELS = (0.05, 0.5, 0.95)  # of the predicted readings
+BAND = (0.05, 0.5, 0.95)  # of the predicted readings
 NUMBERS = (
     ("total", "counts"), ("horizontal centroid", "µm"), ("vertical centroid", "µm"),
     ("horizontal FWHM", "µm"), ("vertical FWHM", "µm"),
@@ -28,7 +28,8 @@ def beam_rows(detectors: Detectors, x: Array, predicted: Array) -> list[dict[str
     for number, (detector, own, others) in enumerate(both, 1):
         setting = f"setting {number}" if len(detectors.each) > 1 else ""
         measured = _numbers(detector, own[None])[0]
-        low, middle, high = np.quantile(_numbers(detector, others), LEVELS, axis=0)
+        alike = np.where(np.isnan(own), np.nan, others)  # the same bins are known of both
+        low, middle, high = np.quantile(_numbers(detector, alike), BAND, axis=0)
         found += [
             {"setting": setting, "name": name, "unit": unit, "measured": float(measured[j]),
              "low": float(low[j]), "predicted": float(middle[j]), "high": float(high[j])}
@@ -40,7 +41,7 @@ def beam_rows(detectors: Detectors, x: Array, predicted: Array) -> list[dict[str
 def _numbers(detector: Detector, x: Array) -> Array:
     """[n, 5] of observations [n, size]."""
     plain = beam_summaries(detector, x)[:, :3]
-    halves = np.split(detector.profiles(x), [detector.bins[0]], axis=-1)
+    halves = np.split(detector.profiles(detector.filled(x)), [detector.bins[0]], axis=-1)
     widths = [
         [half_maximum(row, 1e3 * detector.edges(axis)) for row in half]
         for axis, half in enumerate(halves)

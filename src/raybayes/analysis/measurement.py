@@ -140,10 +140,10 @@ class Trained:
 
     @cached_property
     def known(self) -> Array:
-        """[<= COMPARED, 5 for each setting]: summaries of beams at theta from the prior."""
+        """[<= COMPARED, size]: observations at theta from the prior."""
         rng = np.random.default_rng((self.run.study.seed, STREAM))
         theta = self.run.study.prior.sample(COMPARED, rng)
-        return beam_alarms.summaries(self.run.study.detectors, self.run.observed(theta, rng)[1])
+        return self.run.observed(theta, rng)[1]
 
     def expected_counts(self, theta: Array) -> Array:
         """Expected counts [size] at one theta [d]; smooth in theta where the tracer is ours.
@@ -171,13 +171,17 @@ class Trained:
         rng = np.random.default_rng((run.study.seed, STREAM, seed))
         predicted = detectors.observe(profiles, rng)
         expected = detectors.expected_counts(profiles)
-        check = predictive_check(observation.x, expected, detectors.variance(expected), predicted)
+        read = ~np.isnan(observation.x)  # where something is known
+        variance = detectors.variance(expected)
+        each = (observation.x, expected, variance, predicted)
+        check = predictive_check(*(values[..., read] for values in each))
+        known = beam_alarms.summaries(detectors, np.where(read, self.known, np.nan))
         seen = beam_alarms.summaries(detectors, observation.x[None])
-        unlike = mahalanobis(self.known, seen)
+        unlike = mahalanobis(known, seen)
         said = [
             beam_alarms.unexplained(check),
             beam_alarms.unlike(unlike),
-            beam_alarms.outside(beam_alarms.labels(run.study.targets), self.known, seen[0]),
+            beam_alarms.outside(beam_alarms.labels(run.study.targets), known, seen[0]),
         ]
         raised = tuple(sentence for sentence in said if sentence)
         return Inference(

@@ -15,7 +15,7 @@ from raybayes.cli.frame import (
     say,
     warnings_as_sentences,
 )
-from raybayes.errors import InputError
+from raybayes.errors import InputError, asked_to_stop
 
 if TYPE_CHECKING:
     from raybayes.beamline.model import Beamline
@@ -83,6 +83,26 @@ def _lines(result: dict[str, Any], steps: str) -> Iterator[str]:
     yield steps
 
 
+def _answer(question: str, default: str | None = None) -> str:
+    """What a person types.
+
+    Raises:
+        InputError: nobody is there to answer.
+    """
+    try:
+        return str(typer.prompt(question, default))
+    except typer.Abort:
+        if asked_to_stop():  # Ctrl-C
+            raise
+        raise _Nobody(
+            "nobody answers which parameters vary; give --vary NAME=LOW..HIGH, once for each"
+        ) from None
+
+
+class _Nobody(InputError):
+    """The standard input is at its end."""
+
+
 def _asked(beamline: "Beamline") -> list["Varied"]:
     """Ask until an empty answer; a wrong answer is said and asked again."""
     from raybayes.beamline.kinds import Number
@@ -100,13 +120,15 @@ def _asked(beamline: "Beamline") -> list["Varied"]:
         typer.echo(f"{element.name} ({element.type}): {', '.join(shown)}")
     varied: list[Varied] = []
     while True:
-        name = typer.prompt("A parameter that varies (ELEMENT.PARAMETER, or Enter to end)", "")
+        name = _answer("A parameter that varies (ELEMENT.PARAMETER, or Enter to end)", "")
         if not name:
             return varied
         try:
             element, id_ = beamline.find(name)
             unit = unit_of(beamline, name)
-            span = typer.prompt(f"  from..to, {unit} (in the file {element.number(id_):g})")
+            span = _answer(f"  from..to, {unit} (in the file {element.number(id_):g})")
             varied.append(Varied.of(beamline, name, span))
+        except _Nobody:
+            raise
         except InputError as error:
             typer.echo(f"  {error}")

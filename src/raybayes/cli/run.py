@@ -102,8 +102,16 @@ def _table(result: dict[str, Any]) -> Iterator[str]:
         ranks = "uniform" if row["ranks_uniform"] else "NOT uniform"
         yield (
             f"{name:{width}}  {row['rms_error']:9.3g}  {row['sd_over_prior_sd']:13.3f}  {ranks}"
-            f" (p = {row['rank_p_value']:.2g})"
+            f" (p = {row['rank_p_value']:.2g}){_gapped(row)}"
         )
+
+
+def _gapped(row: dict[str, Any]) -> str:
+    """The same ranks, of observations with bins that have no reading."""
+    if "gapped_rank_p_value" not in row:
+        return ""
+    word = "uniform" if row["gapped_ranks_uniform"] else "NOT uniform"
+    return f", with gaps {word} (p = {row['gapped_rank_p_value']:.2g})"
 
 
 WORDS = {

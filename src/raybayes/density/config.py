@@ -1,6 +1,5 @@
 """Architectures as data, and the densities they build."""
 
-import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
@@ -9,16 +8,21 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
     Field,
     Tag,
     field_validator,
     model_validator,
 )
 
-from raybayes.density.embeddings import Convolution, Embedding, Features, Kind, Residual, Set
+from raybayes.density.embedding_config import (
+    Activation,
+    Config,
+    EmbeddingConfig,
+    MLPConfig,
+    by_kind,
+    marked,
+)
+from raybayes.density.embeddings import Embedding, Features, Kind
 from raybayes.density.ensemble import Density, Ensemble
 from raybayes.density.flow import Flow
 from raybayes.density.layers import Autoregressive, Conditioner, Coupling, Layer, Step
@@ -30,118 +34,31 @@ from raybayes.density.rnade import Rnade, order_and_regression
 from raybayes.density.standardised import Regression, Standardised, regressed, unit
 from raybayes.density.transforms import Affine, AffineSpline, Spline, Transform
 from raybayes.density.trees import array32, stack
-from raybayes.errors import InputError
 
 DEEP = (256, 256, 256, 256)  # worth more to Muon than wide
-Activation = Literal["silu", "relu", "gelu", "tanh"]
 
 
-class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _by_kind(default: str) -> Discriminator:
-    """Chooses the member of a union by its "kind", which may be left out."""
-    return Discriminator(
-        lambda value: (
-            value.get("kind", default) if isinstance(value, dict) else getattr(value, "kind", None)
-        )
-    )
-
-
-class MLPConfig(_Config):
-    """A multilayer perceptron; the last width is the context's. Without widths, c is x."""
-
-    kind: Literal["mlp"] = "mlp"
-    widths: tuple[int, ...] = (256, 128)
-    activation: Activation = "silu"
-
-    def build(self, size: int, rng: np.random.Generator) -> tuple[Embedding, int]:
-        """A new network for observations of this length, and the length of its context."""
-        sizes = (size, *self.widths)
-        return MLP(sizes, self.activation, rng), sizes[-1]
-
-
-class ResidualConfig(_Config):
-    """A residual multilayer perceptron."""
-
-    kind: Literal["residual"] = "residual"
-    width: int = Field(128, gt=0)
-    blocks: int = Field(2, gt=0)
-    activation: Activation = "silu"
-
-    def build(self, size: int, rng: np.random.Generator) -> tuple[Embedding, int]:
-        """A new network for observations of this length, and the length of its context."""
-        return Residual(size, self.width, self.blocks, self.activation, rng), self.width
-
-
-class ConvolutionConfig(_Config):
-    """Convolutions over profiles ([signals, length]) or images ([colours, height, width])."""
-
-    kind: Literal["convolution"] = "convolution"
-    shape: tuple[int, ...] = Field(min_length=2, max_length=3, description="x is read as this")
-    channels: tuple[int, ...] = Field((16, 32), min_length=1, description="each halves the axes")
-    kernel: int = Field(5, gt=0)
-    width: int = Field(128, gt=0)
-    activation: Activation = "silu"
-
-    def build(self, size: int, rng: np.random.Generator) -> tuple[Embedding, int]:
-        """A new network for observations of this length, and the length of its context.
-
-        Raises:
-            InputError: the observation's length does not fit.
-        """
-        if math.prod(self.shape) != size:
-            raise InputError(
-                f"embedding: shape {list(self.shape)} holds {math.prod(self.shape)} numbers, but "
-                f"an observation has {size}"
-            )
-        built = Convolution(
-            self.shape, self.channels, self.kernel, self.width, self.activation, rng
-        )
-        return built, self.width
-
-
-class SetConfig(_Config):
-    """One network for every item of x, their mean, and one more network."""
-
-    kind: Literal["set"] = "set"
-    items: int = Field(gt=0, description="x is this many observations of the same length")
-    widths: tuple[int, ...] = Field((128, 64), min_length=1)
-    activation: Activation = "silu"
-
-    def build(self, size: int, rng: np.random.Generator) -> tuple[Embedding, int]:
-        """A new network for observations of this length, and the length of its context.
-
-        Raises:
-            InputError: the observation's length does not fit.
-        """
-        if size % self.items:
-            raise InputError(f"embedding: {size} numbers do not divide into {self.items} items")
-        each = MLP((size // self.items, *self.widths), self.activation, rng)
-        together = MLP((self.widths[-1], *self.widths), self.activation, rng)
-        return Set(each, together, self.items), self.widths[-1]
-
-
-EmbeddingConfig = Annotated[
-    Annotated[MLPConfig, Tag("mlp")]
-    | Annotated[ResidualConfig, Tag("residual")]
-    | Annotated[ConvolutionConfig, Tag("convolution")]
-    | Annotated[SetConfig, Tag("set")],
-    _by_kind("mlp"),
-]
-
-
-class _DensityConfig(_Config):
+class _DensityConfig(Config):
     """What every density has."""
 
     members: int = Field(1, gt=0, description="networks of an ensemble, drawn from as a mixture")
     features: Kind = Field("auto", description="of x; counts are stabilised by 2 sqrt(x + offset)")
     offset: float = Field(3 / 8, ge=0, description="of counts: 3/8, plus read noise squared")
+    missing: bool = Field(
+        False,
+        exclude_if=lambda missing: not missing,  # densities without keep their hashes
+        description="entries of x may be NaN: nothing is known of them; training must have such",
+    )
     embedding: EmbeddingConfig = MLPConfig()
     start: Literal["prior", "linear"] = Field(
         "prior", description="a network starts there, or at the posterior linear in x"
     )
+
+    def _embedding(self, size: int, rng: np.random.Generator) -> tuple[Embedding, int]:
+        """As the embedding's own `build`; it sees which entries are missing where some may be."""
+        if self.missing:
+            return marked(self.embedding, size, rng)
+        return self.embedding.build(size, rng)
 
     def regression(
         self, z: Float[np.ndarray, "n d"], f: Float[np.ndarray, "n size"], items: int
@@ -190,7 +107,7 @@ class FlowConfig(_DensityConfig):
     def build(self, dim: int, size: int, seed: int) -> Flow:
         """A new flow on R^dim; its weights and fixed mixings follow from the seed."""
         rng = np.random.default_rng(seed)
-        embedding, context = self.embedding.build(size, rng)
+        embedding, context = self._embedding(size, rng)
         layers = [
             Layer(
                 self._mixing(dim, rng),
@@ -244,7 +161,7 @@ class MixtureConfig(_DensityConfig):
     def build(self, dim: int, size: int, seed: int) -> Mixture:
         """A new mixture of normals on R^dim; its weights follow from the seed."""
         rng = np.random.default_rng(seed)
-        embedding, context = self.embedding.build(size, rng)
+        embedding, context = self._embedding(size, rng)
         outputs = Mixture.outputs(dim, self.components)
         head = MLP((context, *self.widths, outputs), self.activation, rng)
         return Mixture(embedding, head, dim, self.components)
@@ -267,7 +184,7 @@ class RnadeConfig(_DensityConfig):
     def build(self, dim: int, size: int, seed: int) -> Rnade:
         """A new autoregressive mixture on R^dim; its weights follow from the seed."""
         rng = np.random.default_rng(seed)
-        embedding, context = self.embedding.build(size, rng)
+        embedding, context = self._embedding(size, rng)
         outputs = Rnade.outputs(dim, self.components)
         net = Conditioner(dim, context, self.widths, outputs, self.activation, rng)
         order, slopes = Orthogonal(np.eye(dim)), array32(np.zeros((dim, dim)))
@@ -303,7 +220,7 @@ class MatchingConfig(_DensityConfig):
     def build(self, dim: int, size: int, seed: int) -> Matching:
         """A new flow-matching density on R^dim; its weights follow from the seed."""
         rng = np.random.default_rng(seed)
-        embedding, context = self.embedding.build(size, rng)
+        embedding, context = self._embedding(size, rng)
         seen = dim + 1 + 2 * WAVES
         velocity = Conditioner(seen, context, self.widths, dim, self.activation, rng)
         return Matching(embedding, velocity, dim, self.power)
@@ -314,7 +231,7 @@ DensityConfig = Annotated[
     | Annotated[MixtureConfig, Tag("mixture")]
     | Annotated[RnadeConfig, Tag("rnade")]
     | Annotated[MatchingConfig, Tag("flow_matching")],
-    _by_kind("flow"),
+    by_kind("flow"),
 ]
 
 

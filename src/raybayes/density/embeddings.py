@@ -27,6 +27,8 @@ class Features(Constants):
     "auto" does so too, but takes the square root or the logarithm of an entry that is never
     negative where that makes it the least skewed; a logarithm ends at the smallest value that it
     was fitted to.
+
+    An entry that is NaN, of which nothing is known, becomes 0; see `Marked`.
     """
 
     mean: Float[Array, " size"]
@@ -48,7 +50,7 @@ class Features(Constants):
         """A copy that standardises these x; an entry that never varies keeps the scale 1."""
         chosen = self._least_skewed(np.asarray(x, np.float64)) if self.kind == "auto" else self
         raw = np.asarray(jax.jit(jax.vmap(chosen._raw))(np.asarray(x, np.float32)), np.float64)
-        mean, scale = raw.mean(axis=0), raw.std(axis=0)
+        mean, scale = np.nanmean(raw, axis=0), np.nanstd(raw, axis=0)
         if self.kind == "counts":
             scale = np.full_like(scale, math.sqrt((scale**2).mean()))
         scale = np.where(scale > 1e-6 * (1e-30 + np.abs(mean)), scale, 1.0)
@@ -56,6 +58,7 @@ class Features(Constants):
         return eqx.tree_at(lambda features: (features.mean, features.scale), chosen, fields)
 
     def _least_skewed(self, x: Float[np.ndarray, "n size"]) -> "Features":
+        x = np.where(np.isnan(x), np.nanmedian(x, axis=0), x)
         positive = (x >= 0).all(axis=0)
         safe = np.where(positive, x, 0)
         smallest = np.where(safe > 0, safe, np.inf).min(axis=0)
@@ -75,7 +78,8 @@ class Features(Constants):
         )
 
     def __call__(self, x: Float[Array, " size"]) -> Float[Array, " size"]:
-        return (self._raw(x) - self.mean) / self.scale
+        standard = (self._raw(x) - self.mean) / self.scale
+        return jnp.where(jnp.isnan(x), 0.0, standard)
 
     def _raw(self, x: Float[Array, " size"]) -> Float[Array, " size"]:
         if self.kind == "values":
@@ -176,3 +180,17 @@ class Set(eqx.Module):
 
     def __call__(self, features: Float[Array, " size"]) -> Float[Array, " c"]:
         return self.together(jax.vmap(self.each)(features.reshape(self.items, -1)).mean(axis=0))
+
+
+class Marked(eqx.Module):
+    """Beside the features of every item, which of them are unknown, for another embedding.
+
+    No reading is 0 to the last bit; a feature of which nothing is known is.
+    """
+
+    embedding: Embedding
+    items: int = eqx.field(static=True)
+
+    def __call__(self, features: Float[Array, " size"]) -> Float[Array, " c"]:
+        rows = features.reshape(self.items, -1)
+        return self.embedding(jnp.concatenate([rows, 1.0 * (rows == 0)], axis=1).reshape(-1))

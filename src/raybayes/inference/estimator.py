@@ -124,7 +124,8 @@ class Estimator:
         """
         start, atoms, drawn = proposed.start, proposed.atoms, proposed.drawn
         values, clean = self._pairs(theta, x)
-        clean = clean if noise else _observed(clean, len(clean))
+        missing = self.density.missing
+        clean = clean if noise else _observed(clean, len(clean), missing)
         z = self.prior.to_real(values).astype(np.float32)
         n, epochs = len(z), self.training.epochs
         held = held_rows(n, self.training.validation, self.density.members)
@@ -132,7 +133,7 @@ class Estimator:
 
         def observe(rows: NDArray, *stream: int) -> Array32:
             rng = np.random.default_rng((self.seed, *stream))
-            return _noisy(noise, rows, rng) if noise else rows
+            return _noisy(noise, rows, rng, missing) if noise else rows
 
         held_out = (z[held], np.stack([observe(clean[some], epochs, 0) for some in held]))
         size = held_out[1].shape[-1]
@@ -192,7 +193,8 @@ class Estimator:
             rng = np.random.default_rng((self.seed, epoch))
             theta = self.prior.sample(n, rng)
             values, x = self._pairs(theta, simulate(theta.copy(), rng))
-            return self.prior.to_real(values).astype(np.float32), _observed(x, n)
+            z = self.prior.to_real(values).astype(np.float32)
+            return z, _observed(x, n, self.density.missing)
 
         h, count = round(self.training.validation * simulations), self.density.members
         z, x = draw(self.training.epochs, max(FEWEST, h))
@@ -307,7 +309,8 @@ class Estimator:
             )
         if len(values) < FEWEST:
             raise InputError(f"{len(values)} pairs are too few to fit; give at least {FEWEST}")
-        bad = ~np.isfinite(seen).all(axis=1) | ~np.isfinite(self.prior.log_prob(values))
+        usable = np.isfinite(seen) | (np.isnan(seen) & self.density.missing)
+        bad = ~usable.all(axis=1) | ~np.isfinite(self.prior.log_prob(values))
         if bad.any():
             raise InputError(
                 f"{bad.sum()} of {len(bad)} pairs have an x that is not finite or a theta outside "
@@ -345,20 +348,21 @@ def _held_out_loss(
     losses = []
     for member, rows in zip(posterior.members, held, strict=True):
         rng = np.random.default_rng(estimator.seed)
-        seen = _noisy(noise, x[rows], rng) if noise else x[rows]
+        missing = estimator.density.missing
+        seen = _noisy(noise, x[rows], rng, missing) if noise else x[rows]
         losses.append(-member.log_prob(theta[rows, None], seen).mean())
     return float(np.nan_to_num(np.mean(losses), nan=np.inf))
 
 
-def _noisy(noise: Noise, rows: NDArray, rng: np.random.Generator) -> Array32:
+def _noisy(noise: Noise, rows: NDArray, rng: np.random.Generator, missing: bool) -> Array32:
     """What a function of the user's makes of rows that it cannot change for the next epoch."""
     view = rows.view()
     view.flags.writeable = False
-    return _observed(noise(view, rng), len(rows), "x with its noise")
+    return _observed(noise(view, rng), len(rows), missing, "x with its noise")
 
 
-def _observed(x: ArrayLike, n: int, name: str = "x") -> Array32:
-    """[n, size] as networks see it.
+def _observed(x: ArrayLike, n: int, missing: bool, name: str = "x") -> Array32:
+    """[n, size] as networks see it; NaN where entries may be missing.
 
     Raises:
         InputError: another shape, or numbers that are not finite as float32.
@@ -370,7 +374,7 @@ def _observed(x: ArrayLike, n: int, name: str = "x") -> Array32:
         )
     with np.errstate(over="ignore"):
         seen = values.astype(np.float32, copy=False)
-    bad = ~np.isfinite(seen).all(axis=1)
+    bad = ~(np.isfinite(seen) | (np.isnan(seen) & missing)).all(axis=1)
     if bad.any():
         raise InputError(
             f"{name} is not finite as float32 in {bad.sum()} of {n} rows, the first is row "

@@ -323,7 +323,8 @@ class Posterior:
             )
         with np.errstate(over="ignore"):
             counts = values.astype(np.float32)
-        bad = np.argwhere(~np.isfinite(counts))
+        usable = np.isfinite(counts) | (np.isnan(counts) & self.config.missing)
+        bad = np.argwhere(~usable)
         if len(bad):
             raise InputError(
                 f"the observation is not finite in {len(bad)} places, the first at index "

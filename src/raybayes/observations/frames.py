@@ -72,25 +72,26 @@ def frame_of(path: Path, measured: Measured, source: Source, target: Target, sid
     measured = upright(measured)
     if measured.values.ndim == 1:
         return _profile(path, measured, source, target, side)
-    return _image(path, measured, source)
+    return _image(path, measured, source, bool(target.gaps))
 
 
 def _profile(path: Path, measured: Measured, source: Source, target: Target, side: int) -> Frame:
     reading, values = source.reading, measured.values
     _meant(path, reading, OF_IMAGES, "a profile")
-    if measured.bad is not None:
-        raise InputError(
-            f"{path}: {_where(measured.bad, (0, 0))} no reading by the detector's code"
-        )
-    _finite(path, values, (0, 0))
+    bad = _unread(path, measured, target)
+    if bad is not None:  # what stands there counts for nothing, but must not disturb the rest
+        places = np.arange(len(values))
+        values = np.interp(places, places[~bad], values[~bad])
     _unsaturated(path, values, _saturated(values, measured, reading), (0, 0))
     _beam(path, values)
     told = (f"Read {path.name}: profile of {len(values)}.", *measured.told)
-    frame = Frame(values, (None,), told, raw=values)
+    frame = Frame(values, (None,), told, bad=bad, raw=measured.values)
     frame = _without_dark(frame, path, source, values.shape, (0, 0))
     frame = _without_background(frame, reading)
     line = lined(path, replace(measured, values=frame.values), reading, side, target.edges[side])
     edges = line.edges
+    if bad is not None:
+        _in_place(path, measured, reading, len(line.values))
     frame = replace(
         frame, values=line.values, edges=(edges,), done=(*frame.done, *line.told),
         subtracted=frame.subtracted or reading.probe == "knife",  # by the differences
@@ -98,10 +99,47 @@ def _profile(path: Path, measured: Measured, source: Source, target: Target, sid
     frame = _amplified(frame, reading)
     if side == 0 and reading.seen == "downstream":
         mirrored = None if edges is None else -edges[::-1]
-        return replace(frame, values=frame.values[::-1], edges=(mirrored,),
+        bad = None if bad is None else bad[::-1]
+        return replace(frame, values=frame.values[::-1], edges=(mirrored,), bad=bad,
                        done=(*frame.done, SEEN))  # fmt: skip
     return frame
 
+
+def _unread(path: Path, measured: Measured, target: Target) -> Bools | None:
+    """[n], where a profile has no reading; None for nowhere.
+
+    Raises:
+        InputError: somewhere, where the study cannot use such a profile; or everywhere.
+    """
+    if measured.bad is not None and not target.gaps:
+        raise InputError(
+            f"{path}: {_where(measured.bad, (0, 0))} no reading by the detector's code; {GAPS}"
+        )
+    if not target.gaps:
+        _finite(path, measured.values, (0, 0))
+    bad = ~np.isfinite(measured.values)
+    bad = bad if measured.bad is None else bad | measured.bad
+    if bad.all():
+        raise InputError(f"{path}: no reading is a finite number")
+    return bad if bad.any() else None
+
+
+def _in_place(path: Path, measured: Measured, reading: Reading, n: int) -> None:
+    """Refuses a profile with gaps whose readings have been moved or merged."""
+    steps = np.diff(measured.axes[0].values) if measured.axes else np.ones(1)
+    if reading.probe == "knife" or n != len(measured.values) or not _one_way(steps):
+        raise InputError(
+            f"{path}: some readings are no numbers, and its positions are not even; remove the "
+            "lines of these readings, so that the scan is interpolated between the others"
+        )
+
+
+def _one_way(steps: Array) -> bool:
+    return bool((steps > 0).all() or (steps < 0).all())
+
+
+# What to do where bins have no reading.
+GAPS = "set gaps = 0.3 in the study and train it again, so that its network knows such data"
 
 # Keys of [observation] that are of images alone, with what they do; and of scans.
 OF_IMAGES = {"roi": "cuts images", "hot": "mends images", "mask": "is of images",
@@ -121,8 +159,12 @@ def _meant(path: Path, reading: Reading, keys: dict[str, str], what: str) -> Non
 SEEN = "Mirrored: it was seen as the beam goes (downstream)."
 
 
-def _image(path: Path, measured: Measured, source: Source) -> Frame:
+def _image(path: Path, measured: Measured, source: Source, gaps: bool) -> Frame:
     reading = source.reading
+    if gaps:  # elsewhere a pixel that is no number is refused
+        lost = np.isnan(measured.values)
+        lost = lost if measured.bad is None else lost | measured.bad
+        measured = replace(measured, values=np.where(lost, 0.0, measured.values), bad=lost)
     _meant(path, reading, OF_PROFILES, "an image")
     values, corner = _cut(path, measured.values, reading)
     bad, told = _masked(path, measured, source)

@@ -1,17 +1,14 @@
 """Readings that are none: gaps and dead pixels, and light beyond what the camera can measure."""
 
-from pathlib import Path
-
 import numpy as np
 
 from raybayes.array_types import Array, Bools
-from raybayes.errors import InputError
 
 AROUND = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]])
 ENOUGH = 5  # neighbours with a reading, from which a pixel between them can be told
 PLATEAU, LEVELS = 10, 10.0  # readings at the largest value; over those of a level just below
 TOP = 0.2  # of the range, which is "just below"
-HIDDEN = 1e-3  # of the light, which gaps may hide from a profile
+HIDDEN = 1e-3  # of a profile's peak, which gaps may hide from it
 
 
 def ceiling_of(values: Array) -> float:
@@ -55,27 +52,29 @@ def filled(values: Array, bad: Bools) -> tuple[Array, Bools, tuple[str, ...]]:
     return mended, left, told
 
 
-def hides(values: Array, bad: Bools) -> float:
-    """The share of an image's light that gaps hide, by what lies on their rims."""
-    from scipy.ndimage import convolve
+def hidden_light(values: Array, bad: Bools) -> Array:
+    """[rows, columns]: how much light a pixel without a reading may hide, by the nearest readings.
 
-    rim = convolve(bad.astype(int), np.ones((3, 3), int), mode="constant").astype(bool) & ~bad
-    total = np.abs(values[~bad].sum())
-    lost = bad.sum() * float(np.abs(values[rim]).max(initial=0.0)) if rim.any() else 0.0
-    return float(lost / total) if total else 1.0
+    0 where there is a reading.
+    """
+    from scipy.ndimage import distance_transform_edt, maximum_filter
+
+    around = maximum_filter(np.abs(np.where(bad, 0.0, values)), size=3, mode="nearest")
+    nearest = distance_transform_edt(bad, return_distances=False, return_indices=True)
+    return np.where(bad, around[tuple(nearest)], 0.0)
 
 
-def without_gaps(path: Path, values: Array, bad: Bools | None) -> Array:
-    """An image whose sums are wanted: gaps may lie beside the beam, not in it.
+def summed(values: Array, bad: Bools | None, axis: int) -> tuple[Array, Bools]:
+    """A profile of an image, and where it is unknown: gaps beside the beam take nothing from it.
 
-    Raises:
-        InputError: they hide light from the sums.
+    Args:
+        axis: that is summed over.
     """
     if bad is None or not bad.any():
-        return values
-    if hides(values, bad) > HIDDEN:
-        raise InputError(
-            f"{path}: {int(bad.sum())} pixels have no reading and lie in the beam, so its profiles "
-            "are not known; move the beam off the gap, or use a study that reads images"
-        )
-    return np.where(bad, 0.0, values)
+        sums = values.sum(axis=axis)
+        return sums, np.zeros(sums.shape, bool)
+    sums = np.where(bad, 0.0, values).sum(axis=axis)
+    if bad.all():
+        return sums, np.ones(sums.shape, bool)
+    lost = hidden_light(values, bad).sum(axis=axis)
+    return sums, lost > HIDDEN * np.abs(sums).max()

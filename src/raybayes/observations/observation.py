@@ -13,12 +13,14 @@ from raybayes.array_types import Array, Bools
 from raybayes.errors import InputError
 from raybayes.observations.bins import onto
 from raybayes.observations.decoding import Request, decode
-from raybayes.observations.frames import SIDES, Frame, Source, beside, frame_of
-from raybayes.observations.masks import without_gaps
+from raybayes.observations.frames import GAPS, SIDES, Frame, Source, beside, frame_of
+from raybayes.observations.masks import summed
 from raybayes.observations.measured import Measured
 from raybayes.observations.options import Reading, Target
+from raybayes.observations.readers import all_meant
 
 SLACK = 0.01  # of a bin: how far a pixel may be larger, or a measurement short
+TOUCHED = 1e-6  # of a pixel without a reading, from which a bin has none
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Observation:
     """What a study's detector would have read.
 
     Attributes:
-        x: [size], counts.
+        x: [size], counts; NaN in bins without a reading.
         done: what was done to the data, in sentences.
         files: names of the measured files.
         frames: what was read, in beam coordinates, of each file or part of one.
@@ -89,6 +91,8 @@ class Loaded:
 
 def loaded(files: Sequence[Path], readings: Sequence[Reading], folder: Path) -> list[Loaded]:
     """All files of an observation, with their dark frames and masks, decoded together."""
+    for path, reading in zip(files, readings, strict=True):
+        all_meant(path, reading)
     requests = [Request(path, reading) for path, reading in zip(files, readings, strict=True)]
     for reading in readings:
         names = (reading.dark, reading.mask)
@@ -156,17 +160,8 @@ def framed(
     parts: Sequence[Part], frames: Sequence[Frame], target: Target, read: Sequence[Loaded]
 ) -> Observation:
     """What was read of one setting, on its bins."""
-    first = parts[0].path
-    if len(frames) == 2:
-        x, done = _two_profiles(parts, frames, target)
-    elif frames[0].values.ndim == 2:
-        x, done = _image(first, frames[0], target)
-    elif 0 in target.bins and target.reads == "profiles":
-        side = parts[0].side
-        x, done = _profile(first, frames[0], target.edges[side], SIDES[side])
-        done = (*frames[0].done, *done)
-    else:
-        x, done = _numbers(parts[0], frames[0], target, read[0].source.reading)
+    x, done = _binned(parts, frames, target, read)
+    done += _unknown(parts[0].path, x, target)
     if any(frame.subtracted for frame in frames) and target.background:
         x = x + target.background
         done += (f"The study's own background, {target.background:g} per bin, was put in its "
@@ -180,6 +175,48 @@ def framed(
         tuple(one.checksum for one in read),
         (read[0].source.reading.model_dump(mode="json", exclude_defaults=True),),
     )
+
+
+def _unknown(path: Path, x: Array, target: Target) -> tuple[str, ...]:
+    """How many bins of x [size] have no reading, in a sentence.
+
+    Raises:
+        InputError: more than the study's network has learned with.
+    """
+    if target.reads == "image":
+        parts, names = [x], ["pixels"]
+    else:
+        parts, names = np.split(x, [target.bins[0]]), [f"{side} bins" for side in SIDES]
+    told = []
+    for part, name in zip(parts, names, strict=True):
+        missing = int(np.isnan(part).sum())
+        which = f"{missing} of the study's {len(part)} {name} have no reading"
+        if missing > target.gaps * len(part):
+            raise InputError(f"{path}: {which} (gaps, masked pixels), {_too_many(target)}")
+        told += [f"{which}: the posterior leaves them out."] if missing else []
+    return tuple(told)
+
+
+def _too_many(target: Target) -> str:
+    if target.gaps:
+        return f"more than {target.gaps:.0%}, with which its network has learned; move the beam"
+    return f"and its posterior has been trained with readings in all; move the beam, or {GAPS}"
+
+
+def _binned(
+    parts: Sequence[Part], frames: Sequence[Frame], target: Target, read: Sequence[Loaded]
+) -> tuple[Array, tuple[str, ...]]:
+    """x [size], NaN where nothing is known, and what was done."""
+    first = parts[0].path
+    if len(frames) == 2:
+        return _two_profiles(parts, frames, target)
+    if frames[0].values.ndim == 2:
+        return _image(first, frames[0], target)
+    if 0 in target.bins and target.reads == "profiles":
+        side = parts[0].side
+        x, done = _profile(first, frames[0], target.edges[side], SIDES[side])
+        return x, (*frames[0].done, *done)
+    return _numbers(parts[0], frames[0], target, read[0].source.reading)
 
 
 def _numbers(
@@ -209,7 +246,7 @@ def _numbers(
             f"{path}: has {len(given)} readings, but the study's detector has {target.size} "
             f"({bins}); give as many, or {other} with positions to be rebinned"
         )
-    return frame.values, (*frame.done, "Taken as they stand, in the order of the study's bins.")
+    return _read(frame), (*frame.done, "Taken as they stand, in the order of the study's bins.")
 
 
 def _two_profiles(
@@ -234,11 +271,23 @@ def _profile(path: Path, frame: Frame, wanted: Array, name: str) -> tuple[Array,
                 f"{path}: has {len(values)} readings and no positions, but the study's {name} "
                 f"profile has {len(wanted) - 1} bins; give positions or pixel_size (mm)"
             )
-        return values, (f"Taken as the {name} profile, bin by bin.",)
+        return _read(frame), (f"Taken as the {name} profile, bin by bin.",)
+    bad = np.zeros(values.shape, bool) if frame.bad is None else frame.bad
     if edges[0] > edges[-1]:
-        edges, values = edges[::-1], values[::-1]
+        edges, values, bad = edges[::-1], values[::-1], bad[::-1]
     _fits(path, edges, wanted, name)
-    return onto(values, edges, wanted), (_moved(values, edges, wanted, name),)
+    return _onto(values, bad, edges, wanted), (_moved(values, edges, wanted, name),)
+
+
+def _read(frame: Frame) -> Array:
+    """A profile's values, NaN where there is no reading."""
+    return frame.values if frame.bad is None else np.where(frame.bad, np.nan, frame.values)
+
+
+def _onto(values: Array, bad: Bools, edges: Array, wanted: Array) -> Array:
+    """Counts in the wanted bins, NaN in those that a reading is missing for."""
+    lost = onto(bad.astype(float), edges, wanted) > TOUCHED
+    return np.where(lost, np.nan, onto(values, edges, wanted))
 
 
 def _image(path: Path, frame: Frame, target: Target) -> tuple[Array, tuple[str, ...]]:
@@ -247,37 +296,27 @@ def _image(path: Path, frame: Frame, target: Target) -> tuple[Array, tuple[str, 
     sides = [i for i in (0, 1) if target.bins[i]]
     for i in sides:
         _fits(path, (x, y)[i], target.edges[i], SIDES[i])
-    if target.reads == "image":
-        _no_gap(path, frame, target)
-        sums = (frame.values.sum(axis=0), frame.values.sum(axis=1))
-    else:
-        whole = without_gaps(path, frame.values, frame.bad)
-        sums = (whole.sum(axis=0), whole.sum(axis=1))
-    sentences = tuple(_moved(sums[i], (x, y)[i], target.edges[i], SIDES[i]) for i in sides)
+    sums = [summed(frame.values, frame.bad, axis) for axis in (0, 1)]
+    sentences = tuple(_moved(sums[i][0], (x, y)[i], target.edges[i], SIDES[i]) for i in sides)
     if target.reads == "profiles":
-        parts = [onto(sums[i], (x, y)[i], target.edges[i]) for i in sides]
+        parts = [_onto(*sums[i], (x, y)[i], target.edges[i]) for i in sides]
         note = "Both profiles are sums of one image, where the study takes two exposures."
         notes = (note,) if len(sides) == 2 else ()
         return np.concatenate(parts), (*frame.done, *sentences, *notes)
     columns = onto(frame.values, x, target.edges[0], axis=1)
-    return onto(columns, y, target.edges[1], axis=0).ravel(), (*frame.done, *sentences)
+    image = onto(columns, y, target.edges[1], axis=0)
+    return np.where(_hidden(frame, target), np.nan, image).ravel(), (*frame.done, *sentences)
 
 
-def _no_gap(path: Path, frame: Frame, target: Target) -> None:
-    """Refuses gaps inside the study's bins."""
-    bad: Bools | None = frame.bad
-    if bad is None or not bad.any():
-        return
-    share = bad.astype(float)
+def _hidden(frame: Frame, target: Target) -> Bools | bool:
+    """[rows, columns] of the study's bins: where a pixel has no reading."""
+    if frame.bad is None:
+        return False
+    share = frame.bad.astype(float)
     for axis, edges in ((1, frame.edges[0]), (0, frame.edges[1])):
         assert edges is not None
         share = onto(share, edges, target.edges[1 - axis], axis=axis)
-    hidden = int((share > 0).sum())
-    if hidden:
-        raise InputError(
-            f"{path}: {hidden} of the study's bins lie in a gap or on masked pixels, and its "
-            "posterior has been trained with readings in all; move the beam off the gap"
-        )
+    return np.asarray(share > TOUCHED)
 
 
 def _fits(path: Path, edges: Array, wanted: Array, name: str) -> None:

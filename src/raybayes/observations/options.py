@@ -1,11 +1,13 @@
 """How a measured file is to be read, and what it must become."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from raybayes.array_types import Array
+from raybayes.errors import InputError
 
 Positive = Annotated[float, Field(gt=0)]
 Pair = Annotated[
@@ -107,12 +109,14 @@ class Target:
         background: counts per bin that the study expects; where a background was subtracted,
             it is put in that place.
         name: of its setting, where a study has several.
+        gaps: the share of the readings of a profile or an image that may be unknown (NaN).
     """
 
     reads: Literal["profiles", "image"]
     edges: tuple[Array, Array]
     background: float = 0.0
     name: str = ""
+    gaps: float = 0.0
 
     @property
     def bins(self) -> tuple[int, int]:
@@ -124,3 +128,10 @@ class Target:
         """The length of its part of an observation."""
         horizontal, vertical = self.bins
         return horizontal * vertical if self.reads == "image" else horizontal + vertical
+
+
+def meant(path: Path, reading: Reading, kind: str, *unknown: str) -> None:
+    """Refuses those of the keys that are set."""
+    for key in unknown:
+        if getattr(reading, key) is not None:
+            raise InputError(f"{path}: is {kind}, where {key} means nothing; leave {key} out")

@@ -30,10 +30,12 @@ const drawing = (() => {
     return found;
   }
 
-  // Panels, two side by side where there is room: {edges (mm), title, points, lines, band}.
-  function profiles(canvas, panels, height = 200) {
+  // Panels, two side by side where there is room: {edges (mm), title, points, lines, band}; one
+  // without bins is of a profile that is not read.
+  function profiles(canvas, every, height = 200) {
     const narrow = (canvas.parentElement.clientWidth || 900) < 560;
-    const columns = narrow ? 1 : 2, rows = panels.length / columns;
+    const panels = every.filter(({ edges }) => edges.length > 1);
+    const columns = narrow ? 1 : Math.min(2, panels.length), rows = Math.ceil(panels.length / columns);
     const { pen, width } = brush(canvas, height * rows);
     panels.forEach((panel, k) => {
       const left = (width / columns) * (k % columns), top = height * Math.floor(k / columns);
@@ -68,6 +70,7 @@ const drawing = (() => {
     pen.lineWidth = 1;
     pen.fillStyle = colours.measured;
     (panel.points ?? []).forEach((n, i) => {
+      if (n === null) return; // nothing is known there
       pen.beginPath();
       pen.arc(centre(i), y(n), 1.7, 0, 7);
       pen.fill();
@@ -210,7 +213,7 @@ const drawing = (() => {
     Object.assign(picture, { width: rows[0].length, height: rows.length });
     const data = pen.createImageData(picture.width, picture.height);
     rows.forEach((row, i) => row.forEach((n, j) => {
-      data.data.set([...viridis(n / most), 255], 4 * ((rows.length - 1 - i) * row.length + j));
+      data.data.set(n === null ? [0, 0, 0, 0] : [...viridis(n / most), 255], 4 * ((rows.length - 1 - i) * row.length + j));
     }));
     pen.putImageData(data, 0, 0);
     return picture;

@@ -74,6 +74,14 @@ const raybayes = (() => {
       }
       return mlp(net.together, mean);
     },
+    Marked(net, x) { // of every item its features, then which of them are unknown
+      const each = x.length / net.items, rows = [];
+      for (let i = 0; i < net.items; i++) {
+        const row = [...x.slice(i * each, (i + 1) * each)];
+        rows.push(...row, ...row.map((v) => (v === 0 ? 1 : 0)));
+      }
+      return EMBEDDINGS[net.embedding.module](net.embedding, Float64Array.from(rows));
+    },
   };
 
   // A stride of 2 with half a kernel of padding; a profile is an image of one row.

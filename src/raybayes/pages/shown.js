@@ -112,6 +112,7 @@ function inWords() {
     return `${Math.round(values[i])} counts at ${Math.round(500 * (edges[i] + edges[i + 1]))} µm`;
   };
   return AXES.map((axis, k) => {
+    if (edges[k].length < 2) return `${axis} profile: not read`;
     const parts = [];
     if (result) parts.push(`measured peak ${peak(result.measured[k], edges[k])}`);
     if (beam) parts.push(`peak at the sliders ${peak(beam.expected[k], edges[k])}`);

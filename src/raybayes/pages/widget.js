@@ -46,7 +46,8 @@
   // The files of each setting are read in their order: one for each, or one for each profile.
   function fitting(read) {
     const parts = settings.flatMap((s) =>
-      (s.reads === "image" ? [{ size: s.size }] : s.edges.map((edges) => ({ edges, size: edges.length - 1 }))));
+      (s.reads === "image" ? [{ size: s.size }]
+        : s.edges.map((edges) => ({ edges, size: edges.length - 1 })).filter(({ size }) => size)));
     const sizes = parts.map((part) => part.size);
     const lengths = `${read.map((r) => r.values.length)}`;
     if (![[model.size], settings.map((s) => s.size), sizes].some((list) => `${list}` === lengths))

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.stats import binom
 
+from raybayes.analysis.beam_rows import BAND
 from raybayes.array_types import Array, Ints
 from raybayes.diagnostics import Calibration
 from raybayes.diagnostics.style import BLUE, GREY, ORANGE
@@ -91,7 +92,7 @@ def profile_fit(seen: Seen) -> Figure:
     """Observed counts over the posterior predictive: its median and 90 % band, noise included."""
     figure, rows = _rows(seen, 3.1)
     for part, (target, x, predicted) in zip(rows, seen, strict=True):
-        axes = part.subplots(1, 2)
+        axes = part.subplots(1, np.count_nonzero(target.bins), squeeze=False)[0]
         _profiles(axes, target, x, predicted)
         handles = axes[0].get_legend_handles_labels()
         part.legend(*handles, frameon=False, ncols=3, loc="outside upper right")
@@ -110,12 +111,13 @@ def _rows(seen: Seen, height: float) -> tuple[Figure, Any]:
 
 
 def _profiles(axes: Any, target: Target, x: Array, predicted: Array) -> None:
-    start = 0
-    for axis, edge, title in zip(axes, target.edges, ("horizontal", "vertical"), strict=True):
+    start, sides = 0, zip(target.edges, ("horizontal", "vertical"), strict=True)
+    read = [(edge, title) for edge, title in sides if len(edge) > 1]
+    for axis, (edge, title) in zip(axes, read, strict=True):
         part = slice(start, start + len(edge) - 1)
         start = part.stop
         centre = 500 * (edge[1:] + edge[:-1])  # mm -> um, mean of both edges
-        low, middle, high = np.quantile(predicted[:, part], [0.05, 0.5, 0.95], axis=0)
+        low, middle, high = np.quantile(predicted[:, part], BAND, axis=0)
         axis.fill_between(centre, low, high, color=BLUE, alpha=0.2, label="predicted, 90 %")
         axis.plot(centre, middle, color=BLUE, lw=1, label="predicted, median")
         axis.plot(centre, x[part], ".", ms=3, color=ORANGE, label="observed")
@@ -137,7 +139,7 @@ def _images(figure: Any, target: Target, x: Array, predicted: Array) -> None:
     for axis, image, title in zip(axes, (x, mean), ("observed", "predicted, mean"), strict=True):
         shown = axis.imshow(
             image, origin="lower", extent=ends, aspect="auto", cmap="viridis",
-            vmin=mean.min(), vmax=max(x.max(), mean.max()),
+            vmin=mean.min(), vmax=max(np.nanmax(x), mean.max()),
         )  # fmt: skip
         axis.set(xlabel="horizontal position [µm]", title=title)
     axes[0].set_ylabel("vertical position [µm]")
@@ -195,7 +197,7 @@ def fit_figures(study: Study, observed: Array, predicted: Array) -> dict[str, Fi
     profiles, images = [], []
     parts = (detectors.each, detectors.parts(observed), detectors.parts(predicted))
     for target, detector, x, y in zip(targets, *parts, strict=True):
-        profiles.append((target, detector.profiles(x), detector.profiles(y)))
+        profiles.append((target, detector.profiles(x), detector.alike(x, y)))
         if target.reads == "image":
             shape = target.bins[::-1]
             images.append((target, x.reshape(shape), y.reshape(-1, *shape)))

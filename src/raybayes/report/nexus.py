@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike
 
+from raybayes.analysis.beam_rows import BAND
 from raybayes.array_types import Array
 from raybayes.inference.importance import Refined
 from raybayes.observations import Observation, Target
@@ -217,7 +218,7 @@ def _plot(entry: h5py.Group, name: str, x: Array, predicted: Array, target: Targ
     """The measurement, and the median and 90 % band of what the posterior predicts."""
     data = _group(entry, name, "NXdata")
     data["title"] = _described("measured, and predicted median", target)
-    low, middle, high = np.quantile(predicted, [0.05, 0.5, 0.95], axis=0)
+    low, middle, high = np.quantile(predicted, BAND, axis=0)
     _numbers(data, "measured", x, "counts").attrs["long_name"] = "counts per bin"
     parts = {"predicted_median": middle, "predicted_low": low, "predicted_high": high}
     for part, values in parts.items():

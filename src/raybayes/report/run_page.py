@@ -116,6 +116,14 @@ def sentences(run: Run, checks: Checks) -> list[str]:
             "combination of them is constrained. Another setting, with one motor moved by a known "
             "step or a screen on the way, may separate them ([[settings]] in the study)."
         )
+    if checks.gapped is not None:
+        good = bool(checks.gapped.uniform().all())
+        said.append(
+            "Observations with bins that have no reading are calibrated as well."
+            if good
+            else "Observations with bins that have no reading are NOT calibrated: "
+            f"{_list(names[~checks.gapped.uniform()])}; use raybayes refine for such data."
+        )
     return said + [f"{note}." for note in (*proven_notes(run, checks), *run.notes)]
 
 

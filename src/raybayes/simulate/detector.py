@@ -12,8 +12,8 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
-    PositiveInt,
     model_validator,
 )
 
@@ -29,13 +29,16 @@ class Detector(BaseModel):
 
     Or, in one exposure, its image: the observation is then the rows from below, each from left
     to right. A bin's reading is Poisson(expected) + Gaussian read noise, where expected =
-    photons * (fraction of the source's photons that fall in the bin) + background.
+    photons * (fraction of the source's photons that fall in the bin) + background. A bin of
+    which nothing is known, as of a dead pixel, reads NaN; the likelihood leaves it out.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     reads: Literal["profiles", "image"] = "profiles"
-    bins: tuple[PositiveInt, PositiveInt] = Field((100, 100), description="horizontal, vertical")
+    bins: tuple[NonNegativeInt, NonNegativeInt] = Field(
+        (100, 100), description="horizontal, vertical; 0 for a profile that is not read"
+    )
     # Its first name was `pitch`, which in optics is an angle: that is still read, and written into
     # hashes and runs, so that they stay as they are.
     bin_width: tuple[PositiveFloat, PositiveFloat] = Field(
@@ -60,6 +63,12 @@ class Detector(BaseModel):
                 "background and read_noise are both 0, so a single photon where none is expected "
                 "would be impossible; give the dark counts, as background = 0.01"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _sees_something(self) -> Self:
+        if self.size == 0:
+            raise ValueError(f"bins {list(self.bins)} hold no reading; give at least one profile")
         return self
 
     @property
@@ -109,12 +118,27 @@ class Detector(BaseModel):
         return self.counts(places + np.asarray(self.psf)[:, None] * blur, weight) / emitted
 
     def profiles(self, x: ArrayLike) -> Array:
-        """Of observations [..., size]: the profiles along x and y [..., sum of bins], counts."""
+        """Of observations [..., size]: the profiles along x and y [..., sum of bins], counts.
+
+        An image's are sums of what is known; NaN where nothing is.
+        """
         values = np.asarray(x, np.float64)
         if self.reads == "profiles":
             return values
         image = values.reshape(*values.shape[:-1], *self.bins[::-1])
-        return np.concatenate([image.sum(axis=-2), image.sum(axis=-1)], axis=-1)
+        known = ~np.isnan(image)
+        sums = [np.where(known.any(axis=a), np.nansum(image, axis=a), np.nan) for a in (-2, -1)]
+        return np.concatenate(sums, axis=-1)
+
+    def alike(self, x: Array, predicted: Array) -> Array:
+        """Profiles of predictions [n, size], an image's summed over what is known of x [size]."""
+        image = self.reads == "image"
+        return self.profiles(np.where(np.isnan(x) & image, np.nan, predicted))
+
+    def filled(self, x: ArrayLike) -> Array:
+        """Readings [..., size] with the background where nothing is known."""
+        values = np.asarray(x, np.float64)
+        return np.where(np.isnan(values), self.background, values)
 
     def expected_counts(self, profile: ArrayLike) -> Array:
         """Fractions [..., bins] -> expected counts [..., bins]."""
@@ -140,7 +164,7 @@ class Detector(BaseModel):
         """log p(x | profile), exact: the Poisson distribution convolved with the Gaussian.
 
         Args:
-            x: [..., bins] counts.
+            x: [..., bins] counts; NaN where nothing is known.
             profile: [..., bins] fractions; broadcasts against x.
             noise: of the profile itself, as a share of the light's own variance: it widens the
                 Gaussian.
@@ -164,6 +188,8 @@ def _poisson_gauss(
     total = np.zeros(x.shape[0])
     for i in prange(x.shape[0]):
         for j in range(x.shape[1]):
+            if math.isnan(x[i, j]):
+                continue
             sigma = read_noise
             if noise > 0.0:
                 light = max(mean[i, j] - background, 0.0)

@@ -112,7 +112,8 @@ def _exposures(detector: Detector) -> tuple[slice, ...]:
     """The parts of x whose photons are others': profiles are two exposures, an image is one."""
     if detector.reads == "image":
         return (slice(None),)
-    return slice(detector.bins[0]), slice(detector.bins[0], None)
+    both = (slice(detector.bins[0]), slice(detector.bins[0], None))
+    return tuple(part for part, bins in zip(both, detector.bins, strict=True) if bins)
 
 
 def _of_photons(

@@ -6,6 +6,7 @@ import os
 import reprlib
 import tomllib
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
@@ -302,6 +303,19 @@ def _with_template(keys: dict[str, Any], folder: Path) -> dict[str, Any]:
         raise InputError(f"key 'engine.template': {path} cannot be read ({error})") from error
 
 
+def _meant(key: str) -> str:
+    """The key that a person may have meant."""
+    waiting: list[type[BaseModel]] = [BaseModel]
+    known: set[str] = set()
+    while waiting:
+        model = waiting.pop()
+        waiting += model.__subclasses__()
+        if model.__module__.startswith("raybayes."):
+            known.update(model.model_fields)
+    close = get_close_matches(key, sorted(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
 def explained(error: ValidationError) -> str:
     """The first of what is wrong, with its key."""
     first = error.errors(include_url=False)[0]
@@ -310,6 +324,8 @@ def explained(error: ValidationError) -> str:
     wanted = first["msg"]
     if first["type"] in NO_TABLE and not isinstance(first["input"], Mapping):
         wanted = TABLE
+    if first["type"] == "extra_forbidden":
+        wanted = f"There is no such key{_meant(str(first['loc'][-1]))}"
     if first["type"] == "union_tag_invalid":
         wanted = f"Its kind should be one of {first['ctx']['expected_tags']}"
     return f"key {key!r}: {wanted}, found {SHORT.repr(first['input'])}{more}"

@@ -23,6 +23,7 @@ from raybayes.simulate.campaign import Campaign, tally
 from raybayes.simulate.engines.config import TracerConfig
 from raybayes.simulate.engines.protocol import Engine
 from raybayes.simulate.failures import Outcome, simulate_all
+from raybayes.simulate.gaps import with_gaps
 from raybayes.simulate.photons import counted_observations, rays_needed
 from raybayes.simulate.settings import JointSimulator
 from raybayes.store import Arrays, Store, damaged, make_folder, read_json, write_json
@@ -53,6 +54,8 @@ class Checks:
         draws: [n, DRAWS, d]; rank: [n, d], of the truth among them.
         calibration: of the ranks of all parameters.
         sd_ratio: [d], root mean square posterior sd over prior sd.
+        gapped: calibration of the same pairs with bins that have no reading; None where the study
+            has no gaps.
         counted: rays that were counted for x; 0: another engine made it.
         seconds: that counting them took.
     """
@@ -65,6 +68,7 @@ class Checks:
     sd_ratio: Array
     counted: int
     seconds: float
+    gapped: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -184,13 +188,14 @@ class Run:
             the posterior, and its training curve.
         """
         study, detector = self.study, self.study.detectors
-        density = study.density.model_copy(update=detector.features)
+        seen = {**detector.features, "missing": bool(study.gaps)}
+        density = study.density.model_copy(update=seen)
         estimator = Estimator(study.prior, density, study.training, study.pretraining, study.seed)
         common = (progress, self.folder / "training.safetensors", self.made_by)
         if data is None:
             posterior, fit = estimator.train_online(self.observe, study.simulations, *common)
         else:
-            arrays = (data["theta"], data["profile"], detector.observe)
+            arrays = (data["theta"], data["profile"], study.observe)
             posterior, fit = estimator.train(*arrays, *common)
         posterior.save(self.folder / "posterior.safetensors")
         return posterior, fit
@@ -204,7 +209,7 @@ class Run:
         outcome = self._outcome(theta, rng)
         for reason in outcome.reasons.values():
             raise InputError(f"{len(outcome.reasons)} of {len(theta)} simulations failed: {reason}")
-        return self.study.detectors.observe(outcome.profile, rng)
+        return self.study.observe(outcome.profile, rng)
 
     def observed(self, theta: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         """As `observe`, of those theta that do not fail: theta [<= n, d] and x."""
@@ -241,7 +246,11 @@ class Run:
         result = calibration(rank, DRAWS + 1)
         spread = np.sqrt((draws.var(axis=1, ddof=1)).mean(axis=0))
         ratio = spread / study.prior.sd
-        return Checks(theta, x, draws, rank, result, ratio, counted, seconds)
+        gapped = None
+        if study.gaps:
+            holed = posterior.sample(with_gaps(study.detectors, x, 1.0, rng), DRAWS, study.seed)
+            gapped = calibration(ranks(theta, holed), DRAWS + 1)
+        return Checks(theta, x, draws, rank, result, ratio, counted, seconds, gapped)
 
     def pairs(
         self, theta: Array, rng: np.random.Generator, made: Callable[[], object] = lambda: None
@@ -256,10 +265,14 @@ class Run:
             return *self.observed(theta, rng), 0  # what failed, training did not see either
         theta = self._built(theta)
         seed = (self.study.seed, NOISE, CHECK, int(rng.integers(1 << 32)))
-        each = sum(rays_needed(setting.simulator)[1] for setting in self.simulator.settings)
-        n = int(min(len(theta), max(FEWEST, COUNTED / each)))
+        n = self.countable()[0]
         x, counted = counted_observations(self.simulator, theta[:n], seed, made)
         return theta[:n], x, counted
+
+    def countable(self) -> tuple[int, int]:
+        """How many pairs a check takes, and how many rays each of them needs."""
+        each = sum(rays_needed(setting.simulator)[1] for setting in self.simulator.settings)
+        return int(min(self.study.validation, max(FEWEST, COUNTED / each))), each
 
     def _built(self, theta: Array) -> Array:
         """Those of theta [n, d] that the beamline can be built with."""
@@ -270,7 +283,7 @@ class Run:
 def summary(run: Run, checks: Checks) -> dict[str, Any]:
     """The run in numbers, for a machine or a table: a row per parameter."""
     error = np.sqrt(((checks.draws.mean(axis=1) - checks.theta) ** 2).mean(axis=0))
-    rows = {
+    rows: dict[str, dict[str, Any]] = {
         name: {
             "rms_error": float(error[j]),
             "sd_over_prior_sd": float(checks.sd_ratio[j]),
@@ -279,6 +292,11 @@ def summary(run: Run, checks: Checks) -> dict[str, Any]:
         }
         for j, name in enumerate(run.study.prior.names)
     }
+    if checks.gapped is not None:
+        found = zip(rows.values(), checks.gapped.p_value, checks.gapped.uniform(), strict=True)
+        for row, p_value, uniform in found:
+            row["gapped_rank_p_value"] = float(p_value)
+            row["gapped_ranks_uniform"] = bool(uniform)
     return {
         "study": run.study.name,
         "validation": len(checks.theta),

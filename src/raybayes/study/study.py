@@ -2,14 +2,18 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import ConfigDict, Field
 
+from raybayes.array_types import Array
 from raybayes.beamline.model import Beamline
 from raybayes.density import DensityConfig, Pretraining, deep
 from raybayes.inference.train import Training
-from raybayes.observations import Reading
+from raybayes.observations import Reading, Target
+from raybayes.simulate.gaps import MOST, with_gaps
 from raybayes.study.plan import ALONE, Plan, study_path
 
 
@@ -20,6 +24,14 @@ class Study(Plan):
 
     online: bool = Field(False, description="so many simulations anew in every epoch; none stored")
     validation: int = Field(1000, ge=100, description="fresh pairs for checks and report")
+    gaps: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        exclude_if=lambda gaps: not gaps,  # studies without keep their hashes
+        description="share of training's observations that have bins without a reading, so that "
+        "measurements with dead pixels or masked parts have a posterior; 0: they are refused",
+    )
     checks: Literal["ranks", "exact"] = Field(
         "exact", description="of the ranks of parameters alone, or by the exact likelihood too"
     )
@@ -27,6 +39,15 @@ class Study(Plan):
     training: Training = Training()
     pretraining: Pretraining | None = None
     observation: Reading = Reading()
+
+    @property
+    def targets(self) -> list[Target]:
+        """As of the plan; they may have bins without a reading if the network has seen such."""
+        return [replace(each, gaps=MOST if self.gaps else 0.0) for each in super().targets]
+
+    def observe(self, profile: Array, rng: np.random.Generator) -> Array:
+        """Fractions [n, size] -> noisy readings [n, size], counts, of which some are missing."""
+        return with_gaps(self.detectors, self.detectors.observe(profile, rng), self.gaps, rng)
 
     def readings(self, changes: Mapping[str, Any]) -> list[Reading]:
         """Of each setting, how its files are read, but for what a caller changes."""

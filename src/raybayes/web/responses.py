@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from raybayes.analysis.beam_rows import BAND
 from raybayes.analysis.measurement import Inference, Trained
 from raybayes.array_types import Array
 from raybayes.diagnostics import chi2_per_bin
@@ -18,7 +19,6 @@ from raybayes.simulate.detector import Detector
 from raybayes.simulate.settings import Detectors
 
 DIGITS = 6
-BAND = (0.05, 0.5, 0.95)  # of the predicted readings
 
 
 def numbers(values: ArrayLike) -> Any:
@@ -26,7 +26,8 @@ def numbers(values: ArrayLike) -> Any:
     array = np.asarray(values, np.float64)
     if array.ndim > 1:
         return [numbers(row) for row in array]
-    return [float(f"{v:.{DIGITS}g}") for v in array.tolist()]
+    # NaN, of which nothing is known, is JSON's null.
+    return [None if math.isnan(v) else float(f"{v:.{DIGITS}g}") for v in array.tolist()]
 
 
 def described(trained: Trained) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def corrected(found: Refined) -> dict[str, Any]:
 
 def measured(detector: Detector, x: Array, predicted: Array) -> dict[str, Any]:
     """What one setting read, beside predictions [n, size]."""
-    low, middle, high = np.quantile(detector.profiles(predicted), BAND, axis=0)
+    low, middle, high = np.quantile(detector.alike(x, predicted), BAND, axis=0)
     return {
         "measured": parts(detector, detector.profiles(x)),
         "low": parts(detector, low),
@@ -127,7 +128,8 @@ def beam(detectors: Detectors, expected: Array, observed: Array | None) -> dict[
     """What each setting would show; beside a measurement, how far they are from that."""
     chi2 = None
     if observed is not None:
-        chi2 = float(chi2_per_bin(observed, expected, detectors.variance(expected)))
+        each = (observed, expected, detectors.variance(expected))
+        chi2 = float(chi2_per_bin(*(values[~np.isnan(observed)] for values in each)))
     return {
         "settings": [
             {"expected": parts(d, d.profiles(part)), "image": image(d, part)}

@@ -80,7 +80,11 @@ def notes(run: Run) -> list[str]:
 
 def check_with_progress(run: Run, posterior: Posterior, quiet: bool) -> Checks:
     """`Run.check` with a bar of pairs."""
-    with tqdm(desc="check", unit="pair", disable=quiet, total=run.study.validation) as pairs:
+    total = run.study.validation
+    if run.exact and not quiet:
+        total, rays = run.countable()
+        said(f"checking the posterior on {total} pairs of {rays:.2g} counted rays each")
+    with tqdm(desc="check", unit="pair", disable=quiet, total=total) as pairs:
         return run.check(posterior, lambda: pairs.update())
 
 

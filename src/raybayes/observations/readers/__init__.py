@@ -22,6 +22,27 @@ READERS = {
 }
 
 
+# Keys of [observation] that choose something in a file, and who knows of it.
+CHOOSE = {
+    "columns": ("read_text", "read_spec"),
+    "normalise": ("read_text", "read_spec"),
+    "decimal": ("read_text",),
+    "scan": ("read_text", "read_spec"),
+    "dataset": ("read_npz", "read_hdf5"),
+}
+
+
+def all_meant(path: Path, reading: Reading) -> None:
+    """Refuses a key that chooses something which files of this kind do not have."""
+    _, function = READERS.get(path.suffix.lower(), READERS[".txt"])
+    for key, readers in CHOOSE.items():
+        if getattr(reading, key) is not None and function not in readers:
+            raise InputError(
+                f"{path}: {key} means nothing in a file of this kind ({path.suffix or 'text'}); "
+                f"leave {key} out"
+            )
+
+
 def read_file(path: Path, reading: Reading) -> tuple[Measured, ...]:
     """What a file holds, by its suffix; a file of no known suffix is read as text.
 

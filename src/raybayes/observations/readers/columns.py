@@ -9,7 +9,7 @@ from raybayes.array_types import Array, Bools
 from raybayes.errors import InputError
 from raybayes.observations.axes import Axis, named
 from raybayes.observations.measured import Measured
-from raybayes.observations.options import Column, Reading
+from raybayes.observations.options import Column, Reading, meant
 from raybayes.observations.readers.tables import LISTED, QUOTED, WIDE, Table
 
 # What data-acquisition programs write beside motors and counters.
@@ -33,6 +33,7 @@ def chosen(
         picked, why = _usual(path, table)
         told = (*told, *why)
     if picked is None:
+        meant(path, reading, "an image", "normalise")
         return (_image(path, table, told),)
     pairs = [picked[i : i + 2] for i in range(0, len(picked), 2)]
     return tuple(_profile(path, table, pair, reading, told) for pair in pairs)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from raybayes.observations.measured import Measured, one_frame
-from raybayes.observations.options import Reading
+from raybayes.observations.options import Reading, meant
 from raybayes.observations.readers import columns, spec, srw
 from raybayes.observations.readers.tables import decoded, tabulated
 
@@ -13,8 +13,11 @@ def read_text(path: Path, reading: Reading) -> tuple[Measured, ...]:
     one_frame(path, reading.frame)
     text, told = decoded(path)
     if spec.is_spec(text):
+        meant(path, reading, "a SPEC file", "decimal")
         return spec.read(path, text, reading)
     if srw.is_srw(text):
+        meant(path, reading, "a file of SRW", "columns", "normalise", "decimal", "scan")
         return srw.read(path, text)
+    meant(path, reading, "a text table", "scan")
     table = tabulated(path, text.splitlines(), reading.decimal)
     return columns.chosen(path, table, reading, told)

@@ -86,7 +86,8 @@ class Scene:
         return float(profile.sum() if self.detector.reads == "image" else self._across(profile))
 
     def _across(self, profile: Array) -> float:
-        return float(profile[: self.detector.bins[0]].sum())
+        first = self.detector.bins[0]
+        return float((profile[:first] if first else profile).sum())
 
 
 def needs(module: str) -> ModuleType:
