@@ -120,7 +120,7 @@ class Way(NamedTuple):
     band: tuple[float, float]
 
 
-@njit(**JIT)
+@njit(inline="always")
 def corner_rays(
     emission: Array, eps: Array, step: float, corners: Array, samples: Array
 ) -> tuple[Array, Array]:
@@ -199,7 +199,7 @@ def tune(emission: Array, place: float, dispersion: float, half: float) -> tuple
     return source, half / abs(dispersion) / math.sqrt(3.0)
 
 
-@njit(**JIT)
+@njit(inline="always")
 def follow(rows: Array, rays: Array, lost: Ints, stops: Ints, kept: Array, tables: Tables) -> Array:
     """Take a block of rays down the beamline; their places at the stops [F, n].
 
@@ -218,7 +218,7 @@ def follow(rows: Array, rays: Array, lost: Ints, stops: Ints, kept: Array, table
     return places
 
 
-@njit(**JIT)
+@njit(inline="always")
 def _carried(
     pile: Array, jacobian: Array, halves: Array, slit: int, band: tuple[float, float], box: Array
 ) -> None:
@@ -243,7 +243,7 @@ def _carried(
         pile[0, WEIGHT] *= carry_energy(mean, cov, box, slit, halves[slit], band[0], band[1])
 
 
-@njit(**JIT)
+@njit(inline="always")
 def _prepared(emission: Array, rows: Array, method: Method, samples: Array, tables: Tables) -> Way:
     """What all rays of one theta share."""
     stops = stops_of(rows, method.edges)
