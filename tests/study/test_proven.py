@@ -30,6 +30,13 @@ def test_rays_are_raised_until_they_are_enough(chosen):
     assert "trying 128 rays" in told and f"{better.tracing.rays} rays" in found.sentence
 
 
+def test_the_study_alone_determines_the_choice(chosen, proven_once):
+    """Found anew, beside what all tests share."""
+    plan, beamline, _, found, _, told = chosen
+    again = []
+    assert proven_once(plan, beamline, found.asked, again.append) == found and again == told
+
+
 def test_the_choice_is_kept(chosen, monkeypatch):
     plan, beamline, better, found, folder, _ = chosen
     monkeypatch.setattr(kept, "choose", None)  # it is not asked again

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
@@ -43,6 +43,7 @@ from raybayes.optics.rows import (
     Y,
     Z,
 )
+from raybayes.optics.threads import in_threads
 
 BLOCK = 512  # rays: 28 KiB of coordinates; beside longer rows, the results are written faster
 # (dimensions, rays) -> points of the unit cube, [n, dimensions] at a time.
@@ -139,7 +140,14 @@ class Drawn(NamedTuple):
     slots: Ints
 
 
-@njit(parallel=True, **JIT)
+class _Way(NamedTuple):
+    """What all rays share: the source, the elements, and what the elements' rows point to."""
+
+    emission: Array
+    rows: Array
+    tables: Tables
+
+
 def trace_rays(
     emission: Array,
     rows: Array,
@@ -155,15 +163,34 @@ def trace_rays(
     stokes: [4, n], of the source; changed into those that arrive; or [4, 0] for none.
     tables: what the rows point to.
 
-    Each ray depends on its own sample alone, so blocks and threads cannot change a result. What is
-    filled stands in no tuple: see `simulate.expected.expected_profiles`.
+    Each ray depends on its own sample alone, so blocks and threads cannot change a result.
     """
+    way, lost = _Way(emission, rows, tables), np.empty(rays.shape[1], np.int64)
+
+    def some(first: int, last: int) -> None:
+        _trace(way, drawn, (first, last), rays, path, stokes, lost)
+
+    in_threads(some, -(-rays.shape[1] // BLOCK))
+    return lost
+
+
+@njit(nogil=True, **JIT)
+def _trace(
+    way: _Way,
+    drawn: Drawn,
+    blocks: tuple[int, int],
+    rays: Array,
+    path: Array,
+    stokes: Array,
+    lost: Ints,
+) -> None:
+    """`trace_rays` for the blocks of rays from one to another."""
+    emission, rows, tables = way
     samples, slopes, slots = drawn
-    n = rays.shape[1]
-    lost = np.empty(n, np.int64)
-    for block in prange((n + BLOCK - 1) // BLOCK):
+    perfect = np.empty((2, 0))
+    for block in range(blocks[0], blocks[1]):
         start = block * BLOCK
-        stop = min(start + BLOCK, n)
+        stop = min(start + BLOCK, rays.shape[1])
         work, normals = np.empty((RAY, stop - start)), np.empty((3, stop - start))
         losses = np.zeros(stop - start, np.int64)
         lengths = np.zeros(stop - start if path.shape[0] > 0 else 0)
@@ -171,8 +198,8 @@ def trace_rays(
         light = stokes[:, start:stop].copy()
         emit(emission, samples[start:stop], work)
         for k in range(rows.shape[0]):
-            perfect = slots[k] < 0
-            errors = slopes[0, :, 0:0] if perfect else slopes[slots[k], :, start:stop]
+            # A copy, as a view that is not contiguous would be a second version of `through`.
+            errors = perfect if slots[k] < 0 else slopes[slots[k], :, start:stop].copy()
             if lengths.shape[0] > 0:
                 before[:] = work[:3]
             through(rows[k], work, losses, k + 1, errors, normals, tables)
@@ -186,7 +213,6 @@ def trace_rays(
         if light.shape[1] > 0:
             stokes[:, start:stop] = light
         lost[start:stop] = losses
-    return lost
 
 
 @njit(**JIT)

@@ -84,7 +84,7 @@ def chief_rays(
     return Chief(chief, dispersion, bend, _blur(moved, behind, spread, group))
 
 
-@njit(**JIT)
+@njit(inline="always")
 def _blur(moved: Array, behind: Array, spread: Array, group: int) -> Array:
     """`Chief.blur`: moved [F, groups], behind [F, errors], see `chief_rays`."""
     size, errors, around = moved.shape[0], group - 1, moved.shape[1] // group - 1
@@ -108,7 +108,7 @@ def _blur(moved: Array, behind: Array, spread: Array, group: int) -> Array:
     return blur
 
 
-@njit(**JIT)
+@njit(inline="always")
 def _monomials(centres: Array) -> Array:
     """[MONOMIALS, n] of centres [n, STANDARD]."""
     n, m = centres.shape[0], 0
@@ -122,7 +122,7 @@ def _monomials(centres: Array) -> Array:
     return products
 
 
-@njit(**JIT)
+@njit(inline="always")
 def blurred(blur: Array, centres: Array) -> Array:
     """[n, F, F]: the slope errors' covariance of each of n centres [n, STANDARD]."""
     monomials, size = _monomials(centres), blur.shape[1]

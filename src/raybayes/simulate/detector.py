@@ -4,7 +4,7 @@ import math
 from typing import Any, Literal, Self
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import ArrayLike
 from pydantic import (
     AliasChoices,
@@ -19,6 +19,7 @@ from pydantic import (
 
 from raybayes.array_types import Array
 from raybayes.optics import JIT
+from raybayes.optics.threads import in_threads
 
 MOST = 1e15  # counts, which are whole numbers in float64
 NEGLIGIBLE = 1e-17  # share of the largest summand below which no more are summed
@@ -175,18 +176,25 @@ class Detector(BaseModel):
         x, mean = np.broadcast_arrays(np.asarray(x, np.float64), self.expected_counts(profile))
         shape = x.shape[:-1]
         flat_x, flat_mean = (a.reshape(-1, a.shape[-1]).copy() for a in (x, mean))
-        return _poisson_gauss(
-            flat_x, flat_mean, self.read_noise, float(noise), self.background
-        ).reshape(shape)
+        total = np.empty(len(flat_x))
+
+        def some(start: int, stop: int) -> None:
+            part = slice(start, stop)
+            total[part] = _poisson_gauss(
+                flat_x[part], flat_mean[part], self.read_noise, float(noise), self.background
+            )
+
+        in_threads(some, len(flat_x))
+        return total.reshape(shape)
 
 
-@njit(parallel=True, **JIT)
+@njit(nogil=True, **JIT)
 def _poisson_gauss(
     x: Array, mean: Array, read_noise: float, noise: float, background: float
 ) -> Array:
     """[n]: sum over the bins of log sum_k Poisson(k; mean) Normal(x - k; sigma)."""
     total = np.zeros(x.shape[0])
-    for i in prange(x.shape[0]):
+    for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             if math.isnan(x[i, j]):
                 continue

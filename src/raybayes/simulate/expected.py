@@ -20,7 +20,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from scipy.linalg import helmert
 
 from raybayes.array_types import Array, Ints
@@ -29,6 +29,7 @@ from raybayes.beamline.source import emit
 from raybayes.optics import through
 from raybayes.optics.coating import attenuate
 from raybayes.optics.rows import JIT, RAY, E, Tables, X, Y
+from raybayes.optics.threads import in_threads
 from raybayes.simulate.chief import AROUND, Chief, blurred, chief_rays
 from raybayes.simulate.openings import (
     NEXT,
@@ -51,7 +52,7 @@ GOLDEN = 0.6180339887498949  # multiples of it are spread evenly
 BLOCK = 64  # centres, 256 rays: 14 KiB, which stay in the first-level cache
 # Columns: energy, then x, y, x', y'; rows: zero mean, unit covariance.
 TETRAHEDRON = np.array([[1.0, 1.0, 1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0], [1.0, -1.0, -1.0]])
-SIMPLEX = np.sqrt(6.0) * helmert(6).T
+SIMPLEX = np.ascontiguousarray(np.sqrt(6.0) * helmert(6).T)
 
 
 class Sampling(NamedTuple):
@@ -78,6 +79,14 @@ class Light(NamedTuple):
     samples: Array
     weights: Array
     stokes: Array
+
+
+class Beams(NamedTuple):
+    """A beamline at many thetas: emission and rows [n, .], and what the rows point to."""
+
+    emission: Array
+    rows: Array
+    tables: Tables
 
 
 class Method(NamedTuple):
@@ -111,7 +120,7 @@ class Way(NamedTuple):
     band: tuple[float, float]
 
 
-@njit(**JIT)
+@njit(inline="always")
 def corner_rays(
     emission: Array, eps: Array, step: float, corners: Array, samples: Array
 ) -> tuple[Array, Array]:
@@ -190,7 +199,7 @@ def tune(emission: Array, place: float, dispersion: float, half: float) -> tuple
     return source, half / abs(dispersion) / math.sqrt(3.0)
 
 
-@njit(**JIT)
+@njit(inline="always")
 def follow(rows: Array, rays: Array, lost: Ints, stops: Ints, kept: Array, tables: Tables) -> Array:
     """Take a block of rays down the beamline; their places at the stops [F, n].
 
@@ -209,7 +218,7 @@ def follow(rows: Array, rays: Array, lost: Ints, stops: Ints, kept: Array, table
     return places
 
 
-@njit(**JIT)
+@njit(inline="always")
 def _carried(
     pile: Array, jacobian: Array, halves: Array, slit: int, band: tuple[float, float], box: Array
 ) -> None:
@@ -234,7 +243,7 @@ def _carried(
         pile[0, WEIGHT] *= carry_energy(mean, cov, box, slit, halves[slit], band[0], band[1])
 
 
-@njit(**JIT)
+@njit(inline="always")
 def _prepared(emission: Array, rows: Array, method: Method, samples: Array, tables: Tables) -> Way:
     """What all rays of one theta share."""
     stops = stops_of(rows, method.edges)
@@ -252,7 +261,7 @@ def _prepared(emission: Array, rows: Array, method: Method, samples: Array, tabl
     return Way(source, hard, stops, halves, chief, step, band)
 
 
-@njit(**JIT)
+@njit(inline="always")  # in one place: less to compile than a function of its own
 def _block(
     way: Way, method: Method, light: Light, bins: Bins, tables: Tables, profile: Array
 ) -> Array:
@@ -284,29 +293,6 @@ def _block(
     return arrived
 
 
-@njit(**JIT)
-def one_profile(
-    emission: Array,
-    rows: Array,
-    method: Method,
-    light: Light,
-    bins: Bins,
-    tables: Tables,
-    profile: Array,
-) -> Array:
-    """Fill one profile [bins]; returns the light of each centre that arrives [rays]."""
-    samples, weights, stokes = light
-    total = samples.shape[0]
-    way, arrived = _prepared(emission, rows, method, samples, tables), np.zeros(total)
-    for start in range(0, total, BLOCK):
-        stop = min(start + BLOCK, total)
-        part = Light(samples[start:stop], weights[start:stop], stokes[:, start:stop])
-        arrived[start:stop] = _block(way, method, part, bins, tables, profile)
-    profile /= total
-    return arrived
-
-
-@njit(parallel=True, **JIT)
 def expected_profiles(
     emission: Array,
     rows: Array,
@@ -316,20 +302,44 @@ def expected_profiles(
     tables: Tables,
     profiles: Array,
 ) -> tuple[Array, Array]:
-    """Fill profiles [n, bins], one theta per iteration; the light that arrives [n].
+    """Fill profiles [n, bins]; the light that arrives [n], and that of each point, [n, rays].
 
-    And that of each point, [n, rays] or [n, 0].
-
-    tables: what the rows point to. What is filled stands in no tuple: Numba's parallel loops write
-    into a copy of an array that they find in one, in silence.
+    Or [n, 0], see `Sampling`. tables: what the rows point to.
     """
+    n, points = len(rows), sampling.samples.shape[1]
+    transmission, arrivals = np.zeros(n), np.zeros((n, points if sampling.each else 0))
+
+    def some(start: int, stop: int) -> None:
+        part = slice(start, stop)
+        beams = Beams(emission[part], rows[part], tables)
+        dealt = sampling._replace(pick=sampling.pick[part])
+        _profiles(beams, method, dealt, bins, profiles[part], transmission[part], arrivals[part])
+
+    in_threads(some, n)
+    return transmission, arrivals
+
+
+@njit(nogil=True, **JIT)
+def _profiles(
+    beams: Beams,
+    method: Method,
+    sampling: Sampling,
+    bins: Bins,
+    profiles: Array,
+    transmission: Array,
+    arrivals: Array,
+) -> None:
+    """`expected_profiles`, one theta after the other."""
     samples, weights, stokes, pick, each = sampling
-    transmission = np.zeros(rows.shape[0])
-    arrivals = np.zeros((rows.shape[0], samples.shape[1] if each else 0))
-    for i in prange(rows.shape[0]):
-        light = Light(samples[pick[i]], weights[pick[i]], stokes[pick[i]])
-        arrived = one_profile(emission[i], rows[i], method, light, bins, tables, profiles[i])
+    total, tables = samples.shape[1], beams.tables
+    for i in range(beams.rows.shape[0]):
+        j, profile, arrived = pick[i], profiles[i], np.zeros(total)
+        way = _prepared(beams.emission[i], beams.rows[i], method, samples[j], tables)
+        for start in range(0, total, BLOCK):
+            stop = min(start + BLOCK, total)
+            part = Light(samples[j, start:stop], weights[j, start:stop], stokes[j, :, start:stop])
+            arrived[start:stop] = _block(way, method, part, bins, tables, profile)
+        profile /= total
         transmission[i] = arrived.mean()
         if each:
             arrivals[i] = arrived
-    return transmission, arrivals
