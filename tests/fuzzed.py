@@ -44,6 +44,9 @@ class Rml:
 
     def __init__(self, folder):
         self.file, self.texts = folder / "case.rml", texts(folder)
+        for text in self.texts:  # Numba compiles each element's code once, for longer than a hang
+            self.file.write_text(text)
+            self.open()
 
     def case(self, rng):
         text = rng.choice(self.texts)

@@ -1,6 +1,9 @@
 """Does a file on disk stay whole, and belong to one study?"""
 
 import os
+import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,7 +11,9 @@ from safetensors.numpy import load_file, save_file
 
 from raybayes.errors import InputError
 from raybayes.store import (
+    PARTIAL,
     Store,
+    make_folder,
     read_arrays,
     read_header,
     read_json,
@@ -29,6 +34,19 @@ def test_no_partial_file_replaces_a_whole_one(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="No space left"):
         write_whole(path, b"half")
     assert path.read_bytes() == b"whole" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("begin", [make_folder, lambda folder: Store(folder, {}, 2).open()])
+def test_what_killed_writers_left_is_swept_away(begin, tmp_path):
+    """But not what somebody else may still be writing, here or on another machine."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    here = socket.gethostname()
+    names = [f"{PARTIAL}{who}-x" for who in (f"{here}-{gone.pid}", f"{here}-{os.getpid()}", "a-1")]
+    for name in (*names, "result.nxs"):
+        (tmp_path / name).touch()
+    begin(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*names[1:], "result.nxs"}
 
 
 def test_store_refuses_another_study(tmp_path):

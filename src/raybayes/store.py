@@ -86,9 +86,13 @@ def _at_once(path: str, flags: int) -> int:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, unless it is there."""
+    """Make a folder and those above it, unless it is there; what killed writers left half-written
+    in it is swept away."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for partial in folder.glob(f"{PARTIAL}*"):
+            if _abandoned(partial):
+                partial.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made ({error.strerror})") from error
 
@@ -292,15 +296,12 @@ class Store:
         return range(-(-n // self.shard_size))
 
     def open(self) -> None:
-        """Make the folder, sweep away what killed writers left half-written.
+        """Make the folder.
 
         Raises:
             InputError: it cannot be made, or its shards are those of another study.
         """
         make_folder(self.folder)
-        for partial in self.folder.glob(f"{PARTIAL}*"):
-            if _abandoned(partial):
-                partial.unlink(missing_ok=True)
         for present in itertools.islice(self.folder.glob("shard-*.safetensors"), 1):
             self._check(present, read_header(present))
 

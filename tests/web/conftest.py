@@ -1,5 +1,6 @@
 import shutil
 import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -23,22 +24,38 @@ def runs(once):
     return once("runs", make)
 
 
-@pytest.fixture(scope="session")
-def link(runs):
-    """Of a server that runs in a thread."""
+@contextmanager
+def serving(folder):
+    """The link of a server that runs in a thread."""
     known, begun = {}, threading.Event()
 
     def ready(link, server):
         known.update(link=link, server=server)
         begun.set()
 
-    thread = threading.Thread(target=serve, args=([runs], 0, ready))
+    thread = threading.Thread(target=serve, args=([folder], 0, ready))
     thread.start()
     assert begun.wait(30)
-    yield known["link"]
-    known["server"].should_exit = True
-    thread.join(30)
+    try:
+        yield known["link"]
+    finally:
+        known["server"].should_exit = True
+        thread.join(30)
     assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def link(runs):
+    """Of a server that serves all tests: `client` has opened it."""
+    with serving(runs) as link:
+        yield link
+
+
+@pytest.fixture
+def unopened(runs):
+    """The link of a server of the test's own."""
+    with serving(runs) as link:
+        yield link
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,11 @@ from raybayes.study.run import open_run
 
 
 @pytest.fixture
-def page(browser, link):
+def page(browser, link, client):
     """The workbench, open and ready; in the end nothing was wrong in its console."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
+    name, _, secret = client.cookie.partition("=")
+    context.add_cookies([{"name": name, "value": secret, "url": link.partition("?")[0]}])
     page, asked, wrong = context.new_page(), [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: wrong.append(message.text) if is_wrong(message) else None)
@@ -63,6 +65,22 @@ def test_a_stranger_sees_a_sentence(browser, link):
     page.goto(link.partition("?")[0])
     assert "Open the link that" in page.inner_text("body")
     page.close()
+
+
+def test_the_link_is_good_for_one_browser(browser, unopened):
+    """There it may be reloaded and opened in a second tab; elsewhere it is refused."""
+    own, other = browser.new_context(), browser.new_context()
+    for _ in range(2):
+        tab = own.new_page()
+        tab.goto(unopened)
+        assert tab.title() == "raybayes workbench" and "token" not in tab.url
+        tab.reload()
+        assert tab.title() == "raybayes workbench"
+    stranger = other.new_page()
+    stranger.goto(unopened)
+    assert "has been opened" in stranger.inner_text("body")
+    own.close()
+    other.close()
 
 
 def test_from_a_file_to_the_numbers(page, runs, x, tmp_path):

@@ -5,7 +5,7 @@ import json
 from urllib.parse import urlsplit
 
 import pytest
-from workbench import counts
+from workbench import Client, counts
 
 from raybayes.web import session as session_module
 from raybayes.web import uploads
@@ -37,6 +37,26 @@ def test_strangers_are_refused(client, link):
     assert headers["x-content-type-options"] == "nosniff" and "unsafe" not in str(headers)
     with listen(0) as listener:
         assert listener.getsockname()[0] == "127.0.0.1"
+
+
+def asked_head(link, token):
+    connection = http.client.HTTPConnection(urlsplit(link).netloc, timeout=20)
+    connection.request("HEAD", f"/?{token}")
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_the_link_is_opened_once(unopened):
+    """The browser that did may open it again; a look at its head does not count."""
+    token = urlsplit(unopened).query
+    assert asked_head(unopened, token) == 403
+    client = Client(unopened)
+    for cookie, status in ((client.cookie, 303), ("", 403), (f"{client.cookie}x", 403)):
+        found, headers, text = client.ask("GET", f"/?{token}", Cookie=cookie)
+        assert found == status and "set-cookie" not in headers
+        assert status == 303 or b"run it again" in text
+    assert client.ask("GET", "/")[0] == 200
 
 
 REFUSED = {

@@ -9,10 +9,10 @@ from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 import anyio.to_thread
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, Lock
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -24,6 +24,7 @@ from raybayes.web.session import Session
 from raybayes.web.uploads import LIMIT, bounded
 
 BODY = 2**20  # bytes of a request
+DECODED = 2  # measurements at a time
 ASSETS = {
     "": ("app.html", "text/html"),
     "page.css": ("page.css", "text/css"),
@@ -45,7 +46,7 @@ class Malformed(InputError):
 
 def application(session: Session) -> Starlette:
     """The page, and what it may ask for; without its access check."""
-    handlers: Any = {InputError: _refused, Exception: _failed}
+    handlers: Any = {InputError: _refused, ClientDisconnect: _gone, Exception: _failed}
     return Starlette(routes=Endpoints(session).routes(), exception_handlers=handlers)
 
 
@@ -54,7 +55,8 @@ class Endpoints:
     """Of one session. Numba's threads and matplotlib's figures serve one caller at a time."""
 
     session: Session
-    alone: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    turn: Lock = field(default_factory=Lock)
+    decoding: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(DECODED))
 
     def routes(self) -> list[Route]:
         session = self.session
@@ -77,14 +79,19 @@ class Endpoints:
             Route("/api/results/{result}/{kind}", self.export),
         ]
 
-    async def computed(self, function: Callable[..., T], *arguments: Any) -> T:
-        return await anyio.to_thread.run_sync(function, *arguments, limiter=self.alone)
+    async def computed(self, request: Request, function: Callable[..., T], *arguments: Any) -> T:
+        """By a thread, when it is the request's turn; for nobody who has gone meanwhile."""
+        async with self.turn:
+            if await request.is_disconnected():
+                raise ClientDisconnect
+            return await anyio.to_thread.run_sync(function, *arguments)
 
     def answer(
         self, method: Callable[[Any], Any], kind: type[ApiRequest]
     ) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
-            return JSONResponse(await self.computed(method, await _api_request(request, kind)))
+            asked = await _api_request(request, kind)
+            return JSONResponse(await self.computed(request, method, asked))
 
         return endpoint
 
@@ -99,18 +106,19 @@ class Endpoints:
     async def infer(self, request: Request) -> Response:
         """Files are decoded beside what others ask; only the inference has its turn."""
         asked = await _api_request(request, Measurement)
-        observation = await anyio.to_thread.run_sync(self.session.read, asked)
-        return JSONResponse(await self.computed(self.session.infer, asked, observation))
+        read = partial(self.session.read, asked)
+        observation = await anyio.to_thread.run_sync(read, limiter=self.decoding)
+        return JSONResponse(await self.computed(request, self.session.infer, asked, observation))
 
     async def refine(self, request: Request) -> Response:
         pieces, found = self.session.refine(await _api_request(request, Refinement)), None
         while found is None:
-            found = await self.computed(next, pieces)
+            found = await self.computed(request, next, pieces)
         return JSONResponse(found)
 
     async def export(self, request: Request) -> Response:
         result, kind = request.path_params["result"], request.path_params["kind"]
-        content, name = await self.computed(self.session.export, result, kind)
+        content, name = await self.computed(request, self.session.export, result, kind)
         attached = {"content-disposition": f'attachment; filename="{name}"'}
         return Response(content, media_type=TYPES[PurePosixPath(kind).suffix], headers=attached)
 
@@ -132,6 +140,11 @@ async def _api_request(request: Request, kind: type[W]) -> W:
 
 async def _refused(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": shown(error)}, getattr(error, "status", 422))
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """To somebody who has closed the page: nothing is sent, and nothing is wrong."""
+    return Response()
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -10,6 +10,7 @@ import uvicorn
 
 from raybayes.errors import InputError
 from raybayes.web.access import Access, Keys
+from raybayes.web.connections import Connection
 from raybayes.web.endpoints import application
 from raybayes.web.runs import find_runs
 from raybayes.web.session import Session
@@ -54,8 +55,8 @@ def serve(
         session = Session(listed, Uploads(Path(folder)), Path(folder))
         config = uvicorn.Config(
             Access(application(session), keys),
-            loop="asyncio", http="h11", ws="none", lifespan="off",
-            log_level="warning", server_header=False, proxy_headers=False,
+            loop="asyncio", http=Connection, ws="none", lifespan="off",
+            log_level="error", server_header=False, proxy_headers=False,
         )  # fmt: skip
         server = uvicorn.Server(config)
         listener.listen()
