@@ -231,7 +231,7 @@ def test_files_of_every_type_round_trip(type_, tmp_path):
 
 
 BAD = {
-    "radius": ("Sphere", {"exitArmLength": -P}, "'radius': a radius is finite"),
+    "radius": ("Sphere", {"exitArmLength": -P}, "'radius'.*: a radius is finite"),
     "arm": ("Sphere", {"exitArmLength": 0}, "'exitArmLength': an arm length is not zero"),
     "angle": ("Toroid", {"grazingIncAngle": -1}, "'grazingIncAngle': a grazing angle"),
     "ellipse": ("Ellipsoid", {"shortHalfAxisB": 1e5}, "'shortHalfAxisB': 0 < shortHalfAxisB"),
@@ -239,6 +239,7 @@ BAD = {
     "no material": ("Plane Mirror", {"reflectivityType": 1}, "no material is given"),
     "evanescent": ("Plane Grating", {"lineDensity": 1e6}, "no diffracted beam"),
     "lines": ("Plane Grating", {"lineDensity": 0}, "'lineDensity': it must be positive"),
+    "opening": ("Slit", {"openingHeight": -0.1}, "'openingHeight': an opening must not be neg"),
     "nothing": ("Experts Optics", {k: 0 for k in ("A11", "A22", "A33", "A24")}, "no surface"),
 }  # fmt: skip
 
@@ -249,6 +250,13 @@ def test_bad_parameters_are_named(case):
     with pytest.raises(InputError, match=message) as error:
         compile_beamline(small(type_, **changes))
     assert type_ in str(error.value) or "<memory>" in str(error.value)
+
+
+def test_a_parameter_that_is_missing_is_said_to_be():
+    beamline = small("Toroid")
+    del beamline.elements[1].params["grazingIncAngle"]
+    with pytest.raises(InputError, match=r"'grazingIncAngle' \(which the file does not give\)"):
+        compile_beamline(beamline)
 
 
 def test_arms_are_what_a_radius_is_derived_from():

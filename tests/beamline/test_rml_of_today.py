@@ -167,3 +167,16 @@ def test_a_size_that_is_missing_is_a_fault(id_, tmp_path):
     lines = [line for line in MIRROR.splitlines() if f'"{id_}"' not in line]
     with pytest.raises(InputError, match=f"'M': has no {id_}; add it"):
         read_rml(written(tmp_path, SOURCE, "\n".join(lines), PLANE))
+
+
+SLIT = """<object name="E" type="Slit">
+ <param id="totalWidth" enabled="T">50</param><param id="totalHeight" enabled="T">20</param>
+ <param id="distancePreceding" enabled="T">1000</param>
+ <param id="openingWidth" enabled="T">2</param>
+</object>"""
+
+
+def test_one_of_two_openings_that_is_missing_is_a_fault(tmp_path):
+    """The frame's size would be taken for it, in silence."""
+    with pytest.raises(InputError, match="'E': has no openingHeight; add it"):
+        read_rml(written(tmp_path, SOURCE, SLIT, PLANE))

@@ -71,7 +71,8 @@ def a_program(monkeypatch, code):
 
 ENDS = {
     "a process that sleeps": (
-        "import time; time.sleep(60)", "takes more than 3 s to read",
+        "import time; print('.', end='', flush=True); time.sleep(60)",
+        "has not been read within 1.0 s; if the machine is busy, try again",
     ),
     "one that counts": (
         "from raybayes.observations.decoding import _limited; _limited()\nwhile True: pass",

@@ -15,7 +15,7 @@ from raybayes.simulate.dark import dark
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.settings import JointSimulator
 from raybayes.simulate.simulator import TOLERANCE, Simulator, Tracing
-from raybayes.study.accuracy import described
+from raybayes.study.accuracy import described, too_dim
 
 
 def test_ue112_keeps_its_rays():
@@ -125,6 +125,19 @@ def test_what_takes_the_light_is_named():
     assert found.name == names[0] and found.lost_at == "O"
     assert 0.5 < found.share < 0.99 and -10 < found.low < 0 < found.high < 10
     assert "narrow O.translationXerror to" in described(found)
+
+
+def test_few_photons_are_not_no_light():
+    """Light arrives everywhere, less than a photon of it: what helps is no narrower prior."""
+    line = small("Slit", source_type="Simple Undulator", openingWidth=5.0, openingHeight=50.0)
+    names, ends = ("O.translationXerror",), (np.array([-0.1]), np.array([0.1]))
+    joint = JointSimulator.alone(Simulator(line, names, ends, Detector(photons=0.5)))
+    found = dark(joint, Independent(names, (Uniform(low=-0.1, high=0.1),)), 0)
+    assert found.share == 1 and 0.5 < found.enough < 50
+    assert "less than a photon" in too_dim(found) and "raise photons" in too_dim(found)
+    brighter = replace(joint.settings[0].simulator, detector=Detector(photons=2 * found.enough))
+    assert dark(JointSimulator.alone(brighter), Independent(names, (Uniform(low=-0.1, high=0.1),)),
+                0).share < 0.5  # fmt: skip
 
 
 @pytest.mark.slow

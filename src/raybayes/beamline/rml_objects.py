@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from raybayes.beamline.kinds import Choice, Kind, Number, Shown, Text, Vector
+from raybayes.beamline.kinds import OPENINGS, Choice, Kind, Number, Shown, Text, Vector
 from raybayes.beamline.model import Element, Param, number_text
 from raybayes.beamline.rml_names import OLD, renamed, unclear
 from raybayes.beamline.schema import OBJECTS
@@ -171,7 +171,9 @@ def _missing(type_: str, given: set[str]) -> list[str]:
     """The sizes and distances without which no light would pass, or anywhere."""
     if type_ in SOURCES:
         return []
-    needed = PLANE if type_.startswith("ImagePlane") else NEEDED
+    needed: tuple[str, ...] = PLANE if type_.startswith("ImagePlane") else NEEDED
+    if given & set(OPENINGS):  # a slit of version 1.13 has neither
+        needed = (*needed, *OPENINGS)
     return [id_ for id_ in needed if id_ in OBJECTS[type_] and id_ not in given]
 
 

@@ -42,7 +42,9 @@ def slit(walk: Walk, element: Element, row: Array) -> None:
     for column, id_ in enumerate(sizes):
         missing = id_ not in element.params and not get.varies(element, id_)
         id_ = OPENINGS.get(id_, id_) if missing else id_
-        row[:, OPENING + column] = np.abs(get(element, id_, np.inf)) / 2
+        size = get(element, id_, np.inf)
+        get.check(element, id_, size >= 0, "an opening must not be negative")
+        row[:, OPENING + column] = size / 2
     kind = element.number("centralBeamstop")
     if kind == 0:
         return

@@ -85,6 +85,8 @@ class Values:
         param = element.params.get(id_)
         line = param.line if param is not None else element.line
         where = f", parameter {id_!r}" if id_ else ""
+        if id_ and param is None and not self.varies(element, id_):
+            where += " (which the file does not give)"
         return InputError(
             f"{self.beamline.path}:{line}: {element.type} {element.name!r}{where}: {message}"
         )

@@ -18,8 +18,9 @@ LENGTHS = {
     **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), 1e-6),
 }
 PIXELS = ("px", "pixel", "pixels")
-HORIZONTAL = re.compile(r"x|h|hor|horizontal|cols?|columns?|width")
-VERTICAL = re.compile(r"y|v|ver|vert|vertical|rows?|lines?|height")
+MOTOR = r"(?:sam|sample|sl|slit|s|t|m|mot|motor|w|wire|k|knife|stage|det|d|p|pos|scan)"
+HORIZONTAL = re.compile(rf"x|h|hor|horizontal|cols?|columns?|width|{MOTOR}[xh]")
+VERTICAL = re.compile(rf"y|v|ver|vert|vertical|rows?|lines?|height|{MOTOR}[yv]")
 # "x [um]", "Position (µm)", "x / mm", "x, um", "pos_mm"
 WITH_UNIT = re.compile(r"^(.*?)\s*(?:\[([^\]]*)\]|\(([^)]*)\)|[/,]\s*(\S+)|_([a-zµμ]+))\s*$")
 

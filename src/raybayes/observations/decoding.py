@@ -5,6 +5,7 @@
 
 import io
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,8 +21,11 @@ from raybayes.observations.measured import Measured
 from raybayes.observations.options import Reading
 from raybayes.observations.readers import read_file
 
-SECONDS = 6  # of the clock, for all files of one call
-CPU_SECONDS = 3
+SECONDS = 15  # of the clock, for all files of one call, once the process is ready
+CPU_SECONDS = 3  # since then
+READY = (
+    b"."  # what the process says when it has loaded itself, which may take long where others work
+)
 MEMORY = 2**30  # bytes of the decoding process
 LENGTH = 8  # bytes of a number that says how long an answer is
 
@@ -48,6 +52,8 @@ def decode(requests: Sequence[Request]) -> list[tuple[Measured, ...]]:
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     try:
+        assert process.stdout is not None
+        process.stdout.read(len(READY))
         out, complaints = process.communicate(json.dumps(asked).encode(), SECONDS)
         late = False
     except subprocess.TimeoutExpired:
@@ -88,7 +94,12 @@ def _why(late: bool, code: int, complaints: bytes) -> str:
     """What ended the decoding."""
     from signal import SIGXCPU
 
-    if late or code == -SIGXCPU:
+    if late:
+        return (
+            f"has not been read within {SECONDS} s; if the machine is busy, try again; else the "
+            "file is damaged, made to do harm, or should be stored as TIFF or HDF5"
+        )
+    if code == -SIGXCPU:
         return (
             f"takes more than {CPU_SECONDS} s to read: damaged, made to do harm, or so large that "
             "it should be stored as TIFF or HDF5"
@@ -168,13 +179,17 @@ def _limited() -> None:
         import resource
     except ImportError:  # Windows: the clock alone
         return
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    end = math.ceil(used.ru_utime + used.ru_stime) + CPU_SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (end, end + 1))
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def main() -> None:
     """Answer for each file that is asked on stdin, in order."""
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
     asked = json.load(sys.stdin)
     _limited()
     for path, reading in asked:

@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 
 from raybayes.array_types import Array, Bools
 from raybayes.errors import InputError
-from raybayes.observations.masks import ceiling_of, filled
+from raybayes.observations.masks import dead_lines, filled
 from raybayes.observations.measured import Measured
 from raybayes.observations.options import Reading, Target
 from raybayes.observations.places import placed, upright
 from raybayes.observations.scans import lined
+from raybayes.observations.soundness import beam, finite, light, saturated, unsaturated, where
 
 BORDER = 0.05  # of an image's width, on each side, where there should be no beam
+LEVELS = 32  # values of a mask: a detector's says why, in bits
 NORMAL = 1.4826  # standard deviation / median absolute deviation
 SIDES = ("horizontal", "vertical")
 
@@ -82,9 +84,10 @@ def _profile(path: Path, measured: Measured, source: Source, target: Target, sid
     if bad is not None:  # what stands there counts for nothing, but must not disturb the rest
         places = np.arange(len(values))
         values = np.interp(places, places[~bad], values[~bad])
-    _unsaturated(path, values, _saturated(values, measured, reading), (0, 0))
-    _beam(path, values)
-    told = (f"Read {path.name}: profile of {len(values)}.", *measured.told)
+    unsaturated(path, values, saturated(values, measured, reading), (0, 0))
+    beam(path, values)
+    lost = () if bad is None else (f"{bad.sum()} of its readings are none.",)
+    told = (f"Read {path.name}: profile of {len(values)}.", *measured.told, *lost)
     frame = Frame(values, (None,), told, bad=bad, raw=measured.values)
     frame = _without_dark(frame, path, source, values.shape, (0, 0))
     frame = _without_background(frame, reading)
@@ -97,6 +100,7 @@ def _profile(path: Path, measured: Measured, source: Source, target: Target, sid
         subtracted=frame.subtracted or reading.probe == "knife",  # by the differences
     )  # fmt: skip
     frame = _amplified(frame, reading)
+    light(path, frame.values)
     if side == 0 and reading.seen == "downstream":
         mirrored = None if edges is None else -edges[::-1]
         bad = None if bad is None else bad[::-1]
@@ -113,10 +117,10 @@ def _unread(path: Path, measured: Measured, target: Target) -> Bools | None:
     """
     if measured.bad is not None and not target.gaps:
         raise InputError(
-            f"{path}: {_where(measured.bad, (0, 0))} no reading by the detector's code; {GAPS}"
+            f"{path}: {where(measured.bad, (0, 0))} no reading by the detector's code; {GAPS}"
         )
     if not target.gaps:
-        _finite(path, measured.values, (0, 0))
+        finite(path, measured.values, (0, 0))
     bad = ~np.isfinite(measured.values)
     bad = bad if measured.bad is None else bad | measured.bad
     if bad.all():
@@ -169,11 +173,11 @@ def _image(path: Path, measured: Measured, source: Source, gaps: bool) -> Frame:
     values, corner = _cut(path, measured.values, reading)
     bad, told = _masked(path, measured, source)
     bad = bad[corner[1] : corner[1] + len(values), corner[0] : corner[0] + values.shape[1]]
-    _finite(path, np.where(bad, 0.0, values), corner)
-    over = _saturated(values, measured, reading) & ~bad
+    finite(path, np.where(bad, 0.0, values), corner)
+    over = saturated(values, measured, reading) & ~bad
     if reading.hot is None:
-        _unsaturated(path, values, over, corner)
-    _beam(path, values[~bad])
+        unsaturated(path, values, over, corner)
+    beam(path, values[~bad])
     edges, where = placed(path, measured, reading)
     frame = Frame(
         values,
@@ -192,9 +196,11 @@ def _image(path: Path, measured: Measured, source: Source, gaps: bool) -> Frame:
         from scipy.ndimage import convolve  # slow to load, and seldom needed
 
         alone = convolve(over.astype(int), np.ones((3, 3), int), mode="constant") == 1
-        _unsaturated(path, values, over & ~(hot & alone), corner)
+        unsaturated(path, values, over & ~(hot & alone), corner)
     whole = turned(Frame(measured.values, edges), reading)
     frame = replace(_amplified(_without_background(frame, reading), reading), whole=whole)
+    frame = replace(frame, done=(*frame.done, *dead_lines(frame.values, frame.bad)))
+    light(path, frame.values)
     return turned(frame, reading)
 
 
@@ -242,6 +248,11 @@ def _masked(path: Path, measured: Measured, source: Source) -> tuple[Bools, tupl
             f"{mask_path}: the mask has the shape {mask.shape}, but {path.name} {shape}; give one "
             "of the same camera"
         )
+    if len(np.unique(mask)) > LEVELS:
+        raise InputError(
+            f"{mask_path}: has {len(np.unique(mask))} different values, as a picture has and no "
+            "mask; give one that is 0 where there is a reading"
+        )
     masked = mask != 0
     return bad | masked, (f"{int(masked.sum())} pixels are masked by {mask_path.name}.",)
 
@@ -256,47 +267,6 @@ def _only(path: Path, source: Source) -> Measured:
     if len(found) != 1:
         raise InputError(f"{path}: holds two profiles; give one")
     return found[0]
-
-
-def _saturated(values: Array, measured: Measured, reading: Reading) -> Bools:
-    """Where the beam is brighter than the camera can measure."""
-    if reading.saturation is not None:
-        return values >= reading.saturation
-    ceiling = np.inf if measured.ceiling is None else measured.ceiling
-    return values >= min(ceiling, ceiling_of(values))
-
-
-def _unsaturated(path: Path, values: Array, over: Bools, corner: tuple[int, int]) -> None:
-    if over.any():
-        raise InputError(
-            f"{path}: {_where(over, corner)} saturated (at {values[over].min():g}); measure with "
-            "less light or a shorter exposure, or set saturation if this is none"
-        )
-
-
-def _finite(path: Path, values: Array, corner: tuple[int, int]) -> None:
-    bad = ~np.isfinite(values)
-    if bad.any():
-        raise InputError(f"{path}: {_where(bad, corner)} no finite number; mend or mask them")
-
-
-def _beam(path: Path, values: Array) -> None:
-    if values.size == 0 or (np.ptp(values) == 0 and values.size > 1):
-        level = f"every reading is {values.flat[0]:g}" if values.size else "all is masked"
-        raise InputError(f"{path}: {level}: there is no beam in it")
-
-
-def _where(bad: Bools, corner: tuple[int, int]) -> str:
-    places = np.argwhere(bad)
-    first = [int(i) for i in places[0]]
-    at = (
-        f"number {first[0] + 1}"
-        if len(first) == 1
-        else f"pixel x = {first[1] + corner[0]}, y = {first[0] + corner[1]}"
-    )
-    if len(places) == 1:
-        return f"{at} is"
-    return f"{len(places)} readings, the first at {at}, are"
 
 
 def _without_dark(
@@ -317,7 +287,7 @@ def _without_dark(
         cut = dark[top : top + rows, left : left + columns]
     bad = ~np.isfinite(cut)
     if bad.any():
-        raise InputError(f"{dark_path}: {_where(bad, corner)} no finite number; give another")
+        raise InputError(f"{dark_path}: {where(bad, corner)} no finite number; give another")
     cleared = frame.after(
         f"Dark frame {dark_path.name} subtracted (its mean: {cut.mean():.3g}).", frame.values - cut
     )

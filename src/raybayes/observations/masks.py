@@ -8,6 +8,7 @@ AROUND = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]])
 ENOUGH = 5  # neighbours with a reading, from which a pixel between them can be told
 PLATEAU, LEVELS = 10, 10.0  # readings at the largest value; over those of a level just below
 TOP = 0.2  # of the range, which is "just below"
+MANY = 30  # counts of a line, beside which one of 0 is none by chance
 HIDDEN = 1e-3  # of a profile's peak, which gaps may hide from it
 
 
@@ -33,6 +34,24 @@ def _step(values: Array) -> float:
     """The smallest difference between readings that are no whole numbers."""
     steps = np.diff(np.unique(values))
     return float(steps.min()) if len(steps) else 1.0
+
+
+def dead_lines(values: Array, bad: Bools | None) -> tuple[str, ...]:
+    """A caution where whole columns or rows of an image [rows, columns] are 0 amid light."""
+    told = []
+    for name, axis in (("columns", 0), ("rows", 1)):
+        known = values if bad is None else np.where(bad, np.nan, values)
+        empty = (known == 0).all(axis=axis)
+        lit = np.flatnonzero(~empty)
+        between = empty[lit[0] : lit[-1]].sum() if len(lit) else 0
+        sums = np.nansum(np.abs(known), axis=axis)
+        # Beside few photons a whole line may be dark by chance.
+        if between and np.median(sums[lit]) > MANY:
+            told.append(
+                f"Caution: {between} {name} hold nothing but 0 amid lit ones; if they are dead, "
+                "give a mask."
+            )
+    return tuple(told)
 
 
 def filled(values: Array, bad: Bools) -> tuple[Array, Bools, tuple[str, ...]]:

@@ -13,6 +13,7 @@ from raybayes.observations.axes import Axis
 
 LARGEST = 256 * 2**20  # bytes, of a file or of what it unpacks to
 MOST = 2**24  # readings of a frame
+SCATTER, ALIKE = 20, 3.0  # readings at -1, beside which it counts how many are at 1; the factor
 CODES = 2  # how many of the largest whole numbers of 32 bits, or of -1, -2, stand for no reading
 
 
@@ -58,6 +59,11 @@ def measured(path: Path, array: NDArray) -> Measured:
         raise InputError(f"{path}: has {array.size / 1e6:.0f} million readings; give a smaller one")
     if array.dtype.kind == "f":
         return Measured(array.astype(np.float64))
+    if noisy(array):
+        told = ("Readings of -1 are as frequent as 1: they are readings, not a code for none.",)
+        return Measured(
+            array.astype(np.float64), ceiling=float(np.iinfo(array.dtype).max), told=told
+        )
     bad, what = _codes(array)
     told = (f"{bad.sum()} pixels hold {what}, a detector's code for no reading: masked.",)
     values = np.where(bad, 0, array).astype(np.float64)
@@ -65,6 +71,21 @@ def measured(path: Path, array: NDArray) -> Measured:
     if not bad.any():
         return Measured(values, ceiling=ceiling)
     return Measured(values, ceiling=ceiling, bad=bad, told=told)
+
+
+def noisy(values: NDArray) -> bool:
+    """Whether whole numbers scatter about 0, as those do that have been subtracted from."""
+    below, above = int((values == -1).sum()), int((values == 1).sum())
+    return below > SCATTER and above / ALIKE < below < ALIKE * above
+
+
+def coded(values: Array) -> Bools | None:
+    """[n], where whole numbers in text are a detector's code for no reading; None for nowhere."""
+    whole = values[np.isfinite(values)]
+    if len(whole) == 0 or not (whole == np.round(whole)).all() or noisy(whole):
+        return None
+    bad = values < 0
+    return bad if bad.any() and whole.min() >= -CODES else None
 
 
 def _codes(array: NDArray) -> tuple[Bools, str]:

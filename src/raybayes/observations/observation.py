@@ -134,6 +134,11 @@ def _parts(read: Sequence[Loaded], target: Target) -> list[Part]:
         files = f"{len(read)} file{'s were' if len(read) != 1 else ' was'} given"
         more = f", with {len(whole)} profiles" if len(whole) != len(read) else ""
         raise InputError(f"{files}{more}; this study reads {_wanted(target)}")
+    if len(read) == 2 and read[0].path == read[1].path:
+        raise InputError(
+            f"{read[0].path}: is given twice; give each profile in a file of its own, or both in "
+            "one table"
+        )
     if len(whole) == 1:
         return [Part(*whole[0], sides[0] if len(sides) == 1 else 0)]
     _not_swapped(whole)
@@ -193,7 +198,9 @@ def _unknown(path: Path, x: Array, target: Target) -> tuple[str, ...]:
         which = f"{missing} of the study's {len(part)} {name} have no reading"
         if missing > target.gaps * len(part):
             raise InputError(f"{path}: {which} (gaps, masked pixels), {_too_many(target)}")
-        told += [f"{which}: the posterior leaves them out."] if missing else []
+        told += [f"{which}: the posterior leaves them out, and so do the beam's numbers."] * (
+            missing > 0
+        )
     return tuple(told)
 
 
@@ -215,7 +222,7 @@ def _binned(
     if 0 in target.bins and target.reads == "profiles":
         side = parts[0].side
         x, done = _profile(first, frames[0], target.edges[side], SIDES[side])
-        return x, (*frames[0].done, *done)
+        return x, (*frames[0].done, *_otherwise(parts[0].measured, side), *done)
     return _numbers(parts[0], frames[0], target, read[0].source.reading)
 
 
@@ -276,7 +283,16 @@ def _profile(path: Path, frame: Frame, wanted: Array, name: str) -> tuple[Array,
     if edges[0] > edges[-1]:
         edges, values, bad = edges[::-1], values[::-1], bad[::-1]
     _fits(path, edges, wanted, name)
-    return _onto(values, bad, edges, wanted), (_moved(values, edges, wanted, name),)
+    moved = _moved(np.where(bad, 0.0, values), edges, wanted, name)
+    return _onto(values, bad, edges, wanted), (moved,)
+
+
+def _otherwise(measured: Measured, side: int) -> tuple[str, ...]:
+    """A caution where positions have the name of the other side."""
+    axis = measured.axes[0] if measured.axes else None
+    if axis is None or axis.along in ("", "xy"[side]):
+        return ()
+    return (f"Caution: its positions are called {axis.name!r}, and are taken as {SIDES[side]}.",)
 
 
 def _read(frame: Frame) -> Array:

@@ -96,6 +96,10 @@ class Reading(BaseModel):
             raise ValueError("columns must be 1, 2 or 4 names or numbers")
         if self.centre is not None and self.origin is not None:
             raise ValueError("centre (pixels) and origin (mm) both say where the optical axis is")
+        if self.smoothing is not None and self.probe != "knife":
+            raise ValueError('smoothing is of a knife\'s readings; set probe to "knife"')
+        if self.slit is not None and self.probe == "knife":
+            raise ValueError("slit is the width of a slit or a wire, and probe says a knife")
         return self
 
 

@@ -55,7 +55,8 @@ def _image(axis: Any, frame: Frame) -> None:
 def _profile(axis: Any, frame: Frame) -> None:
     edges = frame.edges[0]
     assert edges is not None
-    axis.stairs(frame.values, UM * edges, color=BLUE)
+    values = frame.values if frame.bad is None else np.where(frame.bad, np.nan, frame.values)
+    axis.stairs(values, UM * edges, color=BLUE)
     axis.axvline(0, color=ORANGE, lw=0.8)
     axis.set(xlabel="position [µm]; the line is the optical axis", ylabel="counts", title="as read")
 

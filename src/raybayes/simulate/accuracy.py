@@ -111,7 +111,8 @@ class Accuracy:
     @property
     def worst(self) -> Row:
         """Where counting finds the largest error that it can tell."""
-        return max(self.rows, key=lambda row: row.noise - SURE * row.uncertainty)
+        lit = [row for row in self.rows if not row.dark] or self.rows
+        return max(lit, key=lambda row: row.noise - SURE * row.uncertainty)
 
     @property
     def good(self) -> bool:

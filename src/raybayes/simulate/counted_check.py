@@ -207,7 +207,10 @@ def _of_peak(simulator: Simulator, square: Array, mean: Array) -> tuple[float, f
     if detector.reads == "profiles":
         parts = [slice(detector.bins[0]), slice(detector.bins[0], None)]
     across, along = (
-        float(np.sqrt(max(square[p].mean(), 0)) / max(mean[p].max(), 1e-300)) for p in parts
+        float(np.sqrt(max(square[p].mean(), 0)) / max(mean[p].max(), 1e-300))
+        if mean[p].size
+        else 0.0
+        for p in parts
     )
     return across, along
 

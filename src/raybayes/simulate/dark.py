@@ -30,6 +30,8 @@ class Dark:
         share: of the prior; lost_at: the element that takes most of the light there.
         name: the parameter that separates dark theta from lit ones best; "" where none does.
         low, high: a range of it that holds INNER of the lit theta.
+        enough: photons from which most of these theta would not be dark, where some light arrives
+            at them; 0 where none does.
     """
 
     share: float
@@ -37,15 +39,19 @@ class Dark:
     name: str = ""
     low: float = 0.0
     high: float = 0.0
+    enough: float = 0.0
 
 
 def dark(simulator: JointSimulator, prior: Prior, seed: int) -> Dark:
     """Simulate THETAS theta of the prior and see which give light."""
     theta = prior.sample(THETAS, np.random.default_rng((seed, THETAS)))
-    lit = np.ones(len(theta), bool)
+    lit, needed = np.ones(len(theta), bool), np.zeros(len(theta))
     taker = ""
     for setting in simulator.settings:
-        here = _lit(setting, simulator.own(theta, setting))
+        light = _light(setting, simulator.own(theta, setting))
+        here = setting.simulator.detector.photons * light > LIGHT
+        with np.errstate(divide="ignore"):
+            needed = np.maximum(needed, LIGHT / light)
         if not here.all() and not taker:
             own = simulator.own(theta[~here][:1], setting)
             taker = lost_at(setting.simulator, own, (seed,)) or DETECTOR
@@ -53,11 +59,13 @@ def dark(simulator: JointSimulator, prior: Prior, seed: int) -> Dark:
     share = float(1 - lit.mean())
     if share < TOLD:
         return Dark(0.0)
+    enough = float(np.median(needed[~lit]))
+    enough = enough if np.isfinite(enough) else 0.0
     blamed = to_blame(theta, lit)
     if blamed is None:
-        return Dark(share, taker)
+        return Dark(share, taker, enough=enough)
     j, low, high = blamed
-    return Dark(share, taker, simulator.names[j], low, high)
+    return Dark(share, taker, simulator.names[j], low, high, enough)
 
 
 def to_blame(theta: Array, lit: Bools) -> tuple[int, float, float] | None:
@@ -75,15 +83,14 @@ def to_blame(theta: Array, lit: Bools) -> tuple[int, float, float] | None:
     return None if left[j] > INNER else (j, float(low[j]), float(high[j]))
 
 
-def _lit(setting: Setting, own: Array) -> Bools:
-    """[n]: whether the detector of a setting expects light at its own theta [n, d]."""
-    simulator, found = setting.simulator, np.zeros(len(own), bool)
+def _light(setting: Setting, own: Array) -> Array:
+    """[n]: the share of photons that the detector of a setting expects at its own theta [n, d]."""
+    simulator, found = setting.simulator, np.zeros(len(own))
     for i, one in enumerate(own):
         try:
             profile, _ = simulator.profiles(one[None], None)
         except InputError:  # a campaign counts what cannot be built
-            found[i] = True
+            found[i] = np.inf
             continue
-        light = least_light(simulator.detector, profile[0])
-        found[i] = simulator.detector.photons * light > LIGHT
+        found[i] = least_light(simulator.detector, profile[0])
     return found

@@ -77,6 +77,8 @@ class Proven:
             f"{self.tracing.rays} rays; beside counted rays at worst "
             f"({self.counted:.1%} ± {self.uncertainty:.1%}), at {self.at}"
         )
+        if self.counted + self.uncertainty > 2 * self.tracing.tolerance:
+            words += ", which more counted rays may show to be too large (check-simulator --rays)"
         if self.tracing.noise:
             share = f"{self.tracing.noise:.0%} of the light's own variance"
             words += f"; the likelihood is widened by {share}"
@@ -158,7 +160,7 @@ def examined(plan: Plan, beamline: Beamline, asked: str, tell: Tell = silent) ->
     simulator = plan.simulator(beamline)
     accuracy = choose(simulator, plan.tracing, plan.seed, tell=tell)
     worst = accuracy.worst
-    lit = simulator.traced(accuracy.tracing)
+    lit = dark(simulator.traced(accuracy.tracing), plan.prior, plan.seed)
     found = Proven(
         asked,
         accuracy.tracing,
@@ -166,9 +168,9 @@ def examined(plan: Plan, beamline: Beamline, asked: str, tell: Tell = silent) ->
         worst.noise,
         worst.uncertainty,
         place(worst),
-        described(dark(lit, plan.prior, plan.seed)),
+        described(lit),
     )
-    return found, refused(accuracy, plan)
+    return found, refused(accuracy, plan) or too_dim(lit)
 
 
 def place(row: Row) -> str:
@@ -205,13 +207,21 @@ def refused(accuracy: Accuracy, plan: Plan) -> str:
     )
 
 
+def too_dim(found: Dark) -> str:
+    """Why nothing can be learned anywhere in the prior, though light arrives; "" where it can."""
+    return described(found) if found.share == 1 and found.enough else ""
+
+
 def described(found: Dark) -> str:
     """In words: what of the prior gives no light, and what to do."""
     if found.share == 0:
         return ""
     words = f"{found.share:.0%} of the prior gives no light"
+    if found.enough:
+        words = f"{found.share:.0%} of the prior gives less than a photon in a profile"
     if not found.name:
-        return f"{words}; narrow the prior"
+        brighter = f"raise photons of [detector] to {found.enough:.1g} at least, or "
+        return f"{words}; {brighter if found.enough else ''}narrow the prior"
     lost = f" (it is lost at {found.lost_at})" if found.lost_at else ""
     return (
         f"{words}{lost}; {spoken(found.name)} takes it: narrow {found.name} to "

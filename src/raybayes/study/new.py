@@ -194,7 +194,8 @@ def _advice(traced: Sequence[Rays], theta: Array, varied: Sequence[Varied]) -> s
     """Where the light is lost, and which range to narrow to what."""
     where = np.concatenate([rays.lost_at[~rays.arrived] for rays in traced])
     names, counts = np.unique(where, return_counts=True)
-    lost = f": most are lost at {names[counts.argmax()]}" if len(names) else ""
+    most = "all" if counts.sum() == THETAS * RAYS and len(names) == 1 else "most"
+    lost = f": {most} are lost at {names[counts.argmax()]}" if len(names) else ""
     blamed = to_blame(theta, np.array([bool(rays.arrived.any()) for rays in traced]))
     if blamed is None:
         return f"{lost}; narrow the ranges, or see by `raybayes trace --scan` where light passes"

@@ -328,4 +328,6 @@ def explained(error: ValidationError) -> str:
         wanted = f"There is no such key{_meant(str(first['loc'][-1]))}"
     if first["type"] == "union_tag_invalid":
         wanted = f"Its kind should be one of {first['ctx']['expected_tags']}"
+    if not key:  # of several keys together
+        return f"{wanted.removeprefix('Value error, ')}{more}"
     return f"key {key!r}: {wanted}, found {SHORT.repr(first['input'])}{more}"

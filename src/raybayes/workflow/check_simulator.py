@@ -8,7 +8,7 @@ from raybayes.simulate.accuracy import choose
 from raybayes.simulate.counted_check import Row, check_points
 from raybayes.simulate.dark import dark
 from raybayes.simulate.engines.config import TracerConfig
-from raybayes.study.accuracy import Tell, described, place, refused, silent
+from raybayes.study.accuracy import Tell, described, place, refused, silent, too_dim
 from raybayes.study.plan import Plan
 
 
@@ -34,6 +34,7 @@ def check_simulator(name: str | os.PathLike[str], most: int, tell: Tell = silent
     points = len(check_points(simulator, plan.seed)[0]) * len(simulator.settings)
     accuracy = choose(simulator, plan.tracing, plan.seed, most * points, tell)
     chosen = simulator.traced(accuracy.tracing)
+    lit = dark(chosen, plan.prior, plan.seed)
     return {
         "study": plan.name,
         "tracing": accuracy.tracing.model_dump(),
@@ -44,11 +45,11 @@ def check_simulator(name: str | os.PathLike[str], most: int, tell: Tell = silent
         "widened": accuracy.tracing.noise,
         "rows": [_described(row, plan) for row in accuracy.rows],
         "worst": max(row.noise for row in accuracy.rows),
-        "good": accuracy.good and not all(row.dark for row in accuracy.rows),
+        "good": accuracy.good and not all(row.dark for row in accuracy.rows) and not too_dim(lit),
         "undecided": sum(row.undecided for row in accuracy.rows),
         "dark": sum(row.dark for row in accuracy.rows),
-        "notes": [note for note in [described(dark(chosen, plan.prior, plan.seed))] if note],
-        "sentence": refused(accuracy, plan),
+        "notes": [note for note in [described(lit)] if note],
+        "sentence": refused(accuracy, plan) or too_dim(lit),
     }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from raybayes.array_types import Array, Bools
 from raybayes.errors import InputError
 from raybayes.observations.axes import Axis, named
-from raybayes.observations.measured import Measured
+from raybayes.observations.measured import Measured, coded
 from raybayes.observations.options import Column, Reading, meant
 from raybayes.observations.readers.tables import LISTED, QUOTED, WIDE, Table
 
@@ -140,13 +140,16 @@ def _profile(
     keep, sentence = _kept(path, table, empty)
     if sentence:
         told = (*told, sentence)
+    bad = coded(counts[keep])
+    if bad is not None:
+        told = (*told, f"{bad.sum()} readings are -1 or -2, a code for no reading: masked.")
     if len(picked) == 1:
-        return Measured(counts[keep], told=told)
+        return Measured(counts[keep], bad=bad, told=told)
     name, unit = named(table.names[picked[0]])
     if not unit and reading.unit is None and reading.pixel_size is None:
         unit, told = "mm", (*told, "Positions are taken in mm (unit): the file does not say.")
     axis = Axis(numbers[keep, 0], name, unit)
-    return Measured(counts[keep], (axis,), told=told)
+    return Measured(counts[keep], (axis,), bad=bad, told=told)
 
 
 def _kept(path: Path, table: Table, empty: Bools) -> tuple[slice, str]:

@@ -98,6 +98,21 @@ class Links:
         return found
 
 
+def _as_stored(path: Path, group: h5py.Group, signal: h5py.Dataset) -> None:
+    """Refuses an NXdata whose fields say that its numbers are to be changed."""
+    for name, plain in (("scaling_factor", 1.0), ("offset", 0.0)):
+        field = (
+            group.get(name) if group.get(name, getlink=True).__class__ is h5py.HardLink else None
+        )
+        if isinstance(field, h5py.Dataset) and field.size == 1 and field != signal:
+            value = float(np.asarray(field).ravel()[0])
+            if value != plain:
+                raise InputError(
+                    f"{path}: {group.name} says that its numbers are to be changed ({name} = "
+                    f"{value:g}); store them as they are meant"
+                )
+
+
 def _read(links: Links, reading: Reading) -> Measured:
     path, root = links.path, links.root(links.path)
     signal, group, told = _chosen(links, root, reading.dataset)
@@ -113,6 +128,7 @@ def _read(links: Links, reading: Reading) -> Measured:
                 f"{path}: {signal.name} says that its numbers are to be changed ({name} = "
                 f"{signal.attrs[name]}); store them as they are meant"
             )
+    _as_stored(path, group, signal)
     axes, more = _axes(links, group, signal, found.values.ndim)
     detector = _detector(group, signal)
     bad, pixel = found.bad, None

@@ -17,6 +17,7 @@ from raybayes.observations.options import Reading
 FORMATS = ("PNG", "TIFF", "BMP", "JPEG", "PPM")
 PNG, PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # how it begins, and which byte says bits per channel
 PGM = re.compile(rb"P[25](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d+)\s")
+ORIENTATION = 274  # a tag of TIFF and EXIF
 LOSSY = (
     "Caution: a JPEG is lossy and, as most cameras write it, not linear in the light (8 bits with "
     "a gamma); store the camera's own numbers as TIFF or PNG."
@@ -83,6 +84,23 @@ def _pixels(path: Path, content: bytes, image: object) -> Measured:
 
 
 def _told(image: object) -> tuple[str, ...]:
+    from PIL import Image
+
+    assert isinstance(image, Image.Image)
+    return (*turned(int(image.getexif().get(ORIENTATION, 1))), *_curved(image))
+
+
+def turned(orientation: int) -> tuple[str, ...]:
+    """A caution where a file says that it is to be shown turned or mirrored (EXIF, TIFF 6.0)."""
+    if orientation in (0, 1):
+        return ()
+    return (
+        f"Caution: the file says that it is to be shown turned (orientation {orientation}), which "
+        "is left aside; set rotate, flip.",
+    )
+
+
+def _curved(image: object) -> tuple[str, ...]:
     if getattr(image, "format", "") == "JPEG":
         return (LOSSY,)
     gamma = getattr(image, "info", {}).get("gamma")

@@ -14,7 +14,7 @@ from raybayes.observations.axes import mm_in
 from raybayes.observations.measured import LARGEST, Measured, framed
 from raybayes.observations.options import Reading
 from raybayes.observations.readers.complaints import no_complaint
-from raybayes.observations.readers.pictures import grey, read_picture
+from raybayes.observations.readers.pictures import ORIENTATION, grey, read_picture, turned
 
 INCH = 25.4  # mm
 
@@ -51,6 +51,7 @@ def _read(path: Path, file: tifffile.TiffFile, reading: Reading) -> Measured:
     if page.photometric == 0:
         raise InputError(f"{path}: says that 0 is white; store it with 0 as black")
     pixel, told = _pixel(path, file, page)
+    told = (*told, *turned(int(page.tags.valueof(ORIENTATION, default=1))))
     more = len(file.series) - 1
     if more:
         told = (*told, f"It holds {more} more series of pictures, which are not read.")

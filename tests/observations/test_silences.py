@@ -1,0 +1,137 @@
+"""What a new user found to be read in silence: it is refused, or a sentence says it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from targets import IMAGE, PROFILES, beam, edges
+
+from raybayes.errors import InputError
+from raybayes.observations import Reading, Target, read_observation
+from raybayes.observations.axes import Axis
+
+VERTICAL = Target("profiles", (edges(0, 0.01), edges(8, 0.005)))
+MIDDLES = [(e[1:] + e[:-1]) / 2 for e in PROFILES.edges]
+
+
+def table(path, side, counts, heading):
+    np.savetxt(path, np.column_stack((MIDDLES[side], counts)), header=heading, comments="",
+               delimiter=",")  # fmt: skip
+    return path
+
+
+def said(observation):
+    return " ".join(observation.done)
+
+
+@pytest.mark.parametrize("name, along", [
+    ("samx", "x"), ("samy", "y"), ("stage_y", "y"), ("slh", "x"), ("max", ""), ("index", ""),
+    ("flux", ""), ("energy", ""), ("key", ""), ("scan_x", "x"),
+])  # fmt: skip
+def test_names_of_motors(name, along):
+    assert Axis(np.zeros(2), name).along == along
+
+
+def test_motors_that_are_swapped(tmp_path):
+    h = table(tmp_path / "h.csv", 0, np.arange(10.0), "samy,counts")
+    v = table(tmp_path / "v.csv", 1, np.arange(8.0), "samx,counts")
+    with pytest.raises(InputError, match="give the horizontal profile first"):
+        read_observation([h, v], PROFILES)
+
+
+def test_another_side_is_told_where_one_is_read(tmp_path):
+    v = table(tmp_path / "v.csv", 1, np.arange(8.0), "samx,counts")
+    assert "called 'samx', and are taken as vertical" in said(read_observation([v], VERTICAL))
+    v = table(tmp_path / "v.csv", 1, np.arange(8.0), "samy,counts")
+    assert "Caution" not in said(read_observation([v], VERTICAL))
+
+
+def test_one_file_twice(tmp_path):
+    h = table(tmp_path / "h.csv", 0, np.arange(10.0), "x,counts")
+    with pytest.raises(InputError, match="is given twice"):
+        read_observation([h, h], PROFILES)
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.5])
+def test_codes_in_text(gaps, tmp_path):
+    """-1 among whole numbers that are never lower: a gap, as in a file of integers."""
+    counts = np.array([3, 50, -1, 90, 40, 2, 1, 0, 0, 1.0])
+    h = table(tmp_path / "h.csv", 0, counts, "x,counts")
+    v = table(tmp_path / "v.csv", 1, np.arange(8.0), "y,counts")
+    target = replace(PROFILES, gaps=gaps)
+    if gaps:
+        assert np.flatnonzero(np.isnan(read_observation([h, v], target).x)).tolist() == [2]
+    else:
+        with pytest.raises(InputError, match="no reading by the detector's code"):
+            read_observation([h, v], target)
+
+
+def test_noise_about_zero_is_no_code(tmp_path):
+    """A frame of integers that a dark has been subtracted from: as many at -1 as at 1."""
+    rng = np.random.default_rng(0)
+    pixels = (beam() - 3 + np.round(0.5 * rng.standard_normal((40, 60)))).astype(np.int16)
+    assert pixels.min() >= -2 and (pixels == -1).sum() > 100
+    np.save(tmp_path / "x.npy", pixels)
+    found = read_observation([tmp_path / "x.npy"], IMAGE, Reading(pixel_size=0.002))
+    assert "as frequent as 1" in said(found) and "masked" not in said(found)
+    np.save(tmp_path / "y.npy", pixels.astype(float))
+    plain = read_observation([tmp_path / "y.npy"], IMAGE, Reading(pixel_size=0.002))
+    np.testing.assert_array_equal(found.x, plain.x)
+
+
+def test_nothing_is_left(tmp_path):
+    np.save(tmp_path / "x.npy", beam())
+    np.save(tmp_path / "bright.npy", beam() + 5)
+    with pytest.raises(InputError, match=r"adds up to .*: there is no beam"):
+        read_observation([tmp_path / "x.npy"], IMAGE,
+                         Reading(pixel_size=0.002, dark="bright.npy"), tmp_path)  # fmt: skip
+    scan = 100 * np.exp(-((MIDDLES[0] / 0.02) ** 2))
+    h = table(tmp_path / "h.csv", 0, scan, "x,counts")
+    v = table(tmp_path / "v.csv", 1, np.arange(8.0), "y,counts")
+    with pytest.raises(InputError, match="there is no beam in it; look at"):
+        read_observation([h, v], PROFILES, Reading(probe="knife"))
+
+
+def test_dead_lines_are_told(tmp_path):
+    pixels = beam()
+    pixels[:, 33:35] = 0
+    np.save(tmp_path / "x.npy", pixels)
+    found = read_observation([tmp_path / "x.npy"], IMAGE, Reading(pixel_size=0.002))
+    assert "2 columns hold nothing but 0 amid lit ones" in said(found)
+
+
+@pytest.mark.parametrize("keys", [{"smoothing": 0.01}, {"slit": 0.01, "probe": "knife"}])
+def test_options_that_do_nothing(keys):
+    with pytest.raises(ValueError, match="knife"):
+        Reading(**keys)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".jpg"])
+def test_orientation_is_told(suffix, tmp_path):
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[274] = 6
+    picture = Image.fromarray((beam() / 10).astype(np.uint8))
+    picture.save(tmp_path / f"x{suffix}", exif=exif)
+    found = read_observation([tmp_path / f"x{suffix}"], IMAGE, Reading(pixel_size=0.002))
+    assert "orientation 6" in said(found)
+
+
+def test_a_picture_is_no_mask(tmp_path):
+    np.save(tmp_path / "x.npy", beam())
+    with pytest.raises(InputError, match="different values, as a picture has and no mask"):
+        read_observation([tmp_path / "x.npy"], IMAGE,
+                         Reading(pixel_size=0.002, mask="x.npy"), tmp_path)  # fmt: skip
+
+
+@pytest.mark.parametrize("field, value", [("scaling_factor", 10.0), ("offset", -3.0)])
+def test_fields_of_nexus_that_change_its_numbers(field, value, tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "x.nxs", "w") as file:
+        data = file.create_group("data")
+        data.attrs.update({"NX_class": "NXdata", "signal": "counts"})
+        data["counts"], data[field] = beam(), value
+    with pytest.raises(InputError, match=f"numbers are to be changed \\({field}"):
+        read_observation([tmp_path / "x.nxs"], IMAGE, Reading(pixel_size=0.002))
