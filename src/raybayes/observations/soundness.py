@@ -10,6 +10,8 @@ from raybayes.observations.masks import ceiling_of
 from raybayes.observations.measured import Measured
 from raybayes.observations.options import Reading
 
+NOTHING = 1e-3  # of the sum of the readings' sizes
+
 
 def saturated(values: Array, measured: Measured, reading: Reading) -> Bools:
     """Where the beam is brighter than the camera can measure."""
@@ -45,7 +47,7 @@ def beam(path: Path, values: Array) -> None:
 def light(path: Path, values: Array) -> None:
     """Refuses what adds up to nothing."""
     total = float(values.sum())
-    if total <= 0:
+    if values.max() <= 0 or abs(total) <= NOTHING * np.abs(values).sum():
         raise InputError(
             f"{path}: what is left of its readings adds up to {total:.4g}: there is no beam in it; "
             "look at the dark frame, the background and the probe"
