@@ -44,7 +44,7 @@ def test_readings_have_the_stated_moments():
 
 
 WRONG = {
-    "no bins": {"bins": (0, 100)},
+    "no bins": {"bins": (0, 0)},
     "bins of no width": {"bin_width": (0.0, 0.1)},
     "no number": {"psf": (float("nan"), 0.1)},
     "endless light": {"photons": float("inf")},

@@ -284,7 +284,7 @@ def members(
     (n, dim), size = z.shape, x.shape[1]
     items = getattr(config.embedding, "items", 1)  # those of a set share one scale
     rows = x.reshape(n * items, -1) if size % items == 0 else x
-    one = Features(rows.shape[1], config.features, config.offset).fitted(rows)
+    one = Features(rows.shape[1], config.features, config.offset, config.missing).fitted(rows)
     features = jax.tree.map(lambda a: array32(np.tile(a, size // a.size)), one)
     f = np.asarray(_each(features, x))
     regression = config.regression(z, f, items)
@@ -299,7 +299,7 @@ def members(
 
 def skeleton(config: DensityConfig, dim: int, size: int) -> Density:
     """A density of the right structure with wrong numbers, to be filled from a file."""
-    features = Features(size, config.features, config.offset)
+    features = Features(size, config.features, config.offset, config.missing)
     one = Standardised(features, unit(dim, size), config.build(dim, size, 0))
     return one if config.members == 1 else Ensemble(stack([one] * config.members), config.members)
 

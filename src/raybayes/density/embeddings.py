@@ -28,7 +28,7 @@ class Features(Constants):
     negative where that makes it the least skewed; a logarithm ends at the smallest value that it
     was fitted to.
 
-    An entry that is NaN, of which nothing is known, becomes 0; see `Marked`.
+    Where entries may be missing, NaN becomes 0; see `Marked`.
     """
 
     mean: Float[Array, " size"]
@@ -38,13 +38,14 @@ class Features(Constants):
     log: Float[Array, " size"]
     least: Float[Array, " size"]  # their smallest argument
     kind: Kind = eqx.field(static=True)
+    missing: bool = eqx.field(static=True)
 
-    def __init__(self, size: int, kind: Kind, offset: float = 0.0) -> None:
+    def __init__(self, size: int, kind: Kind, offset: float = 0.0, missing: bool = False) -> None:
         zeros, ones, shift = (array32(np.full(size, a)) for a in (0, 1, offset))
         self.mean, self.scale, self.shift = zeros, ones, shift
         self.root, self.log = zeros, zeros
         self.least = array32(np.full(size, SMALLEST))
-        self.kind = kind
+        self.kind, self.missing = kind, missing
 
     def fitted(self, x: Float[np.ndarray, "n size"]) -> "Features":
         """A copy that standardises these x; an entry that never varies keeps the scale 1."""
@@ -79,7 +80,7 @@ class Features(Constants):
 
     def __call__(self, x: Float[Array, " size"]) -> Float[Array, " size"]:
         standard = (self._raw(x) - self.mean) / self.scale
-        return jnp.where(jnp.isnan(x), 0.0, standard)
+        return jnp.where(jnp.isnan(x), 0.0, standard) if self.missing else standard
 
     def _raw(self, x: Float[Array, " size"]) -> Float[Array, " size"]:
         if self.kind == "values":
