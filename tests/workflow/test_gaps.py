@@ -19,7 +19,8 @@ def gapped(once):
     def make(folder):
         text = TINY.replace("simulations = 600", "simulations = 2000\ngaps = 0.5")
         (folder / "gapped.toml").write_text(
-            text.replace("epochs = 4", "epochs = 12") + "[detector]\nbins = [0, 100]\n"
+            text.replace("epochs = 4", "epochs = 12")
+            + "[detector]\nbins = [0, 100]\nphotons = 2e3\n"
         )
         result = command("run", folder / "gapped.toml", "--out", folder / "out", "--json")
         assert result.exit_code == 0, result.output

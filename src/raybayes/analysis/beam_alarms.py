@@ -28,14 +28,13 @@ def unexplained(check: Predictive) -> str:
     )
 
 
-SUMMARIES = (
-    "total", "horizontal centroid", "vertical centroid", "horizontal rms width",
-    "vertical rms width",
-)  # fmt: skip
+SIDES = ("horizontal", "vertical")
 
 
 def beam_summaries(detector: Detector, x: Array) -> Array:
     """[n, 5] of observations [n, size]: total counts; centroids and rms widths, um.
+
+    Of a detector that reads one profile alone [n, 3]: its own.
 
     The bins' background is subtracted; counts below it are taken as none, and so are bins of which
     nothing is known.
@@ -46,6 +45,8 @@ def beam_summaries(detector: Detector, x: Array) -> Array:
     halves = np.split(both, [detector.bins[0]], axis=-1)
     columns_ = []
     for axis, (half, summed) in enumerate(zip(halves, (rows, columns), strict=True)):
+        if half.shape[-1] == 0:
+            continue
         noise = np.sqrt(summed) * detector.read_noise
         light = half - summed * detector.background
         light = np.where(light > 3 * noise, light, 0.0)
@@ -55,19 +56,24 @@ def beam_summaries(detector: Detector, x: Array) -> Array:
         mean = light @ place / total
         spread = np.sqrt(np.maximum(light @ place**2 / total - mean**2, 0))
         columns_.append((total, mean, spread))
-    (total, x_mean, x_sd), (_, y_mean, y_sd) = columns_
-    return np.stack([total, x_mean, y_mean, x_sd, y_sd], axis=-1)
+    totals, means, spreads = zip(*columns_, strict=True)
+    return np.stack([totals[0], *means, *spreads], axis=-1)
 
 
 def summaries(detectors: Detectors, x: Array) -> Array:
-    """[n, 5 for each setting] of observations [n, size]."""
+    """[n, 5 or 3 for each setting] of observations [n, size]."""
     pairs = zip(detectors.each, detectors.parts(x), strict=True)
     return np.concatenate([beam_summaries(detector, part) for detector, part in pairs], axis=1)
 
 
 def labels(targets: Sequence[Target]) -> list[str]:
     """What `summaries` are, with the setting's name where there are several."""
-    return [f"{t.name}, {name}" if t.name else name for t in targets for name in SUMMARIES]
+    return [f"{t.name}, {name}" if t.name else name for t in targets for name in _names(t)]
+
+
+def _names(target: Target) -> list[str]:
+    read = [side for side, bins in zip(SIDES, target.bins, strict=True) if bins]
+    return ["total", *(f"{side} centroid" for side in read), *(f"{s} rms width" for s in read)]
 
 
 def unlike(alarm: Alarm) -> str:

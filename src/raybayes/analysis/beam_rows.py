@@ -4,16 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from raybayes.analysis.beam_alarms import beam_summaries
+from raybayes.analysis.beam_alarms import SIDES, beam_summaries
 from raybayes.array_types import Array
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.settings import Detectors
 
 BAND = (0.05, 0.5, 0.95)  # of the predicted readings
-NUMBERS = (
-    ("total", "counts"), ("horizontal centroid", "µm"), ("vertical centroid", "µm"),
-    ("horizontal FWHM", "µm"), ("vertical FWHM", "µm"),
-)  # fmt: skip
 
 
 def beam_rows(detectors: Detectors, x: Array, predicted: Array) -> list[dict[str, Any]]:
@@ -33,18 +29,27 @@ def beam_rows(detectors: Detectors, x: Array, predicted: Array) -> list[dict[str
         found += [
             {"setting": setting, "name": name, "unit": unit, "measured": float(measured[j]),
              "low": float(low[j]), "predicted": float(middle[j]), "high": float(high[j])}
-            for j, (name, unit) in enumerate(NUMBERS)
+            for j, (name, unit) in enumerate(_named(detector))
         ]  # fmt: skip
     return found
 
 
+def _named(detector: Detector) -> list[tuple[str, str]]:
+    """Names and units of `_numbers`."""
+    read = [side for side, bins in zip(SIDES, detector.bins, strict=True) if bins]
+    places = [(f"{side} {what}", "µm") for what in ("centroid", "FWHM") for side in read]
+    return [("total", "counts"), *places]
+
+
 def _numbers(detector: Detector, x: Array) -> Array:
-    """[n, 5] of observations [n, size]."""
-    plain = beam_summaries(detector, x)[:, :3]
+    """[n, numbers] of observations [n, size]."""
+    read = np.count_nonzero(detector.bins)
+    plain = beam_summaries(detector, x)[:, : 1 + read]
     halves = np.split(detector.profiles(detector.filled(x)), [detector.bins[0]], axis=-1)
     widths = [
         [half_maximum(row, 1e3 * detector.edges(axis)) for row in half]
         for axis, half in enumerate(halves)
+        if half.shape[-1]
     ]
     return np.column_stack([plain, np.transpose(widths)])
 
