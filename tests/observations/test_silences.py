@@ -135,3 +135,13 @@ def test_fields_of_nexus_that_change_its_numbers(field, value, tmp_path):
         data["counts"], data[field] = beam(), value
     with pytest.raises(InputError, match=f"numbers are to be changed \\({field}"):
         read_observation([tmp_path / "x.nxs"], IMAGE, Reading(pixel_size=0.002))
+
+
+def test_dead_lines_are_told_where_a_background_is_subtracted(tmp_path):
+    pixels = beam()
+    pixels[:, 33:35] = 0
+    np.save(tmp_path / "x.npy", pixels)
+    reading = Reading(pixel_size=0.002, background=3.0)
+    assert "2 columns hold nothing but 0" in said(
+        read_observation([tmp_path / "x.npy"], IMAGE, reading)
+    )

@@ -183,7 +183,7 @@ def _image(path: Path, measured: Measured, source: Source, gaps: bool) -> Frame:
         values,
         _cut_edges(edges, corner, values),
         (f"Read {path.name}: image of {_size(measured.values)} pixels.", *measured.told, *told,
-         *where),
+         *where, *dead_lines(values, bad)),
         raw=measured.values,
     )  # fmt: skip
     if reading.roi is not None:
@@ -199,7 +199,6 @@ def _image(path: Path, measured: Measured, source: Source, gaps: bool) -> Frame:
         unsaturated(path, values, over & ~(hot & alone), corner)
     whole = turned(Frame(measured.values, edges), reading)
     frame = replace(_amplified(_without_background(frame, reading), reading), whole=whole)
-    frame = replace(frame, done=(*frame.done, *dead_lines(frame.values, frame.bad)))
     light(path, frame.values)
     return turned(frame, reading)
 

@@ -59,15 +59,13 @@ def measured(path: Path, array: NDArray) -> Measured:
         raise InputError(f"{path}: has {array.size / 1e6:.0f} million readings; give a smaller one")
     if array.dtype.kind == "f":
         return Measured(array.astype(np.float64))
+    ceiling = float(np.iinfo(array.dtype).max)
     if noisy(array):
         told = ("Readings of -1 are as frequent as 1: they are readings, not a code for none.",)
-        return Measured(
-            array.astype(np.float64), ceiling=float(np.iinfo(array.dtype).max), told=told
-        )
+        return Measured(array.astype(np.float64), ceiling=ceiling, told=told)
     bad, what = _codes(array)
     told = (f"{bad.sum()} pixels hold {what}, a detector's code for no reading: masked.",)
     values = np.where(bad, 0, array).astype(np.float64)
-    ceiling = float(np.iinfo(array.dtype).max)
     if not bad.any():
         return Measured(values, ceiling=ceiling)
     return Measured(values, ceiling=ceiling, bad=bad, told=told)

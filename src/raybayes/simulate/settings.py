@@ -157,10 +157,6 @@ class Detectors:
         pairs = zip(self.pairs(expected_counts), self._noises, strict=True)
         return np.concatenate([d.variance(p, noise) for (d, p), noise in pairs], axis=-1)
 
-    def filled(self, x: ArrayLike) -> Array:
-        """Readings [..., size] with the background where nothing is known."""
-        return np.concatenate([d.filled(part) for d, part in self.pairs(x)], axis=-1)
-
     def observe(self, profile: ArrayLike, rng: np.random.Generator) -> Array:
         """Fractions [..., size] -> noisy readings [..., size], counts."""
         return np.concatenate([d.observe(p, rng) for d, p in self.pairs(profile)], axis=-1)
