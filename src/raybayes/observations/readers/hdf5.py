@@ -99,18 +99,19 @@ class Links:
 
 
 def _as_stored(path: Path, group: h5py.Group, signal: h5py.Dataset) -> None:
-    """Refuses an NXdata whose fields say that its numbers are to be changed."""
+    """Refuses an array that an attribute, or a field of its NXdata, says is to be changed."""
+    said = [(signal.name, name, signal.attrs[name]) for name in SCALES if name in signal.attrs]
     for name, plain in (("scaling_factor", 1.0), ("offset", 0.0)):
-        field = (
-            group.get(name) if group.get(name, getlink=True).__class__ is h5py.HardLink else None
-        )
+        here = isinstance(group.get(name, getlink=True), h5py.HardLink)
+        field = group[name] if here else None
         if isinstance(field, h5py.Dataset) and field.size == 1 and field != signal:
             value = float(np.asarray(field).ravel()[0])
-            if value != plain:
-                raise InputError(
-                    f"{path}: {group.name} says that its numbers are to be changed ({name} = "
-                    f"{value:g}); store them as they are meant"
-                )
+            said += [(group.name, name, value)] if value != plain else []
+    for where, name, value in said[:1]:
+        raise InputError(
+            f"{path}: {where} says that its numbers are to be changed ({name} = {value}); store "
+            "them as they are meant"
+        )
 
 
 def _read(links: Links, reading: Reading) -> Measured:
@@ -122,12 +123,6 @@ def _read(links: Links, reading: Reading) -> Measured:
     if signal.ndim == 3 and ndim < 2:
         array = np.squeeze(np.asarray(signal))
     found = framed(path, array, reading.frame)
-    for name in SCALES:
-        if name in signal.attrs:
-            raise InputError(
-                f"{path}: {signal.name} says that its numbers are to be changed ({name} = "
-                f"{signal.attrs[name]}); store them as they are meant"
-            )
     _as_stored(path, group, signal)
     axes, more = _axes(links, group, signal, found.values.ndim)
     detector = _detector(group, signal)
