@@ -7,6 +7,7 @@ import numpy as np
 from raybayes.array_types import Array
 from raybayes.diagnostics import Alarm, Predictive
 from raybayes.observations import Target
+from raybayes.observations.frames import SIDES
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.settings import Detectors
 
@@ -26,9 +27,6 @@ def unexplained(check: Predictive) -> str:
         f"{check.p_value:.2g}). The beamline, the detector's numbers or the network do not "
         "describe it; do not act on these numbers."
     )
-
-
-SIDES = ("horizontal", "vertical")
 
 
 def beam_summaries(detector: Detector, x: Array) -> Array:

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from raybayes.analysis.beam_alarms import SIDES, beam_summaries
+from raybayes.analysis.beam_alarms import beam_summaries
 from raybayes.array_types import Array
+from raybayes.observations.frames import SIDES
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.settings import Detectors
 
