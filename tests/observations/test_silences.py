@@ -62,7 +62,7 @@ def test_codes_in_text(gaps, tmp_path):
     if gaps:
         assert np.flatnonzero(np.isnan(read_observation([h, v], target).x)).tolist() == [2]
     else:
-        with pytest.raises(InputError, match="no reading by the detector's code"):
+        with pytest.raises(InputError, match="no finite number, or a code for none"):
             read_observation([h, v], target)
 
 

@@ -138,16 +138,21 @@ def test_a_constant_column_of_two_is_a_dark_frame(tmp_path):
 
 
 def test_blank_rows(tmp_path):
-    """At the ends they are left out, which is said; between readings they are refused."""
+    """At the ends they are left out; between others a reading is masked, a position refused."""
     for word in ("", "n/a", "-"):
         text = table().replace("\n", f"\n-4,{word}\n-3.5,{word}\n", 1) + f"9,{word}\n"
         found = read(tmp_path, text)
         is_it(found)
         assert "3 of 15 rows, at the ends, have no reading." in found[0].told
     lines = table().splitlines()
-    lines[5] = lines[5].partition(",")[0] + ","
-    with pytest.raises(InputError, match=r"x.csv:6: has no reading, between others"):
-        read(tmp_path, "\n".join(lines))
+    place, _, count = lines[5].partition(",")
+    for word in ("", "#N/A", "nan"):
+        hole = read(tmp_path, "\n".join([*lines[:5], f"{place},{word}", *lines[6:]]))[0]
+        np.testing.assert_array_equal(hole.axes[0].values, X)
+        np.testing.assert_array_equal(hole.values, np.where(np.arange(len(N)) == 4, np.nan, N))
+        assert word == "nan" or "1 rows between others have no reading: masked." in hole.told
+    with pytest.raises(InputError, match=r"x.csv:6: has no position, between rows"):
+        read(tmp_path, "\n".join([*lines[:5], f",{count}", *lines[6:]]))
 
 
 def test_two_profiles_beside_each_other(tmp_path):

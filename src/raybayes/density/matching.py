@@ -5,7 +5,6 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from diffrax import ODETerm, PIDController, SaveAt, Tsit5, diffeqsolve
 from jaxtyping import Array, Float, Key
 
 from raybayes.density.embeddings import Embedding
@@ -82,6 +81,9 @@ class Matching(eqx.Module):
 
 def _solved(slope, start, end, state):  # type: ignore[no-untyped-def]
     """The state at `end`, by an adaptive Runge-Kutta method of fifth order."""
+    # Slow to load, and few networks are of this kind.
+    from diffrax import ODETerm, PIDController, SaveAt, Tsit5, diffeqsolve
+
     step = math.copysign(0.05, end - start)
     solution = diffeqsolve(
         ODETerm(slope), Tsit5(), start, end, step, state, saveat=SaveAt(t1=True),

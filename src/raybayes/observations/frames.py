@@ -115,14 +115,13 @@ def _unread(path: Path, measured: Measured, target: Target) -> Bools | None:
     Raises:
         InputError: somewhere, where the study cannot use such a profile; or everywhere.
     """
-    if measured.bad is not None and not target.gaps:
-        raise InputError(
-            f"{path}: {where(measured.bad, (0, 0))} no reading by the detector's code; {GAPS}"
-        )
-    if not target.gaps:
-        finite(path, measured.values, (0, 0))
     bad = ~np.isfinite(measured.values)
     bad = bad if measured.bad is None else bad | measured.bad
+    if bad.any() and not target.gaps:
+        lines = "remove the lines without one, or " if measured.axes else ""
+        raise InputError(
+            f"{path}: {where(bad, (0, 0))} no finite number, or a code for none; {lines}{GAPS}"
+        )
     if bad.all():
         raise InputError(f"{path}: no reading is a finite number")
     return bad if bad.any() else None

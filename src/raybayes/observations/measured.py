@@ -82,8 +82,8 @@ def coded(values: Array) -> Bools | None:
     whole = values[np.isfinite(values)]
     if len(whole) == 0 or not (whole == np.round(whole)).all() or noisy(whole):
         return None
-    bad = values < 0
-    return bad if bad.any() and whole.min() >= -CODES else None
+    bad, _ = _codes(np.where(np.isfinite(values), values, 0).astype(np.int64))
+    return bad if bad.any() else None
 
 
 def _codes(array: NDArray) -> tuple[Bools, str]:
@@ -145,4 +145,5 @@ def _mean(path: Path, stack: Any) -> Measured:
     told = f"Holds {len(frames)} frames; their mean is read."
     if bad is not None:
         told = f"{told} {bad.sum()} pixels hold a detector's code for no reading: masked."
-    return Measured(values, ceiling=ceiling, bad=bad, told=(told,))
+    said = dict.fromkeys(each for frame in frames if frame.bad is None for each in frame.told)
+    return Measured(values, ceiling=ceiling, bad=bad, told=(told, *said))

@@ -8,9 +8,6 @@ from typing import Any
 
 from raybayes.analysis.measurement import Inference, infer, measure
 from raybayes.observations import Observation
-from raybayes.report.frame_picture import in_letters
-from raybayes.report.measurement_page import as_result, write_measurement_page
-from raybayes.report.nexus import write_result
 from raybayes.store import make_folder
 from raybayes.study.run import Run, open_run
 
@@ -39,7 +36,11 @@ def infer_files(
         are.
     """
     run = open_run(out, trust_engine)
-    result = infer(run, measure(run, paths, changes or {}), seed)
+    observation = measure(run, paths, changes or {})
+    # Pictures are slow to load: nobody waits for them before a file is refused.
+    from raybayes.report.frame_picture import in_letters
+
+    result = infer(run, observation, seed)
     folder = Path(to) if to else run.folder / "observations" / folder_name(result.observation)
     return {
         "study": run.study.name,
@@ -61,6 +62,9 @@ def folder_name(observation: Observation) -> str:
 
 def write(run: Run, result: Inference, folder: Path) -> dict[str, str]:
     """The result as NeXus, and its page; where they are."""
+    from raybayes.report.measurement_page import as_result, write_measurement_page
+    from raybayes.report.nexus import write_result
+
     make_folder(folder)
     nexus = folder / "result.nxs"
     write_result(nexus, as_result(run, result))

@@ -136,10 +136,8 @@ def _profile(
     if monitor is not None:
         counts, sentence = _normalised(path, table, counts, monitor)
         told = (*told, sentence)
-    empty: Bools = np.asarray(table.blank[:, picked].any(axis=1))
-    keep, sentence = _kept(path, table, empty)
-    if sentence:
-        told = (*told, sentence)
+    keep, sentences = _kept(path, table, table.blank[:, picked])
+    told = (*told, *sentences)
     bad = coded(counts[keep])
     if bad is not None:
         told = (*told, f"{bad.sum()} readings are -1 or -2, a code for no reading: masked.")
@@ -152,21 +150,26 @@ def _profile(
     return Measured(counts[keep], (axis,), bad=bad, told=told)
 
 
-def _kept(path: Path, table: Table, empty: Bools) -> tuple[slice, str]:
-    """The rows between the first and the last that are filled."""
+def _kept(path: Path, table: Table, blank: Bools) -> tuple[slice, tuple[str, ...]]:
+    """The rows between the first and the last that are filled; `blank` is [rows, 1 or 2]."""
+    empty: Bools = np.asarray(blank.any(axis=1))
+    unplaced: Bools = np.asarray(blank[:, :-1].any(axis=1))
     filled = np.flatnonzero(~empty)
     if len(filled) == 0:
         raise InputError(f"{path}: no row has both a position and a reading")
     inside = slice(int(filled[0]), int(filled[-1]) + 1)
-    holes = np.flatnonzero(empty[inside])
-    if len(holes):
+    nowhere = np.flatnonzero(unplaced[inside])
+    if len(nowhere):
         raise InputError(
-            f"{path}:{table.lines[inside][holes[0]]}: has no reading, between others that have "
-            f"({len(holes)} such rows); measure it, or remove the rows up to one end"
+            f"{path}:{table.lines[inside][nowhere[0]]}: has no position, between rows that have "
+            f"({len(nowhere)} such rows); give it, or remove the rows"
         )
-    if not empty.any():
-        return inside, ""
-    return inside, f"{int(empty.sum())} of {len(empty)} rows, at the ends, have no reading."
+    holes = int(empty[inside].sum())
+    told = [f"{holes} rows between others have no reading: masked."] if holes else []
+    ends = len(empty) - len(empty[inside])
+    if ends:
+        told.append(f"{ends} of {len(empty)} rows, at the ends, have no reading.")
+    return inside, tuple(told)
 
 
 def _normalised(path: Path, table: Table, counts: Array, monitor: int) -> tuple[Array, str]:
