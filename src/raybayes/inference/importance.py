@@ -26,7 +26,8 @@ class Refined:
     Attributes:
         theta: [n, d], draws of the proposal.
         log_weight: [n], smoothed; their exponentials sum to 1.
-        pareto_k: shape of the weights' tail; above 0.7 the proposal was too narrow.
+        pareto_k: shape of the weights' tail, the larger of two estimates (`importance`); above 0.7
+            the proposal was too narrow.
         log_evidence: log p(x), in nats.
         standard_error: of the log evidence, as far as the weights know.
     """
@@ -116,6 +117,10 @@ class Refined:
 def importance(theta: ArrayLike, log_p: ArrayLike, log_q: ArrayLike) -> Refined:
     """Weigh draws of q by p / q, with the largest weights smoothed.
 
+    Draws of a q that is much narrower than p do not reach the tail of the weights, and the shape of
+    their largest says nothing of it. But there p is nearly even, so that p / q ~ q^-k with k near
+    1, which is seen everywhere: k is told by the slope of log (p / q) over log q, too.
+
     Args:
         theta: [n, d] draws of q.
         log_p: [n], log p(x | theta) p(theta); -inf where it cannot be.
@@ -143,7 +148,8 @@ def importance(theta: ArrayLike, log_p: ArrayLike, log_q: ArrayLike) -> Refined:
     log_total = logsumexp(log_w)
     ess = effective_size(log_w)
     smoothed = np.full(n, -np.inf)
-    smoothed[allowed], pareto_k = _smoothed(log_w[allowed])
+    smoothed[allowed], tail = _smoothed(log_w[allowed])
+    pareto_k = max(tail, _slope(log_w[allowed], below[allowed]))
     if too_few_distinct(points[allowed]):
         pareto_k = np.inf
     error = np.sqrt(max(1 / ess - 1 / n, 0))  # of the mean weight over itself
@@ -169,6 +175,12 @@ def in_places(theta: Array) -> str:
 def effective_size(log_w: Array) -> float:
     """Of weights that need not sum to 1."""
     return float(np.exp(2 * logsumexp(log_w) - logsumexp(2 * log_w)))
+
+
+def _slope(log_w: Array, log_q: Array) -> float:
+    """The k of w ~ q^-k that is nearest."""
+    apart = log_q - log_q.mean()
+    return float(-(apart @ log_w) / (apart @ apart)) if np.ptp(log_q) > 0 else -np.inf
 
 
 def _smoothed(log_w: Array) -> tuple[Array, float]:
