@@ -12,6 +12,7 @@ from raybayes.observations.axes import Axis
 
 VERTICAL = Target("profiles", (edges(0, 0.01), edges(8, 0.005)))
 MIDDLES = [(e[1:] + e[:-1]) / 2 for e in PROFILES.edges]
+LOPSIDED = [100.0 * np.arange(len(middles)) ** 2 + 5 for middles in MIDDLES]
 
 
 def table(path, side, counts, heading):
@@ -145,3 +146,43 @@ def test_dead_lines_are_told_where_a_background_is_subtracted(tmp_path):
     assert "2 columns hold nothing but 0" in said(
         read_observation([tmp_path / "x.npy"], IMAGE, reading)
     )
+
+
+@pytest.mark.parametrize("way", ["group", "array"])
+def test_a_signal_without_the_classes_of_nexus(way, tmp_path):
+    """Attributes of a group or, as older files have them, of the array name it and its axis."""
+    import h5py
+
+    for name, middles, counts in zip("xy", MIDDLES, LOPSIDED, strict=True):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            data = file.create_group("scan/17")
+            data["counts"], data[name] = counts[::-1], 1e3 * middles[::-1]
+            data[name].attrs["units"] = "um"
+            marked = data if way == "group" else data["counts"]
+            marked.attrs.update({"signal": "counts" if way == "group" else 1, "axes": name})
+    found = read_observation([tmp_path / "x.h5", tmp_path / "y.h5"], PROFILES)
+    np.testing.assert_allclose(found.x, np.concatenate(LOPSIDED))
+
+
+def test_positions_that_nothing_names_are_told(tmp_path):
+    import h5py
+
+    for name, counts in zip("xy", LOPSIDED, strict=True):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["counts"], file["motor"] = counts, np.arange(len(counts)) + 0.5
+    reading = Reading(dataset="counts")
+    found = read_observation([tmp_path / "x.h5", tmp_path / "y.h5"], PROFILES, reading)
+    assert said(found).count("Not used: motor, which nothing names as its axis.") == 2
+
+
+@pytest.mark.parametrize("name", ["offset", "scale_factor"])
+def test_positions_that_are_to_be_changed_are_refused(name, tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "x.nxs", "w") as file:
+        data = file.create_group("data")
+        data.attrs.update({"NX_class": "NXdata", "signal": "counts", "axes": ["x"]})
+        data["counts"], data["x"] = LOPSIDED[0], MIDDLES[0]
+        data["x"].attrs[name] = 2.0
+    with pytest.raises(InputError, match=rf"/data/x says that .* changed \({name} = 2.0\)"):
+        read_observation([tmp_path / "x.nxs"] * 2, PROFILES)

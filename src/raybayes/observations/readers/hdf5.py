@@ -100,13 +100,22 @@ class Links:
 
 def _as_stored(path: Path, group: h5py.Group, signal: h5py.Dataset) -> None:
     """Refuses an array that an attribute, or a field of its NXdata, says is to be changed."""
-    said = [(signal.name, name, signal.attrs[name]) for name in SCALES if name in signal.attrs]
+    said = _changes(signal)
     for name, plain in (("scaling_factor", 1.0), ("offset", 0.0)):
         here = isinstance(group.get(name, getlink=True), h5py.HardLink)
         field = group[name] if here else None
         if isinstance(field, h5py.Dataset) and field.size == 1 and field != signal:
             value = float(np.asarray(field).ravel()[0])
             said += [(group.name, name, value)] if value != plain else []
+    _refuse(path, said)
+
+
+def _changes(item: h5py.Dataset) -> list[tuple[str, str, Any]]:
+    """What an array's attributes say is to be done to its numbers."""
+    return [(item.name, name, item.attrs[name]) for name in SCALES if name in item.attrs]
+
+
+def _refuse(path: Path, said: list[tuple[str, str, Any]]) -> None:
     for where, name, value in said[:1]:
         raise InputError(
             f"{path}: {where} says that its numbers are to be changed ({name} = {value}); store "
@@ -158,7 +167,7 @@ def _chosen(
 ) -> tuple[h5py.Dataset, h5py.Group, tuple[str, ...]]:
     """The array, the group where it is found (its axes lie beside), and why it."""
     arrays = links.arrays(root)
-    wanted = dataset.strip("/") if dataset else _default(links, root)
+    wanted = dataset.strip("/") if dataset else _default(links, root) or _marked(arrays)
     told: tuple[str, ...] = ()
     if wanted is None and len(arrays) > 1:
         images = [name for name, item in arrays.items() if item.ndim > 1]
@@ -189,6 +198,17 @@ def _default(links: Links, file: h5py.File) -> str | None:
             return None
     signal = _text(group.attrs.get("signal"))
     return f"{name}/{signal}".strip("/") if signal else None
+
+
+def _marked(arrays: dict[str, Any]) -> str | None:
+    """The only array that its group or itself calls the signal, also without NeXus' classes."""
+    found = [
+        name
+        for name, item in arrays.items()
+        if _text(item.parent.attrs.get("signal")) == name.rpartition("/")[2]
+        or str(_text(item.attrs.get("signal")) or item.attrs.get("signal")) == "1"
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _text(value: Any) -> str:
@@ -225,7 +245,10 @@ def _axes(
         names = re.split("[:,]", names[0].strip("[]"))
     names = [name for name in names if name]
     if not any(name != "." for name in names):
-        return None, ()
+        beside = _alike(group, signal) if ndim == 1 else []
+        return None, (f"Not used: {', '.join(beside)}, which nothing names as its axis.",) * bool(
+            beside
+        )
     listed = ", ".join(names)
     if len(names) != signal.ndim:
         return None, (f"Not used: axes ({listed}) for {signal.ndim} sides of the array.",)
@@ -240,6 +263,19 @@ def _axes(
     return tuple(whole[::-1]), ()
 
 
+def _alike(group: h5py.Group, signal: h5py.Dataset) -> list[str]:
+    """The names of other lists of as many numbers beside a profile."""
+    here = [name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink)]
+    return [
+        name
+        for name in here
+        if isinstance(group[name], h5py.Dataset)
+        and group[name] != signal
+        and group[name].size == signal.size
+        and group[name].dtype.kind in "uif"
+    ]
+
+
 def _axis(links: Links, group: h5py.Group, name: str) -> Axis | None:
     """A list of positions with its name and unit; None where it is none."""
     item = links.item(group, name)
@@ -249,6 +285,7 @@ def _axis(links: Links, group: h5py.Group, name: str) -> Axis | None:
         return None
     long_name, unit = named(_text(item.attrs.get("long_name")))
     label = name if Axis(np.zeros(0), name).along else long_name or name
+    _refuse(links.path, _changes(item))
     values: Array = np.ravel(np.asarray(item, np.float64))
     return Axis(values, label, _text(item.attrs.get("units")) or unit)
 
