@@ -186,3 +186,74 @@ def test_positions_that_are_to_be_changed_are_refused(name, tmp_path):
         data["x"].attrs[name] = 2.0
     with pytest.raises(InputError, match=rf"/data/x says that .* changed \({name} = 2.0\)"):
         read_observation([tmp_path / "x.nxs"] * 2, PROFILES)
+
+
+CELLS = {
+    "units": ("x [mm],a,b", "{x},{n}V,1{n}", "'.*V' is no plain number; .* set columns to two of"),
+    "errors": ("x [mm],a", "{x},{n} ± 2", "± 2' is no plain number"),
+    "thousands": ("x [um];a", "{u};{t}", "may be thousands or decimals; write it without"),
+    "edges": ("left edge x [mm],a", "{x},{n}", "are edges of bins, not their middles"),
+    "down": ("y_down [mm],a", "{x},{n}", "rise against up or outboard"),
+    "minus": ("-y [mm],a", "{x},{n}", "rise against up or outboard"),
+    "negative": ("x [mm],a", "{x},-{n}", "no beam in it; look at .* the sign"),
+    "two tables": ("# x a", "{x} {n}", "another table begins here, as '# x a' stood in line 1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CELLS)
+def test_what_is_not_understood_is_refused(case, tmp_path):
+    """A new user's files, of which each was read as another beam."""
+    heading, row, wanted = CELLS[case]
+    lines = [heading]
+    for x, n in zip(MIDDLES[0], LOPSIDED[0], strict=True):
+        lines.append(row.format(x=f"{x:.4f}", n=n, u=f"{1e3 * x:.0f}", t=f"{n * 3:,.0f}"))
+    lines *= 1 + (case == "two tables")
+    (tmp_path / "x.csv").write_text("\n".join(lines), encoding="utf-8")
+    np.savetxt(tmp_path / "y.txt", np.column_stack((MIDDLES[1], LOPSIDED[1])))
+    with pytest.raises(InputError, match=wanted):
+        read_observation([tmp_path / "x.csv", tmp_path / "y.txt"], PROFILES, Reading(unit="mm"))
+
+
+def test_numbers_as_other_programs_write_them(tmp_path):
+    """Fortran's D exponents, and typographers' minus signs."""
+    for name, middles, counts in zip("xy", MIDDLES, LOPSIDED, strict=True):
+        cells = [f"{x:.4E}\t{n:.6E}" for x, n in zip(middles, counts, strict=True)]
+        text = "\n".join(cells).replace("E", "D").replace("-0", "\N{MINUS SIGN}0")
+        (tmp_path / f"{name}.txt").write_text(text.replace("\t-", "\t\N{MINUS SIGN}"), "utf-8")
+    found = read_observation([tmp_path / "x.txt", tmp_path / "y.txt"], PROFILES, Reading(unit="mm"))
+    np.testing.assert_allclose(found.x, np.concatenate(LOPSIDED))
+
+
+def test_a_matrix_with_positions_is_no_image(tmp_path):
+    """As gnuplot reads it: x in the first row, y in the first column."""
+    image = np.pad(beam(), ((1, 0), (1, 0)))
+    image[0, 1:], image[1:, 0] = np.arange(60) * 0.5 - 15, np.arange(40) * 0.5 - 10
+    np.savetxt(tmp_path / "x.txt", image)
+    with pytest.raises(InputError, match="rise like positions, and an image has readings there"):
+        read_observation([tmp_path / "x.txt"], IMAGE, Reading(pixel_size=0.002))
+
+
+def test_axes_of_hdf5(tmp_path):
+    """Dimension scales are axes; those of NXdata are refused where their indices contradict."""
+    import h5py
+
+    places = {"y": 0.002 * (np.arange(40) - 19.5), "x": 0.002 * (np.arange(60) - 29.5)}
+    with h5py.File(tmp_path / "scales.h5", "w") as file:
+        file["counts"] = beam()[::-1]
+        for side, (name, values) in enumerate(places.items()):
+            file[name] = values
+            file[name].attrs["units"] = "mm"
+            file[name].make_scale(name)
+            file["counts"].dims[side].attach_scale(file[name])
+    reading = Reading(dataset="counts")
+    found = read_observation([tmp_path / "scales.h5"], IMAGE, reading)
+    np.save(tmp_path / "plain.npy", beam())
+    plain = read_observation([tmp_path / "plain.npy"], IMAGE, Reading(pixel_size=0.002))
+    np.testing.assert_allclose(found.x, plain.x)
+    with h5py.File(tmp_path / "x.nxs", "w") as file:
+        data = file.create_group("data")
+        data.attrs.update({"NX_class": "NXdata", "signal": "counts", "axes": ["y", "x"],
+                           "x_indices": 0})  # fmt: skip
+        data["counts"], data["y"], data["x"] = beam(), places["y"], places["x"]
+    with pytest.raises(InputError, match="lists x as its axis 1, and x_indices says 0"):
+        read_observation([tmp_path / "x.nxs"], IMAGE)

@@ -25,6 +25,11 @@ VERTICAL = re.compile(rf"y|v|ver|vert|vertical|rows?|lines?|height|{MOTOR}[yv]")
 WITH_UNIT = re.compile(r"^(.*?)\s*(?:\[([^\]]*)\]|\(([^)]*)\)|[/,]\s*(\S+)|_([a-zµμ]+))\s*$")
 
 
+# Words of names: positions that do not rise up or outboard, or are not the middles of bins.
+TURNED = ("down", "downward", "downwards", "left", "inboard", "inward", "inwards")
+BORDERS = ("edge", "edges", "low", "lower", "upper")
+
+
 @dataclass(frozen=True)
 class Axis:
     """Where the readings along one side of an array lie.
@@ -50,6 +55,15 @@ class Axis:
         if any(HORIZONTAL.fullmatch(part) for part in word):
             return "x"
         return "y" if any(VERTICAL.fullmatch(part) for part in word) else ""
+
+    def odd(self, n: int) -> str:
+        """Why n readings do not lie where its positions seem to, by its name; "" where they do."""
+        words = re.split(r"[\W_]+", self.name.lower())
+        if len(self.values) == n and any(word in BORDERS for word in words):
+            return "are edges of bins, not their middles; give the middles"
+        if self.name.startswith("-") or any(word in TURNED for word in words):
+            return "rise against up or outboard; give them the other way round"
+        return ""
 
     @property
     def known(self) -> bool:

@@ -341,7 +341,8 @@ def _fits(path: Path, edges: Array, wanted: Array, name: str) -> None:
     if widest > (1 + SLACK) * bin_width:
         raise InputError(
             f"{path}: its {name} pixels are {1e3 * widest:.4g} um wide, coarser than the study's "
-            f"bins of {1e3 * bin_width:.4g} um; mend pixel_size, or train a study with wider bins"
+            f"bins of {1e3 * bin_width:.4g} um; mend unit or pixel_size, or train a study with "
+            "wider bins"
         )
     if edges[0] > wanted[0] + SLACK * bin_width or edges[-1] < wanted[-1] - SLACK * bin_width:
         raise InputError(

@@ -15,6 +15,8 @@ from raybayes.observations.readers.tables import LISTED, QUOTED, WIDE, Table
 # What data-acquisition programs write beside motors and counters.
 BESIDE = {"time", "timestamp", "epoch", "seconds", "date", "uid", "scan_id", "dt"}
 COUNTING = {"seq_num", "index", "point", "no", "nr", "#", "n"}  # where they rise by one
+MONITORS = {"i0", "io", "mon", "monitor", "current", "ring", "srcur", *BESIDE}
+EVEN = 0.05  # of a step: by how much positions as they are printed may differ
 PAIRS = 4  # columns of two profiles beside each other
 
 
@@ -30,6 +32,7 @@ def chosen(
     if reading.columns is not None:
         picked: list[int] | None = [_place(path, table, column) for column in reading.columns]
     else:
+        _all_read(path, table)
         picked, why = _usual(path, table)
         told = (*told, *why)
     if picked is None:
@@ -75,6 +78,14 @@ def _place(path: Path, table: Table, column: Column) -> int:
     if table.words[place] or np.isnan(table.numbers[:, place]).all():
         raise InputError(f"{path}: column {column!r} holds no numbers; it has {_listed(table)}")
     return place
+
+
+def _all_read(path: Path, table: Table) -> None:
+    if table.unread:
+        raise InputError(
+            f"{path}: {table.unread[0]!r} is no plain number; write numbers without units or "
+            f"signs for thousands, or set columns to two of: {_listed(table)}"
+        )
 
 
 def _usual(path: Path, table: Table) -> tuple[list[int] | None, tuple[str, ...]]:
@@ -192,12 +203,24 @@ def _image(path: Path, table: Table, told: tuple[str, ...]) -> Measured:
         values, blank, lines, names = values[1:], blank[1:], lines[1:], ["first row"]
     if len(values) > 1 and _from_0(values[:, 0]):
         values, blank, names = values[:, 1:], blank[:, 1:], [*names, "first column"]
+    elif _ruled(values[0][1:]) and _ruled(values[1:, 0]):
+        raise InputError(
+            f"{path}: its first row and its first column rise like positions, and an image has "
+            "readings there; remove them, and set pixel_size (mm)"
+        )
     if names:
         told = (*told, f"Its {' and its '.join(names)} count from 0: left out.")
     if blank.any():
         row, column = np.argwhere(blank)[0]
         raise InputError(f"{path}:{lines[row]}: has no number in column {column + 1} of an image")
     return replace(Measured(values), told=told)
+
+
+def _ruled(line: Array) -> bool:
+    """Whether it goes in even steps, as positions do and readings do not."""
+    steps = np.diff(line)
+    even = len(steps) > 1 and np.ptp(steps) <= EVEN * np.abs(steps).max()
+    return bool(even and (steps != 0).all())
 
 
 def _from_0(line: Array) -> bool:

@@ -243,7 +243,7 @@ def _axes(
     names = [_text(name) for name in np.ravel(given)]
     if len(names) == 1 and names[0]:  # as older NeXus writes them: "y:x" or "[y,x]"
         names = re.split("[:,]", names[0].strip("[]"))
-    names = [name for name in names if name]
+    names = [name for name in names if name] or _scales(signal)
     if not any(name != "." for name in names):
         beside = _alike(group, signal) if ndim == 1 else []
         return None, (f"Not used: {', '.join(beside)}, which nothing names as its axis.",) * bool(
@@ -252,6 +252,7 @@ def _axes(
     listed = ", ".join(names)
     if len(names) != signal.ndim:
         return None, (f"Not used: axes ({listed}) for {signal.ndim} sides of the array.",)
+    _indexed(links.path, group, names)
     sides = list(zip(names, signal.shape, strict=True))
     sides = sides[-ndim:] if signal.ndim == 3 and ndim == 2 else [s for s in sides if s[1] > 1]
     if len(sides) != ndim:
@@ -261,6 +262,22 @@ def _axes(
     if len(whole) < len(found):
         return None, (f"Not used: axes ({listed}), of which not all are lists of numbers.",)
     return tuple(whole[::-1]), ()
+
+
+def _scales(signal: h5py.Dataset) -> list[str]:
+    """The dimension scales of HDF5 that are attached to the sides of an array."""
+    return [dim[0].name if len(dim) else "." for dim in signal.dims]
+
+
+def _indexed(path: Path, group: h5py.Group, names: list[str]) -> None:
+    """Refuses axes that stand in another order than their indices say."""
+    for side, name in enumerate(names):
+        said = np.ravel(group.attrs.get(f"{name}_indices", side))
+        if len(said) == 1 and said[0] != side:
+            raise InputError(
+                f"{path}: {group.name} lists {name} as its axis {side}, and {name}_indices says "
+                f"{said[0]}; mend one of them"
+            )
 
 
 def _alike(group: h5py.Group, signal: h5py.Dataset) -> list[str]:
@@ -284,8 +301,11 @@ def _axis(links: Links, group: h5py.Group, name: str) -> Axis | None:
     if item.external or item.is_virtual or item.nbytes > LARGEST:
         return None
     long_name, unit = named(_text(item.attrs.get("long_name")))
-    label = name if Axis(np.zeros(0), name).along else long_name or name
-    _refuse(links.path, _changes(item))
+    bare = name.rpartition("/")[2]
+    label = bare if Axis(np.zeros(0), bare).along else long_name or bare
+    fields = [f"{name}_{change}" for change in ("offset", "scaling_factor")]
+    beside = [(item.name, field, "a field") for field in fields if field in group]
+    _refuse(links.path, [*_changes(item), *beside])
     values: Array = np.ravel(np.asarray(item, np.float64))
     return Axis(values, label, _text(item.attrs.get("units")) or unit)
 

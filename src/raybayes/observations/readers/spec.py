@@ -45,6 +45,11 @@ def read(path: Path, text: str, reading: Reading) -> tuple[Measured, ...]:
         f"Scan {number} ({begun[i][2].strip()}) of {len(scans)} is read{more}.",
     )
     if reading.columns is None:  # as SPEC itself plots a scan
+        if table.names[-1].lower() in columns.MONITORS:
+            raise InputError(
+                f"{path}: the last column, {table.names[-1]}, is no detector by its name; set "
+                f"columns to two of: {', '.join(map(repr, table.names))}"
+            )
         reading = reading.model_copy(update={"columns": (1, len(table.names))})
         told = (*told, f"Positions are {table.names[0]}, counts {table.names[-1]}.")
     return columns.chosen(path, table, reading, told)

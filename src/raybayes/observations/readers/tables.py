@@ -14,11 +14,15 @@ from raybayes.errors import InputError
 
 COMMENT = re.compile(r"^\s*[#%!]+\s?")
 DATE = re.compile(r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$|^\d\d:\d\d:\d\d(\.\d+)?$")
+FORTRAN = re.compile(r"(?<=[\d.])[dD](?=[+-]?\d+$)")  # the exponent of a double precision number
+LIKE = re.compile(r"[+-]?[.,]?\d")
+GROUPED, BARE = re.compile(r"[+-]?[1-9]\d{0,2}(?:[.,]\d{3})+"), re.compile(r"[+-]?\d{1,3}")
 BLANK = ("", "na", "n/a", "null", "none", "-", "--", "#n/a", "nil")
 SPACES = " "  # any run of them; the other separators stand for themselves
 DIALECTS = [(sep, dot) for dot in ".," for sep in ("\t", ";", ",", SPACES) if sep != dot]
 LOOKED_AT, LETTERS = 400, 100_000  # rows and their letters, from which the dialect is told
 LINES = 2_000_000
+HEADING = 4  # letters that a repeated comment has at least, to be a heading
 QUOTED = 60  # letters of a line that is told
 WIDE = 8  # columns that an image has at least
 LISTED = 3  # of the lines above the numbers
@@ -36,6 +40,7 @@ class Table:
         names: of the columns as headed, or "".
         above: the other lines that stand above the numbers.
         told: sentences.
+        unread: of columns that begin with a number and hold none, a cell each.
     """
 
     numbers: Array
@@ -45,10 +50,16 @@ class Table:
     names: tuple[str, ...]
     above: tuple[str, ...]
     told: tuple[str, ...]
+    unread: tuple[str, ...] = ()
 
 
 def decoded(path: Path) -> tuple[str, tuple[str, ...]]:
     """The text of a file, and which encoding had to be supposed."""
+    text, told = _encoded(path)
+    return text.replace("\N{MINUS SIGN}", "-"), told
+
+
+def _encoded(path: Path) -> tuple[str, tuple[str, ...]]:
     content = path.read_bytes()
     for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if content.startswith(mark):
@@ -83,6 +94,7 @@ def tabulated(path: Path, lines: list[str], decimal: str | None = None) -> Table
     if len(lines) > LINES:
         raise InputError(f"{path}: has {len(lines)} lines; give one profile or one image")
     plain = [(i, line) for i, line in enumerate(lines, 1) if line.strip() and not _comment(line)]
+    _one_table(path, lines, [i for i, _ in plain])
     separator, dot = _dialect(path, [line for _, line in plain], decimal)
     numbers = [i for i, _ in plain]
     comments = [COMMENT.sub("", line).strip() for line in lines if _comment(line)]
@@ -106,6 +118,8 @@ def tabulated(path: Path, lines: list[str], decimal: str | None = None) -> Table
         words_ = next(split([comments[-1]], separator), [])
         if len(words_) == width and (separator != SPACES or not any(map(_number, words_))):
             names, comments = tuple(words_), comments[:-1]
+    if decimal is None:
+        _ungrouped(path, rows[first:], words)
     array = _numbers(path, numbers[first:], rows[first:], words, dot)
     return Table(
         array,
@@ -115,7 +129,27 @@ def tabulated(path: Path, lines: list[str], decimal: str | None = None) -> Table
         names or ("",) * width,
         (*above, *(c for c in comments if c)),
         told,
+        tuple(rows[-1][j] for j in np.flatnonzero(words) if _unread(rows[-1], int(j))),
     )
+
+
+def _unread(row: list[str], j: int) -> bool:
+    """Whether a cell that is no number begins like one, as "6.2 kcts" does and no date."""
+    return j < len(row) and bool(LIKE.match(row[j])) and not _no_number(row[j])
+
+
+def _one_table(path: Path, lines: list[str], numbers: list[int]) -> None:
+    """Refuses a comment that comes again below numbers: it heads another table."""
+    seen: dict[str, int] = {}
+    for i, line in enumerate(lines, 1):
+        if not _comment(line) or len(line.strip()) < HEADING:
+            continue
+        before = seen.setdefault(line.strip(), i)
+        if numbers and before < i < numbers[-1] and any(before < n < i for n in numbers):
+            raise InputError(
+                f"{path}:{i}: another table begins here, as {line.strip()[:QUOTED]!r} stood in "
+                f"line {before} already; give a file for each"
+            )
 
 
 def _image(lines: list[str], separator: str, dot: str) -> Array | None:
@@ -163,7 +197,11 @@ def as_float(cell: str, dot: str) -> float:
     """A number as written with that decimal sign."""
     if "_" in cell or (dot == "," and "." in cell):
         raise ValueError(cell)
-    return float(cell.replace(",", ".") if dot == "," else cell)
+    plain = cell.replace(",", ".") if dot == "," else cell
+    try:
+        return float(plain)
+    except ValueError:
+        return float(FORTRAN.sub("e", plain))
 
 
 def _dialect(path: Path, lines: list[str], decimal: str | None) -> tuple[str, str]:
@@ -284,6 +322,19 @@ def _cells(path: Path, line: int, row: list[str], words: Bools, dot: str) -> lis
         else:
             raise InputError(f"{path}:{line}: {cell[:40]!r} is not a row of numbers")
     return found
+
+
+def _ungrouped(path: Path, rows: list[list[str]], words: Bools) -> None:
+    """Refuses a column like 6,216 and 951: its signs may part thousands, not decimals."""
+    for j in np.flatnonzero(~words):
+        cells = [row[j] for row in rows if j < len(row) and row[j].lower() not in BLANK]
+        signed = [cell for cell in cells if not BARE.fullmatch(cell)]
+        if 0 < len(signed) < len(cells) and all(map(GROUPED.fullmatch, signed)):
+            bare = next(cell for cell in cells if BARE.fullmatch(cell))
+            raise InputError(
+                f"{path}: {signed[0]!r} beside {bare!r} in column {j + 1} may be thousands or "
+                'decimals; write it without signs for thousands, or set decimal to "," or "."'
+            )
 
 
 def _blank(array: Array, rows: list[list[str]], words: Bools) -> Bools:
