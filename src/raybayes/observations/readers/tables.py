@@ -333,7 +333,7 @@ def _ungrouped(path: Path, rows: list[list[str]], words: Bools) -> None:
             bare = next(cell for cell in cells if BARE.fullmatch(cell))
             raise InputError(
                 f"{path}: {signed[0]!r} beside {bare!r} in column {j + 1} may be thousands or "
-                'decimals; write it without signs for thousands, or set decimal to "," or "."'
+                "decimals; write it without signs for thousands; if they are decimals, set decimal"
             )
 
 
