@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 from targets import IMAGE, PROFILES, beam, edges
@@ -128,7 +129,6 @@ def test_a_picture_is_no_mask(tmp_path):
 
 @pytest.mark.parametrize("field, value", [("scaling_factor", 10.0), ("offset", -3.0)])
 def test_fields_of_nexus_that_change_its_numbers(field, value, tmp_path):
-    import h5py
 
     with h5py.File(tmp_path / "x.nxs", "w") as file:
         data = file.create_group("data")
@@ -151,7 +151,6 @@ def test_dead_lines_are_told_where_a_background_is_subtracted(tmp_path):
 @pytest.mark.parametrize("way", ["group", "array"])
 def test_a_signal_without_the_classes_of_nexus(way, tmp_path):
     """Attributes of a group or, as older files have them, of the array name it and its axis."""
-    import h5py
 
     for name, middles, counts in zip("xy", MIDDLES, LOPSIDED, strict=True):
         with h5py.File(tmp_path / f"{name}.h5", "w") as file:
@@ -165,7 +164,6 @@ def test_a_signal_without_the_classes_of_nexus(way, tmp_path):
 
 
 def test_positions_that_nothing_names_are_told(tmp_path):
-    import h5py
 
     for name, counts in zip("xy", LOPSIDED, strict=True):
         with h5py.File(tmp_path / f"{name}.h5", "w") as file:
@@ -177,7 +175,6 @@ def test_positions_that_nothing_names_are_told(tmp_path):
 
 @pytest.mark.parametrize("name", ["offset", "scale_factor"])
 def test_positions_that_are_to_be_changed_are_refused(name, tmp_path):
-    import h5py
 
     with h5py.File(tmp_path / "x.nxs", "w") as file:
         data = file.create_group("data")
@@ -192,6 +189,8 @@ CELLS = {
     "units": ("x [mm],a,b", "{x},{n}V,1{n}", "'.*V' is no plain number; .* set columns to two of"),
     "errors": ("x [mm],a", "{x},{n} ± 2", "± 2' is no plain number"),
     "thousands": ("x [um];a", "{u};{t}", "may be thousands or decimals; write it without"),
+    "right edges": ("bin_right [mm],a", "{x},{n}", "are edges of bins, not their middles"),
+    "left edges": ("bin_left [mm],a", "{x},{n}", "are edges of bins, not their middles"),
     "edges": ("left edge x [mm],a", "{x},{n}", "are edges of bins, not their middles"),
     "down": ("y_down [mm],a", "{x},{n}", "rise against up or outboard"),
     "minus": ("-y [mm],a", "{x},{n}", "rise against up or outboard"),
@@ -229,13 +228,17 @@ def test_a_matrix_with_positions_is_no_image(tmp_path):
     image = np.pad(beam(), ((1, 0), (1, 0)))
     image[0, 1:], image[1:, 0] = np.arange(60) * 0.5 - 15, np.arange(40) * 0.5 - 10
     np.savetxt(tmp_path / "x.txt", image)
-    with pytest.raises(InputError, match="rise like positions, and an image has readings there"):
-        read_observation([tmp_path / "x.txt"], IMAGE, Reading(pixel_size=0.002))
+    counted = np.arange(60.0), np.arange(40.0)
+    for across, down in ((image[0, 1:], image[1:, 0]), (counted[0], counted[1][::-1]),
+                         (counted[0][::-1], counted[1])):  # fmt: skip
+        image[0, 1:], image[1:, 0] = across, down
+        np.savetxt(tmp_path / "x.txt", image)
+        with pytest.raises(InputError, match="like positions, and an image has readings there"):
+            read_observation([tmp_path / "x.txt"], IMAGE, Reading(pixel_size=0.002))
 
 
 def test_axes_of_hdf5(tmp_path):
     """Dimension scales are axes; those of NXdata are refused where their indices contradict."""
-    import h5py
 
     places = {"y": 0.002 * (np.arange(40) - 19.5), "x": 0.002 * (np.arange(60) - 29.5)}
     with h5py.File(tmp_path / "scales.h5", "w") as file:
@@ -250,6 +253,8 @@ def test_axes_of_hdf5(tmp_path):
     np.save(tmp_path / "plain.npy", beam())
     plain = read_observation([tmp_path / "plain.npy"], IMAGE, Reading(pixel_size=0.002))
     np.testing.assert_allclose(found.x, plain.x)
+    blocks = beam()[10:30, 15:45].reshape(4, 5, 6, 5).sum(axis=(1, 3))  # by hand, 5 x 5 pixels
+    np.testing.assert_allclose(found.x, blocks[::-1].ravel())
     with h5py.File(tmp_path / "x.nxs", "w") as file:
         data = file.create_group("data")
         data.attrs.update({"NX_class": "NXdata", "signal": "counts", "axes": ["y", "x"],
@@ -257,3 +262,128 @@ def test_axes_of_hdf5(tmp_path):
         data["counts"], data["y"], data["x"] = beam(), places["y"], places["x"]
     with pytest.raises(InputError, match="lists x as its axis 1, and x_indices says 0"):
         read_observation([tmp_path / "x.nxs"], IMAGE)
+
+
+@pytest.mark.parametrize("cell", ["X={}", "({})"])
+def test_a_column_of_words_is_told(cell, tmp_path):
+    """Positions in words are none: without a sentence a falling scan would come out mirrored."""
+    for name, middles, counts in zip("xy", MIDDLES, LOPSIDED, strict=True):
+        rows = [f"{cell.format(x)},{n}" for x, n in zip(middles, counts, strict=True)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["place,a", *rows]))
+    found = read_observation([tmp_path / "x.csv", tmp_path / "y.csv"], PROFILES)
+    assert said(found).count("Not used, for want of numbers: column 1 (place).") == 2
+
+
+def test_arrays_beside_the_one_of_a_file_are_told(tmp_path):
+    """Of .npz, and positions beside an image in HDF5."""
+
+    for name, middles, counts in zip("xy", MIDDLES, LOPSIDED, strict=True):
+        np.savez(tmp_path / f"{name}.npz", places=middles, counts=counts)
+    reading = Reading(dataset="counts")
+    found = read_observation([tmp_path / "x.npz", tmp_path / "y.npz"], PROFILES, reading)
+    assert said(found).count("Of 2 arrays, counts is read; not used: places.") == 2
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["counts"], file["up"] = beam(), np.arange(40.0)
+        file["far/along"] = np.arange(60.0)
+        file["along"] = h5py.SoftLink("/far/along")
+    reading = Reading(dataset="counts", pixel_size=0.002)
+    found = read_observation([tmp_path / "x.h5"], IMAGE, reading)
+    assert "Not used: along, up, which nothing names as its axis." in said(found)
+
+
+@pytest.mark.parametrize("field", ["counts_offset", "counts_scaling_factor", "x_offset"])
+@pytest.mark.parametrize("value", [2.0, [2.0, 3.0]])
+def test_fields_that_change_a_named_array(field, value, tmp_path):
+    """As NeXus has them for each array of an NXdata, here behind a soft link."""
+
+    with h5py.File(tmp_path / "x.nxs", "w") as file:
+        data = file.create_group("data")
+        data.attrs.update({"NX_class": "NXdata", "signal": "counts", "axes": ["x"]})
+        data["counts"], data["x"], file["value"] = LOPSIDED[0], MIDDLES[0], value
+        data[field] = h5py.SoftLink("/value")
+    with pytest.raises(InputError, match=rf"numbers are to be changed \({field} = "):
+        read_observation([tmp_path / "x.nxs"] * 2, PROFILES)
+
+
+def test_a_scan_that_ends_with_a_monitor(tmp_path):
+    rows = "\n".join(f"{x} {n} 1000" for x, n in zip(MIDDLES[0], LOPSIDED[0], strict=True))
+    (tmp_path / "x.spec").write_text(f"#S 1 ascan x\n#L x  det  I0\n{rows}\n")
+    with pytest.raises(InputError, match=r"I0, is no detector .* two of: 1 'x', 2 'det', 3 'I0'"):
+        read_observation([tmp_path / "x.spec"] * 2, PROFILES)
+
+
+@pytest.mark.parametrize("code", [-999, -9999, -32768, 9.91e37, -3.4e38])
+@pytest.mark.parametrize("whole", [False, True])
+def test_numbers_filled_in_for_no_reading(code, whole, tmp_path):
+    """A meter's, a program's or netCDF's number for none is a gap, in text and in arrays."""
+    counts = LOPSIDED[0] + (0 if whole else 0.25)
+    counts[4] = code
+    h = table(tmp_path / "h.csv", 0, counts, "x,counts")
+    v = table(tmp_path / "v.csv", 1, LOPSIDED[1], "y,counts")
+    with pytest.raises(InputError, match="no finite number, or a code for none"):
+        read_observation([h, v], PROFILES)
+    found = read_observation([h, v], replace(PROFILES, gaps=0.5))
+    assert np.flatnonzero(np.isnan(found.x)).tolist() == [4]
+    pixels = beam() + (0 if whole else 0.25)
+    pixels[30, 40] = code
+    np.save(tmp_path / "x.npy", pixels)
+    assert "1 pixels hold" in said(
+        read_observation([tmp_path / "x.npy"], IMAGE, Reading(pixel_size=0.002))
+    )
+
+
+def test_a_subtracted_frame_that_reaches_down_to_a_code(tmp_path):
+    """-999 among readings of -600 is one."""
+    pixels = beam() * 100
+    pixels[0, 0:400] = -600
+    pixels[30, 40] = -999
+    np.save(tmp_path / "x.npy", pixels)
+    found = read_observation([tmp_path / "x.npy"], IMAGE, Reading(pixel_size=0.002))
+    assert "masked" not in said(found)
+
+
+@pytest.mark.parametrize("name", ["_FillValue", "missing_value"])
+def test_the_fill_value_of_netcdf(name, tmp_path):
+    pixels = beam()
+    pixels[30, 40] = 77777
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["data"] = pixels
+        file["data"].attrs[name] = 77777.0
+    found = read_observation([tmp_path / "x.h5"], IMAGE, Reading(pixel_size=0.002))
+    assert f"1 readings are 77777, its {name}: masked" in said(found)
+    assert found.x.max() < 77777
+
+
+@pytest.mark.parametrize("heading", ["x [mm],counts", "pos_mm,counts", "samx,counts"])
+@pytest.mark.parametrize("written", ["X={}", "({})"])
+def test_positions_in_words(heading, written, tmp_path):
+    """They may turn or shift the beam, so they are not left out as a column of words is."""
+    rows = [f"{written.format(x)},{c}" for x, c in zip(MIDDLES[0], LOPSIDED[0], strict=True)]
+    h = tmp_path / "h.csv"
+    h.write_text("\n".join([heading, *rows]))
+    v = table(tmp_path / "v.csv", 1, LOPSIDED[1], "y,counts")
+    with pytest.raises(InputError, match="is no plain number"):
+        read_observation([h, v], PROFILES)
+
+
+@pytest.mark.parametrize("heading, cell", [
+    ("uid", "3f2a-77"), ("time", "11/30/2026 10:01:02"), ("when", "30.11.2026 10:01"),
+    ("clock", "10:01 PM"), ("sample", "gold"),
+])  # fmt: skip
+def test_words_beside_positions(heading, cell, tmp_path):
+    rows = [f"{cell},{x},{c}" for x, c in zip(MIDDLES[0], LOPSIDED[0], strict=True)]
+    h = tmp_path / "h.csv"
+    h.write_text("\n".join([f"{heading},x,counts", *rows]))
+    v = table(tmp_path / "v.csv", 1, LOPSIDED[1], "y,counts")
+    plain = table(tmp_path / "plain.csv", 0, LOPSIDED[0], "x,counts")
+    found = read_observation([h, v], PROFILES)
+    np.testing.assert_allclose(found.x, read_observation([plain, v], PROFILES).x)
+
+
+@pytest.mark.parametrize("name, advice", [
+    ("x.csv.gz", "unpack"), ("x.xlsx", "as CSV"), ("x.mat", "HDF5"), ("x.webp", "TIFF"),
+])  # fmt: skip
+def test_kinds_that_are_not_read(name, advice, tmp_path):
+    (tmp_path / name).write_bytes(b"PK\3\4")
+    with pytest.raises(InputError, match=f"are not read; .*{advice}"):
+        read_observation([tmp_path / name], PROFILES)

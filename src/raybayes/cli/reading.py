@@ -12,15 +12,16 @@ class ReadingOptions:
     """What the caller changes of the study's table [observation]; None changes nothing."""
 
     pixel_size: Annotated[
-        tuple[float, float] | None, typer.Option("--pixel-size", help="Width, height, mm.")
+        tuple[float, float] | None,
+        typer.Option("--pixel-size", metavar="X Y", help="Width and height of a pixel, mm."),
     ] = None
     roi: Annotated[
         tuple[int, int, int, int] | None,
-        typer.Option("--roi", help="Left, top, width, height of what is used, pixels."),
+        typer.Option("--roi", metavar="X Y W H", help="Left, top, width, height used, pixels."),
     ] = None
     centre: Annotated[
         tuple[float, float] | None,
-        typer.Option("--centre", help="x, y of the optical axis, pixels."),
+        typer.Option("--centre", metavar="X Y", help="The optical axis, pixels."),
     ] = None
     dark: Annotated[
         Path | None, typer.Option("--dark", help="A frame without beam, subtracted.")
@@ -37,8 +38,12 @@ class ReadingOptions:
     ] = None
     flip: Annotated[str | None, typer.Option("--flip", help="horizontal, vertical or none.")] = None
     columns: Annotated[
-        tuple[str, str] | None,
-        typer.Option("--columns", help="Of positions and counts, names or numbers from 1."),
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="A,B",
+            help="Of positions and counts, names or numbers from 1; four for two profiles.",
+        ),
     ] = None
     normalise: Annotated[
         str | None, typer.Option("--normalise", help="Column of a monitor to divide by.")
@@ -55,7 +60,9 @@ class ReadingOptions:
     ] = None
     origin: Annotated[
         tuple[float, float] | None,
-        typer.Option("--origin", help="x, y of the optical axis in the file's positions, mm."),
+        typer.Option(
+            "--origin", metavar="X Y", help="The optical axis in the file's positions, mm."
+        ),
     ] = None
     seen: Annotated[
         str | None,
@@ -89,9 +96,11 @@ class ReadingOptions:
 
     def changes(self) -> dict[str, Any]:
         """Of the keys of [observation], those that were given."""
+        columns = None if self.columns is None else self.columns.split(",")
         paths = {"dark": self.dark, "mask": self.mask}
         given = {
             **asdict(self),
+            "columns": columns,
             **{name: str(path.absolute()) if path else None for name, path in paths.items()},
         }
         return {name: value for name, value in given.items() if value is not None}

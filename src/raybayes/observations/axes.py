@@ -26,8 +26,9 @@ WITH_UNIT = re.compile(r"^(.*?)\s*(?:\[([^\]]*)\]|\(([^)]*)\)|[/,]\s*(\S+)|_([a-
 
 
 # Words of names: positions that do not rise up or outboard, or are not the middles of bins.
-TURNED = ("down", "downward", "downwards", "left", "inboard", "inward", "inwards")
-BORDERS = ("edge", "edges", "low", "lower", "upper")
+TURNED = {"down", "downward", "downwards", "left", "inboard", "inward", "inwards"}
+BORDERS = {"edge", "edges", "low", "lower", "upper"}
+OF_BINS = {"left", "right", "high", "start", "end"}  # beside the word bin
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,11 @@ class Axis:
 
     def odd(self, n: int) -> str:
         """Why n readings do not lie where its positions seem to, by its name; "" where they do."""
-        words = re.split(r"[\W_]+", self.name.lower())
-        if len(self.values) == n and any(word in BORDERS for word in words):
+        words = {*re.split(r"[\W_]+", self.name.lower())}
+        border = words & BORDERS or (words & {"bin", "bins"} and words & OF_BINS)
+        if len(self.values) == n and border:
             return "are edges of bins, not their middles; give the middles"
-        if self.name.startswith("-") or any(word in TURNED for word in words):
+        if self.name.startswith("-") or words & TURNED:
             return "rise against up or outboard; give them the other way round"
         return ""
 

@@ -15,6 +15,9 @@ LARGEST = 256 * 2**20  # bytes, of a file or of what it unpacks to
 MOST = 2**24  # readings of a frame
 SCATTER, ALIKE = 20, 3.0  # readings at -1, beside which it counts how many are at 1; the factor
 CODES = 2  # how many of the largest whole numbers of 32 bits, or of -1, -2, stand for no reading
+# Numbers that programs write where they have none, if no reading comes half as low; and a size
+# beyond which all are (9.91e37 of Keithley's meters, 9.97e36 of netCDF, 3.4e38 of others).
+FILLS, HUGE = (-999.0, -9999.0, -99999.0, -32768.0, -(2.0**31)), 1e30
 
 
 @dataclass(frozen=True)
@@ -57,17 +60,15 @@ def measured(path: Path, array: NDArray) -> Measured:
         raise InputError(f"{path}: holds {array.dtype} where numbers are needed")
     if array.size > MOST:
         raise InputError(f"{path}: has {array.size / 1e6:.0f} million readings; give a smaller one")
-    if array.dtype.kind == "f":
-        return Measured(array.astype(np.float64))
-    ceiling = float(np.iinfo(array.dtype).max)
-    if noisy(array):
+    ceiling = None if array.dtype.kind == "f" else float(np.iinfo(array.dtype).max)
+    if ceiling is not None and noisy(array):
         told = ("Readings of -1 are as frequent as 1: they are readings, not a code for none.",)
         return Measured(array.astype(np.float64), ceiling=ceiling, told=told)
-    bad, what = _codes(array)
-    told = (f"{bad.sum()} pixels hold {what}, a detector's code for no reading: masked.",)
-    values = np.where(bad, 0, array).astype(np.float64)
+    bad, what = _fills(array) if ceiling is None else _codes(array)
     if not bad.any():
-        return Measured(values, ceiling=ceiling)
+        return Measured(array.astype(np.float64), ceiling=ceiling)
+    told = (f"{bad.sum()} pixels hold {what}, a code for no reading: masked.",)
+    values = np.where(bad, 0, array).astype(np.float64)
     return Measured(values, ceiling=ceiling, bad=bad, told=told)
 
 
@@ -77,27 +78,37 @@ def noisy(values: NDArray) -> bool:
     return below > SCATTER and above / ALIKE < below < ALIKE * above
 
 
-def coded(values: Array) -> Bools | None:
-    """[n], where whole numbers in text are a detector's code for no reading; None for nowhere."""
-    whole = values[np.isfinite(values)]
-    if len(whole) == 0 or not (whole == np.round(whole)).all() or noisy(whole):
-        return None
-    bad, _ = _codes(np.where(np.isfinite(values), values, 0).astype(np.int64))
-    return bad if bad.any() else None
+def coded(values: Array) -> tuple[Bools | None, str]:
+    """[n], where numbers in text are a code for no reading (None for nowhere), and which one."""
+    known = np.where(np.isfinite(values), values, 0.0)
+    whole = (known == np.round(known)).all() and not noisy(known)
+    bad, what = _codes(known) if whole else _fills(known)
+    return (bad, what) if bad.any() else (None, "")
 
 
 def _codes(array: NDArray) -> tuple[Bools, str]:
-    """Where a detector has written that it has no reading, and how.
+    """Where whole numbers say that there is no reading, and how.
 
     Dectris' files have 2^32 - 1 and 2^32 - 2 in gaps and at dead pixels (EIGER), or -1 and -2
     (PILATUS); an image with other negative numbers has been subtracted from.
     """
-    none = np.zeros(array.shape, bool)
     if array.dtype.kind == "u":
-        top = np.iinfo(array.dtype).max
+        none, top = np.zeros(array.shape, bool), np.iinfo(array.dtype).max
         return (array > top - CODES, f"{top}") if array.dtype.itemsize >= 4 else (none, "")
-    negative = array < 0
-    return (negative, "-1 or -2") if array.min(initial=0) >= -CODES else (none, "")
+    fills, what = _fills(array)
+    if fills.any() or array.min(initial=0) < -CODES:
+        return fills, what
+    return array < 0, "-1 or -2"
+
+
+def _fills(array: NDArray) -> tuple[Bools, str]:
+    """Where a program has filled in that it has no reading, and with what."""
+    if array.dtype.kind == "f" and (huge := np.abs(array) > HUGE).any():
+        return huge, f"{array[huge].flat[0]:.3g}"
+    low = array.min(initial=0)
+    if float(low) not in FILLS or ((array > low) & (array < low / 2)).any():
+        return np.zeros(array.shape, bool), ""
+    return array == low, f"{low:g}"
 
 
 def framed(path: Path, array: Any, wanted: int | str | None) -> Measured:
@@ -144,6 +155,6 @@ def _mean(path: Path, stack: Any) -> Measured:
     bad = np.any(masks, axis=0) if masks else None
     told = f"Holds {len(frames)} frames; their mean is read."
     if bad is not None:
-        told = f"{told} {bad.sum()} pixels hold a detector's code for no reading: masked."
+        told = f"{told} {bad.sum()} pixels hold a code for no reading: masked."
     said = dict.fromkeys(each for frame in frames if frame.bad is None for each in frame.told)
     return Measured(values, ceiling=ceiling, bad=bad, told=(told, *said))

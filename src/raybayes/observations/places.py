@@ -68,8 +68,8 @@ def edges_of(path: Path, axis: Axis, n: int) -> Array:
             f"{path}: has {len(values)} positions for {n} readings; give one for each, or the "
             "edges between them"
         )
-    if axis.odd(n):
-        raise InputError(f"{path}: its positions ({axis.name}), by their name, {axis.odd(n)}")
+    if why := axis.odd(n):
+        raise InputError(f"{path}: its positions ({axis.name}), by their name, {why}")
     return values.copy() if len(values) == n + 1 else edges_between(values)
 
 

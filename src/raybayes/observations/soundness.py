@@ -11,7 +11,7 @@ from raybayes.observations.measured import Measured
 from raybayes.observations.options import Reading
 
 NOTHING = 1e-3  # of the sum of the readings' sizes
-DARK = 0.5  # of the same: readings whose sum is so far below 0 have their sign reversed
+REVERSED = 0.5  # of the same: readings whose sum is so far below 0 have their sign reversed
 
 
 def saturated(values: Array, measured: Measured, reading: Reading) -> Bools:
@@ -48,7 +48,7 @@ def beam(path: Path, values: Array) -> None:
 def light(path: Path, values: Array) -> None:
     """Refuses what adds up to nothing."""
     total, size = float(values.sum()), float(np.abs(values).sum())
-    if values.max() <= 0 or abs(total) <= NOTHING * size or total < -DARK * size:
+    if values.max() <= 0 or abs(total) <= NOTHING * size or total < -REVERSED * size:
         raise InputError(
             f"{path}: what is left of its readings adds up to {total:.4g}: there is no beam in it; "
             "look at the dark frame, the background, the probe and the sign"

@@ -21,6 +21,14 @@ READERS = {
     **dict.fromkeys((".h5", ".hdf5", ".nxs", ".hdf", ".nx5"), ("hdf5", "read_hdf5")),
 }
 
+# Suffixes of what is not read, and what to do.
+UNREAD = {
+    **dict.fromkeys((".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".7z"), "unpack it"),
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "save the sheet as CSV"),
+    **dict.fromkeys((".mat", ".fits", ".fit", ".pkl", ".pickle"), "save its array as HDF5 or .npy"),
+    **dict.fromkeys((".gif", ".webp", ".heic", ".raw"), "save it as TIFF or PNG"),
+    ".pdf": "give the numbers, not a drawing of them",
+}
 
 # Keys of [observation] that choose something in a file, and who knows of it.
 CHOOSE = {
@@ -52,7 +60,10 @@ def read_file(path: Path, reading: Reading) -> tuple[Measured, ...]:
         InputError: it is missing, too large, damaged, or not of that format.
     """
     _readable(path)
-    module, function = READERS.get(path.suffix.lower(), READERS[".txt"])
+    suffix = path.suffix.lower()
+    if suffix in UNREAD:
+        raise InputError(f"{path}: files of this kind ({suffix}) are not read; {UNREAD[suffix]}")
+    module, function = READERS.get(suffix, READERS[".txt"])
     reader: Reader = getattr(import_module(f"raybayes.observations.readers.{module}"), function)
     try:
         found = reader(path, reading)

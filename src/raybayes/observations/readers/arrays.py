@@ -1,6 +1,7 @@
 """NumPy's files; never unpickled."""
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,14 @@ def read_npz(path: Path, reading: Reading) -> tuple[Measured]:
         if unpacked > LARGEST:
             raise InputError(f"{path}: unpacks to {unpacked >> 20} MB; give one frame or profile")
         with np.load(path, allow_pickle=False) as arrays:
-            array = arrays[one_of(path, arrays.files, reading.dataset)]
+            name = one_of(path, arrays.files, reading.dataset)
+            array, others = arrays[name], [each for each in arrays.files if each != name]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not a whole archive of arrays ({error})") from error
-    return (framed(path, array, reading.frame),)
+    found = framed(path, array, reading.frame)
+    if not others:
+        return (found,)
+    told = f"Of {len(others) + 1} arrays, {name} is read; not used: {', '.join(others)}."
+    return (replace(found, told=(told, *found.told)),)

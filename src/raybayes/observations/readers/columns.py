@@ -10,13 +10,10 @@ from raybayes.errors import InputError
 from raybayes.observations.axes import Axis, named
 from raybayes.observations.measured import Measured, coded
 from raybayes.observations.options import Column, Reading, meant
-from raybayes.observations.readers.tables import LISTED, QUOTED, WIDE, Table
+from raybayes.observations.readers.tables import BESIDE, LISTED, QUOTED, WIDE, Table
 
-# What data-acquisition programs write beside motors and counters.
-BESIDE = {"time", "timestamp", "epoch", "seconds", "date", "uid", "scan_id", "dt"}
 COUNTING = {"seq_num", "index", "point", "no", "nr", "#", "n"}  # where they rise by one
 MONITORS = {"i0", "io", "mon", "monitor", "current", "ring", "srcur", *BESIDE}
-EVEN = 0.05  # of a step: by how much positions as they are printed may differ
 PAIRS = 4  # columns of two profiles beside each other
 
 
@@ -28,7 +25,7 @@ def chosen(
     Raises:
         InputError: it is not clear which columns are meant; all are named.
     """
-    told = (*told, *table.told, *_above(table))
+    told = (*told, *table.told, *_above(table), *_wordy(table))
     if reading.columns is not None:
         picked: list[int] | None = [_place(path, table, column) for column in reading.columns]
     else:
@@ -51,7 +48,24 @@ def _above(table: Table) -> tuple[str, ...]:
     return (f"Not used, above the numbers: {lines}{more}.",)
 
 
+def _wordy(table: Table) -> tuple[str, ...]:
+    """The columns that hold no number, whatever their words may mean."""
+    found = [_column(table, int(i)) for i in np.flatnonzero(table.words)]
+    return (f"Not used, for want of numbers: {', '.join(found)}.",) if found else ()
+
+
+def _column(table: Table, i: int) -> str:
+    return f"column {i + 1} ({table.names[i]})" if table.names[i] else f"column {i + 1}"
+
+
+def choose(table: Table) -> str:
+    """What to do where it is not clear which columns are meant."""
+    four = "; of two profiles, to four" if (~table.words).sum() >= PAIRS else ""
+    return f"set columns to two of: {_listed(table)}{four}"
+
+
 def _listed(table: Table) -> str:
+    """The columns of numbers, to choose from."""
     shown = [
         f"{i} {name!r}" if name else str(i)
         for i, (name, word) in enumerate(zip(table.names, table.words, strict=True), 1)
@@ -81,10 +95,11 @@ def _place(path: Path, table: Table, column: Column) -> int:
 
 
 def _all_read(path: Path, table: Table) -> None:
+    """Refuses a column that may be positions or counts, written so that no number is read."""
     if table.unread:
         raise InputError(
             f"{path}: {table.unread[0]!r} is no plain number; write numbers without units or "
-            f"signs for thousands, or set columns to two of: {_listed(table)}"
+            f"signs for thousands, or {choose(table)}"
         )
 
 
@@ -111,14 +126,12 @@ def _usual(path: Path, table: Table) -> tuple[list[int] | None, tuple[str, ...]]
     if not headed and len(table.numbers) > 1 and len(useful) == len(table.names) > PAIRS:
         return None, ()
     raise InputError(
-        f"{path}: it is not clear which columns are positions and counts; set columns to two of: "
-        + _listed(table)
+        f"{path}: it is not clear which columns are positions and counts; {choose(table)}"
     )
 
 
 def _said(table: Table, picked: list[int]) -> str:
-    what = [f"column {i + 1} ({table.names[i]})" if table.names[i] else f"column {i + 1}"
-            for i in picked]  # fmt: skip
+    what = [_column(table, i) for i in picked]
     return (
         f"Positions are {what[0]}, counts {what[1]}." if len(what) == 2 else f"Counts: {what[0]}."
     )
@@ -149,9 +162,9 @@ def _profile(
         told = (*told, sentence)
     keep, sentences = _kept(path, table, table.blank[:, picked])
     told = (*told, *sentences)
-    bad = coded(counts[keep])
+    bad, what = coded(counts[keep])
     if bad is not None:
-        told = (*told, f"{bad.sum()} readings are -1 or -2, a code for no reading: masked.")
+        told = (*told, f"{bad.sum()} readings are {what}, a code for no reading: masked.")
     if len(picked) == 1:
         return Measured(counts[keep], bad=bad, told=told)
     name, unit = named(table.names[picked[0]])
@@ -199,11 +212,12 @@ def _normalised(path: Path, table: Table, counts: Array, monitor: int) -> tuple[
 def _image(path: Path, table: Table, told: tuple[str, ...]) -> Measured:
     """Of many columns; numbers of rows and columns beside it are no readings."""
     values, blank, lines, names = table.numbers, table.blank, table.lines, []
+    framed = _ruled(values[0][1:]) and _ruled(values[1:, 0])
     if len(values) > 1 and _from_0(values[0]):
         values, blank, lines, names = values[1:], blank[1:], lines[1:], ["first row"]
     if len(values) > 1 and _from_0(values[:, 0]):
         values, blank, names = values[:, 1:], blank[:, 1:], [*names, "first column"]
-    elif _ruled(values[0][1:]) and _ruled(values[1:, 0]):
+    if framed and len(names) < 2:  # one side may count from 0, and the other not
         raise InputError(
             f"{path}: its first row and its first column rise like positions, and an image has "
             "readings there; remove them, and set pixel_size (mm)"
@@ -218,9 +232,7 @@ def _image(path: Path, table: Table, told: tuple[str, ...]) -> Measured:
 
 def _ruled(line: Array) -> bool:
     """Whether it goes in even steps, as positions do and readings do not."""
-    steps = np.diff(line)
-    even = len(steps) > 1 and np.ptp(steps) <= EVEN * np.abs(steps).max()
-    return bool(even and (steps != 0).all())
+    return len(line) > 2 and bool(line[0] != line[-1]) and Axis(line).even
 
 
 def _from_0(line: Array) -> bool:

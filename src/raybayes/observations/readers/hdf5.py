@@ -18,6 +18,8 @@ from raybayes.observations.options import Reading
 NESTED = 8  # how many defaults are followed
 HOPS = 16  # links on the way to an array
 DEPTH, NODES = 32, 20_000  # of groups that are looked at
+FIELDS = {"scaling_factor": 1.0, "offset": 0.0}  # of NXdata, and what changes nothing
+FILLS = ("_FillValue", "missing_value")  # of netCDF: a number for no reading
 SCALES = ("scaling_factor", "scale_factor", "offset", "add_offset")  # of the numbers stored
 
 
@@ -98,24 +100,37 @@ class Links:
         return found
 
 
-def _as_stored(path: Path, group: h5py.Group, signal: h5py.Dataset) -> None:
+def _as_stored(links: Links, group: h5py.Group, signal: h5py.Dataset) -> None:
     """Refuses an array that an attribute, or a field of its NXdata, says is to be changed."""
-    said = _changes(signal)
-    for name, plain in (("scaling_factor", 1.0), ("offset", 0.0)):
-        here = isinstance(group.get(name, getlink=True), h5py.HardLink)
-        field = group[name] if here else None
-        if isinstance(field, h5py.Dataset) and field.size == 1 and field != signal:
-            value = float(np.asarray(field).ravel()[0])
-            said += [(group.name, name, value)] if value != plain else []
-    _refuse(path, said)
+    names = {_text(group.attrs.get("signal")), signal.name.rpartition("/")[2]}
+    fields = {
+        f"{prefix}{change}": value
+        for prefix in ("", *(f"{name}_" for name in sorted(names) if name))
+        for change, value in _fields(links, group, prefix).items()
+        if value != FIELDS[change]
+    }
+    _refuse(links.path, signal, group, fields)
 
 
-def _changes(item: h5py.Dataset) -> list[tuple[str, str, Any]]:
-    """What an array's attributes say is to be done to its numbers."""
-    return [(item.name, name, item.attrs[name]) for name in SCALES if name in item.attrs]
+def _fields(links: Links, group: h5py.Group, prefix: str) -> dict[str, float | str]:
+    """What fields say is to be done to the signal, or to the array that the prefix names."""
+    found: dict[str, float | str] = {}
+    for change in FIELDS:
+        field = links.item(group, prefix + change)
+        if not isinstance(field, h5py.Dataset):
+            continue
+        one = field.size == 1 and field.dtype.kind in "uif"
+        if one and not field.external and not field.is_virtual:
+            found[change] = float(np.asarray(field).ravel()[0])
+        elif prefix:  # without one, a list of this name may be a motor's places
+            found[change] = "no number"
+    return found
 
 
-def _refuse(path: Path, said: list[tuple[str, str, Any]]) -> None:
+def _refuse(path: Path, item: h5py.Dataset, group: h5py.Group, fields: dict[str, Any]) -> None:
+    """Where an array's attributes, or these fields beside it, say to change its numbers."""
+    said = [(item.name, name, item.attrs[name]) for name in SCALES if name in item.attrs]
+    said += [(group.name, name, value) for name, value in fields.items()]
     for where, name, value in said[:1]:
         raise InputError(
             f"{path}: {where} says that its numbers are to be changed ({name} = {value}); store "
@@ -132,10 +147,11 @@ def _read(links: Links, reading: Reading) -> Measured:
     if signal.ndim == 3 and ndim < 2:
         array = np.squeeze(np.asarray(signal))
     found = framed(path, array, reading.frame)
-    _as_stored(path, group, signal)
+    _as_stored(links, group, signal)
     axes, more = _axes(links, group, signal, found.values.ndim)
     detector = _detector(group, signal)
-    bad, pixel = found.bad, None
+    pixel, (bad, filled) = None, _filled(signal, found)
+    told = (*told, *filled)
     if detector is not None:
         pixel = _pixel(links, detector)
         masked = _mask(links, detector, found.values.shape)
@@ -143,6 +159,20 @@ def _read(links: Links, reading: Reading) -> Measured:
             bad = masked if bad is None else bad | masked
             told = (*told, f"{masked.sum()} pixels are masked by its pixel_mask.")
     return replace(found, axes=axes, pixel=pixel, bad=bad, told=(*told, *found.told, *more))
+
+
+def _filled(signal: h5py.Dataset, found: Measured) -> tuple[Bools | None, tuple[str, ...]]:
+    """Where there is no reading, also by the number that netCDF's attributes give for it."""
+    bad = found.bad
+    for name in FILLS:
+        fill = signal.attrs.get(name)
+        if fill is None or np.size(fill) != 1 or np.asarray(fill).dtype.kind not in "uif":
+            continue
+        empty: Bools = np.asarray(found.values == float(np.ravel(fill)[0]))
+        if empty.any():
+            bad = empty if bad is None else bad | empty
+            return bad, (f"{empty.sum()} readings are {np.ravel(fill)[0]:g}, its {name}: masked.",)
+    return bad, ()
 
 
 def _bounded(links: Links, signal: h5py.Dataset) -> None:
@@ -206,7 +236,7 @@ def _marked(arrays: dict[str, Any]) -> str | None:
         name
         for name, item in arrays.items()
         if _text(item.parent.attrs.get("signal")) == name.rpartition("/")[2]
-        or str(_text(item.attrs.get("signal")) or item.attrs.get("signal")) == "1"
+        or _text(np.ravel(item.attrs.get("signal")).astype(str)) == "1"
     ]
     return found[0] if len(found) == 1 else None
 
@@ -245,10 +275,10 @@ def _axes(
         names = re.split("[:,]", names[0].strip("[]"))
     names = [name for name in names if name] or _scales(signal)
     if not any(name != "." for name in names):
-        beside = _alike(group, signal) if ndim == 1 else []
-        return None, (f"Not used: {', '.join(beside)}, which nothing names as its axis.",) * bool(
-            beside
-        )
+        beside = _alike(links, group, signal)
+        if not beside:
+            return None, ()
+        return None, (f"Not used: {', '.join(beside)}, which nothing names as its axis.",)
     listed = ", ".join(names)
     if len(names) != signal.ndim:
         return None, (f"Not used: axes ({listed}) for {signal.ndim} sides of the array.",)
@@ -280,16 +310,17 @@ def _indexed(path: Path, group: h5py.Group, names: list[str]) -> None:
             )
 
 
-def _alike(group: h5py.Group, signal: h5py.Dataset) -> list[str]:
-    """The names of other lists of as many numbers beside a profile."""
-    here = [name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink)]
+def _alike(links: Links, group: h5py.Group, signal: h5py.Dataset) -> list[str]:
+    """The names of lists beside an array that are as long as one of its sides."""
+    sides = {size for size in signal.shape[signal.ndim == 3 :] if size > 1}
+    items = {name: links.item(group, name) for name in group}
     return [
         name
-        for name in here
-        if isinstance(group[name], h5py.Dataset)
-        and group[name] != signal
-        and group[name].size == signal.size
-        and group[name].dtype.kind in "uif"
+        for name, item in items.items()
+        if isinstance(item, h5py.Dataset)
+        and item != signal
+        and item.dtype.kind in "uif"
+        and item.size == max(item.shape, default=0) in sides
     ]
 
 
@@ -303,9 +334,8 @@ def _axis(links: Links, group: h5py.Group, name: str) -> Axis | None:
     long_name, unit = named(_text(item.attrs.get("long_name")))
     bare = name.rpartition("/")[2]
     label = bare if Axis(np.zeros(0), bare).along else long_name or bare
-    fields = [f"{name}_{change}" for change in ("offset", "scaling_factor")]
-    beside = [(item.name, field, "a field") for field in fields if field in group]
-    _refuse(links.path, [*_changes(item), *beside])
+    fields = _fields(links, group, f"{name}_")
+    _refuse(links.path, item, group, {f"{name}_{change}": v for change, v in fields.items()})
     values: Array = np.ravel(np.asarray(item, np.float64))
     return Axis(values, label, _text(item.attrs.get("units")) or unit)
 

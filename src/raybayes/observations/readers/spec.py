@@ -47,8 +47,8 @@ def read(path: Path, text: str, reading: Reading) -> tuple[Measured, ...]:
     if reading.columns is None:  # as SPEC itself plots a scan
         if table.names[-1].lower() in columns.MONITORS:
             raise InputError(
-                f"{path}: the last column, {table.names[-1]}, is no detector by its name; set "
-                f"columns to two of: {', '.join(map(repr, table.names))}"
+                f"{path}: the last column, {table.names[-1]}, is no detector by its name; "
+                f"{columns.choose(table)}"
             )
         reading = reading.model_copy(update={"columns": (1, len(table.names))})
         told = (*told, f"Positions are {table.names[0]}, counts {table.names[-1]}.")

@@ -4,6 +4,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,16 @@ import numpy as np
 
 from raybayes.array_types import Array, Bools
 from raybayes.errors import InputError
+from raybayes.observations.axes import Axis, mm_in, named
 
+# What data-acquisition programs write beside motors and counters.
+BESIDE = {"time", "timestamp", "epoch", "seconds", "date", "uid", "scan_id", "dt"}
 COMMENT = re.compile(r"^\s*[#%!]+\s?")
-DATE = re.compile(r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$|^\d\d:\d\d:\d\d(\.\d+)?$")
+DATE = re.compile(
+    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?|\d\d?:\d\d(:\d\d([.,]\d+)?)?( ?[AP]M)?"
+    r"|(\d\d?[./-]){2}(\d\d){1,2}([T ,]+\d\d?:\d\d.*)?",
+    re.IGNORECASE,
+)
 FORTRAN = re.compile(r"(?<=[\d.])[dD](?=[+-]?\d+$)")  # the exponent of a double precision number
 LIKE = re.compile(r"[+-]?[.,]?\d")
 GROUPED, BARE = re.compile(r"[+-]?[1-9]\d{0,2}(?:[.,]\d{3})+"), re.compile(r"[+-]?\d{1,3}")
@@ -74,15 +82,14 @@ def _encoded(path: Path) -> tuple[str, tuple[str, ...]]:
 def _text(path: Path, content: bytes, encoding: str) -> str:
     from raybayes.observations.readers import READERS
 
-    try:
+    with suppress(UnicodeDecodeError):
         text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: is neither text nor of a known suffix ({', '.join(READERS)})"
-        ) from error
-    if "\0" in text:
-        raise InputError(f"{path}: is neither text nor of a known suffix ({', '.join(READERS)})")
-    return text
+        if "\0" not in text:
+            return text
+    raise InputError(
+        f"{path}: is neither text (UTF-8; UTF-16 with its mark) nor of a known suffix "
+        f"({', '.join(READERS)})"
+    )
 
 
 def tabulated(path: Path, lines: list[str], decimal: str | None = None) -> Table:
@@ -94,7 +101,7 @@ def tabulated(path: Path, lines: list[str], decimal: str | None = None) -> Table
     if len(lines) > LINES:
         raise InputError(f"{path}: has {len(lines)} lines; give one profile or one image")
     plain = [(i, line) for i, line in enumerate(lines, 1) if line.strip() and not _comment(line)]
-    _one_table(path, lines, [i for i, _ in plain])
+    _one_table(path, lines, len(plain))
     separator, dot = _dialect(path, [line for _, line in plain], decimal)
     numbers = [i for i, _ in plain]
     comments = [COMMENT.sub("", line).strip() for line in lines if _comment(line)]
@@ -129,25 +136,39 @@ def tabulated(path: Path, lines: list[str], decimal: str | None = None) -> Table
         names or ("",) * width,
         (*above, *(c for c in comments if c)),
         told,
-        tuple(rows[-1][j] for j in np.flatnonzero(words) if _unread(rows[-1], int(j))),
+        _unread(rows[first:], words, names),
     )
 
 
-def _unread(row: list[str], j: int) -> bool:
-    """Whether a cell that is no number begins like one, as "6.2 kcts" does and no date."""
-    return j < len(row) and bool(LIKE.match(row[j])) and not _no_number(row[j])
-
-
-def _one_table(path: Path, lines: list[str], numbers: list[int]) -> None:
-    """Refuses a comment that comes again below numbers: it heads another table."""
-    seen: dict[str, int] = {}
-    for i, line in enumerate(lines, 1):
-        if not _comment(line) or len(line.strip()) < HEADING:
+def _unread(rows: list[list[str]], words: Bools, names: tuple[str, ...]) -> tuple[str, ...]:
+    """A cell of each column of words that may be one of numbers, as "6.2 kcts" or "X=0.4" are."""
+    found = []
+    for j in map(int, np.flatnonzero(words)):
+        cells = [row[j] for row in rows if j < len(row) and not _no_number(row[j])]
+        like = [cell for cell in cells if LIKE.match(cell)]
+        label = Axis(np.zeros(0), *named(names[j])) if names else None
+        if label is not None and label.name.lower() in BESIDE:
             continue
-        before = seen.setdefault(line.strip(), i)
-        if numbers and before < i < numbers[-1] and any(before < n < i for n in numbers):
+        if like or (cells and label is not None and (label.known or label.along)):
+            found.append((like or cells)[0])
+    return tuple(found)
+
+
+def _one_table(path: Path, lines: list[str], rows: int) -> None:
+    """Refuses a comment that comes again between rows: it heads another table."""
+    seen: dict[str, tuple[int, int]] = {}  # where it stood first, and how many rows above it
+    above = 0
+    for i, line in enumerate(lines, 1):
+        bare = line.strip()
+        if not _comment(line):
+            above += bool(bare)
+            continue
+        if len(bare) < HEADING:
+            continue
+        before, upper = seen.setdefault(bare, (i, above))
+        if upper < above < rows:
             raise InputError(
-                f"{path}:{i}: another table begins here, as {line.strip()[:QUOTED]!r} stood in "
+                f"{path}:{i}: another table begins here, as {bare[:QUOTED]!r} stood in "
                 f"line {before} already; give a file for each"
             )
 
@@ -260,7 +281,7 @@ def _width(rows: list[list[str]]) -> int:
 
 
 def _no_number(cell: str) -> bool:
-    return cell.lower() in BLANK or bool(DATE.match(cell))
+    return cell.lower() in BLANK or bool(DATE.fullmatch(cell))
 
 
 def _words(rows: list[list[str]], width: int, dot: str) -> Bools:
@@ -285,8 +306,6 @@ def _first(path: Path, rows: list[list[str]], width: int, words: Bools, dot: str
 
 def _names(rows: list[list[str]], width: int) -> tuple[tuple[str, ...], set[int]]:
     """The names of the columns, with a row of units below them, and which rows they are."""
-    from raybayes.observations.axes import mm_in
-
     if not rows or len(rows[-1]) != width:
         return (), set()
     last, i = rows[-1], len(rows) - 1
@@ -328,11 +347,13 @@ def _ungrouped(path: Path, rows: list[list[str]], words: Bools) -> None:
     """Refuses a column like 6,216 and 951: its signs may part thousands, not decimals."""
     for j in np.flatnonzero(~words):
         cells = [row[j] for row in rows if j < len(row) and row[j].lower() not in BLANK]
-        signed = [cell for cell in cells if not BARE.fullmatch(cell)]
-        if 0 < len(signed) < len(cells) and all(map(GROUPED.fullmatch, signed)):
-            bare = next(cell for cell in cells if BARE.fullmatch(cell))
+        if not all(BARE.fullmatch(cell) or GROUPED.fullmatch(cell) for cell in cells):
+            continue  # most end here at their first cell
+        grouped = next((cell for cell in cells if GROUPED.fullmatch(cell)), None)
+        bare = next((cell for cell in cells if BARE.fullmatch(cell)), None)
+        if grouped and bare:
             raise InputError(
-                f"{path}: {signed[0]!r} beside {bare!r} in column {j + 1} may be thousands or "
+                f"{path}: {grouped!r} beside {bare!r} in column {j + 1} may be thousands or "
                 "decimals; write it without signs for thousands; if they are decimals, set decimal"
             )
 
