@@ -65,7 +65,7 @@ REFUSED = {
     "not text": (b"\x89PNG\x00\xff", "x.jpg", "x.jpg: not a picture that can be read"),
     "not an image": (b"no image", "x.png", "x.png: not a picture that can be read"),
     "pickled": (b"\x80\x04\x95", "x.npy", "x.npy: not a whole array of numbers"),
-    "beyond all counts": (b"1\n1e308\n" * 100, "x.csv", "saturated (at 1e+308)"),
+    "beyond all counts": (b"1\n1e308\n" * 100, "x.csv", "or a code for none"),
     "empty": (b"", "x.csv", "x.csv: is empty"),
     "script": (b"1\n2\n", "%3Cscript%3Ex%3Cscript%3E", "<script>x<script>: has 2 readings"),
     "path outside": (b"1\n2\n", "..%2F..%2Fetc%2Fpasswd", "passwd: has 2 readings"),
