@@ -20,3 +20,17 @@ def beam(rows=40, columns=60, x=0.2, y=-0.1):
 
 
 BIG = Reading(pixel_size=0.002)
+
+
+MIDDLES = [(e[1:] + e[:-1]) / 2 for e in PROFILES.edges]
+LOPSIDED = [100.0 * np.arange(len(middles)) ** 2 + 5 for middles in MIDDLES]
+
+
+def table(path, side, counts, heading):
+    np.savetxt(path, np.column_stack((MIDDLES[side], counts)), header=heading, comments="",
+               delimiter=",")  # fmt: skip
+    return path
+
+
+def said(observation):
+    return " ".join(observation.done)

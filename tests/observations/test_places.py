@@ -1,5 +1,7 @@
 """Where pixels lie, which way is up, and which links of a file are followed."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -42,14 +44,14 @@ def test_names_say_which_way_a_picture_lies():
     across, down = Axis(np.arange(3.0), "x", "mm"), Axis(np.arange(2.0), "y", "mm")
     values = np.arange(6.0).reshape(2, 3)
     right = Measured(values, (across, down))
-    assert upright(right) is right
+    assert upright(Path("x"), right) is right
     wrong = Measured(values.T, (down, across), bad=values.T > 3)
-    turned = upright(wrong)
+    turned = upright(Path("x"), wrong)
     np.testing.assert_array_equal(turned.values, values)
     np.testing.assert_array_equal(turned.bad, values > 3)
     assert turned.axes == (across, down) and "Transposed" in turned.told[-1]
     nameless = Measured(values, (Axis(np.arange(3.0), "u"), Axis(np.arange(2.0), "w")))
-    assert upright(nameless) is nameless
+    assert upright(Path("x"), nameless) is nameless
 
 
 def test_the_axis_stays_with_a_region_of_interest():

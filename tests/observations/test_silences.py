@@ -5,25 +5,13 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from targets import IMAGE, PROFILES, beam, edges
+from targets import IMAGE, LOPSIDED, MIDDLES, PROFILES, beam, edges, said, table
 
 from raybayes.errors import InputError
 from raybayes.observations import Reading, Target, read_observation
 from raybayes.observations.axes import Axis
 
 VERTICAL = Target("profiles", (edges(0, 0.01), edges(8, 0.005)))
-MIDDLES = [(e[1:] + e[:-1]) / 2 for e in PROFILES.edges]
-LOPSIDED = [100.0 * np.arange(len(middles)) ** 2 + 5 for middles in MIDDLES]
-
-
-def table(path, side, counts, heading):
-    np.savetxt(path, np.column_stack((MIDDLES[side], counts)), header=heading, comments="",
-               delimiter=",")  # fmt: skip
-    return path
-
-
-def said(observation):
-    return " ".join(observation.done)
 
 
 @pytest.mark.parametrize("name, along", [
@@ -310,80 +298,3 @@ def test_a_scan_that_ends_with_a_monitor(tmp_path):
     (tmp_path / "x.spec").write_text(f"#S 1 ascan x\n#L x  det  I0\n{rows}\n")
     with pytest.raises(InputError, match=r"I0, is no detector .* two of: 1 'x', 2 'det', 3 'I0'"):
         read_observation([tmp_path / "x.spec"] * 2, PROFILES)
-
-
-@pytest.mark.parametrize("code", [-999, -9999, -32768, 9.91e37, -3.4e38])
-@pytest.mark.parametrize("whole", [False, True])
-def test_numbers_filled_in_for_no_reading(code, whole, tmp_path):
-    """A meter's, a program's or netCDF's number for none is a gap, in text and in arrays."""
-    counts = LOPSIDED[0] + (0 if whole else 0.25)
-    counts[4] = code
-    h = table(tmp_path / "h.csv", 0, counts, "x,counts")
-    v = table(tmp_path / "v.csv", 1, LOPSIDED[1], "y,counts")
-    with pytest.raises(InputError, match="no finite number, or a code for none"):
-        read_observation([h, v], PROFILES)
-    found = read_observation([h, v], replace(PROFILES, gaps=0.5))
-    assert np.flatnonzero(np.isnan(found.x)).tolist() == [4]
-    pixels = beam() + (0 if whole else 0.25)
-    pixels[30, 40] = code
-    np.save(tmp_path / "x.npy", pixels)
-    assert "1 pixels hold" in said(
-        read_observation([tmp_path / "x.npy"], IMAGE, Reading(pixel_size=0.002))
-    )
-
-
-def test_a_subtracted_frame_that_reaches_down_to_a_code(tmp_path):
-    """-999 among readings of -600 is one."""
-    pixels = beam() * 100
-    pixels[0, 0:400] = -600
-    pixels[30, 40] = -999
-    np.save(tmp_path / "x.npy", pixels)
-    found = read_observation([tmp_path / "x.npy"], IMAGE, Reading(pixel_size=0.002))
-    assert "masked" not in said(found)
-
-
-@pytest.mark.parametrize("name", ["_FillValue", "missing_value"])
-def test_the_fill_value_of_netcdf(name, tmp_path):
-    pixels = beam()
-    pixels[30, 40] = 77777
-    with h5py.File(tmp_path / "x.h5", "w") as file:
-        file["data"] = pixels
-        file["data"].attrs[name] = 77777.0
-    found = read_observation([tmp_path / "x.h5"], IMAGE, Reading(pixel_size=0.002))
-    assert f"1 readings are 77777, its {name}: masked" in said(found)
-    assert found.x.max() < 77777
-
-
-@pytest.mark.parametrize("heading", ["x [mm],counts", "pos_mm,counts", "samx,counts"])
-@pytest.mark.parametrize("written", ["X={}", "({})"])
-def test_positions_in_words(heading, written, tmp_path):
-    """They may turn or shift the beam, so they are not left out as a column of words is."""
-    rows = [f"{written.format(x)},{c}" for x, c in zip(MIDDLES[0], LOPSIDED[0], strict=True)]
-    h = tmp_path / "h.csv"
-    h.write_text("\n".join([heading, *rows]))
-    v = table(tmp_path / "v.csv", 1, LOPSIDED[1], "y,counts")
-    with pytest.raises(InputError, match="is no plain number"):
-        read_observation([h, v], PROFILES)
-
-
-@pytest.mark.parametrize("heading, cell", [
-    ("uid", "3f2a-77"), ("time", "11/30/2026 10:01:02"), ("when", "30.11.2026 10:01"),
-    ("clock", "10:01 PM"), ("sample", "gold"),
-])  # fmt: skip
-def test_words_beside_positions(heading, cell, tmp_path):
-    rows = [f"{cell},{x},{c}" for x, c in zip(MIDDLES[0], LOPSIDED[0], strict=True)]
-    h = tmp_path / "h.csv"
-    h.write_text("\n".join([f"{heading},x,counts", *rows]))
-    v = table(tmp_path / "v.csv", 1, LOPSIDED[1], "y,counts")
-    plain = table(tmp_path / "plain.csv", 0, LOPSIDED[0], "x,counts")
-    found = read_observation([h, v], PROFILES)
-    np.testing.assert_allclose(found.x, read_observation([plain, v], PROFILES).x)
-
-
-@pytest.mark.parametrize("name, advice", [
-    ("x.csv.gz", "unpack"), ("x.xlsx", "as CSV"), ("x.mat", "HDF5"), ("x.webp", "TIFF"),
-])  # fmt: skip
-def test_kinds_that_are_not_read(name, advice, tmp_path):
-    (tmp_path / name).write_bytes(b"PK\3\4")
-    with pytest.raises(InputError, match=f"are not read; .*{advice}"):
-        read_observation([tmp_path / name], PROFILES)

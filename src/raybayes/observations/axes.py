@@ -15,6 +15,9 @@ LENGTHS = {
     # the Greek mu and the micro sign both
     **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "mum"), 1e-3),
     **dict.fromkeys(("micrometer", "micrometers", "micrometre", "micrometres"), 1e-3),
+    **dict.fromkeys(("inch", "inches"), 25.4),
+    **dict.fromkeys(("mil", "mils", "thou"), 0.0254),
+    **dict.fromkeys(("Å", "angstrom", "angstroms"), 1e-7),
     **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), 1e-6),
 }
 PIXELS = ("px", "pixel", "pixels")
@@ -26,8 +29,16 @@ WITH_UNIT = re.compile(r"^(.*?)\s*(?:\[([^\]]*)\]|\(([^)]*)\)|[/,]\s*(\S+)|_([a-
 
 
 # Words of names: positions that do not rise up or outboard, or are not the middles of bins.
-TURNED = {"down", "downward", "downwards", "left", "inboard", "inward", "inwards"}
-BORDERS = {"edge", "edges", "low", "lower", "upper"}
+TURNED = {
+    *("down", "downward", "downwards", "left", "inboard", "inward", "inwards", "depth", "below"),
+    *("inverted", "minus", "neg", "negative", "reversed", "flipped", "unten", "abwärts", "links"),
+    *("tiefe", "innen", "bas", "gauche", "下", "左"),
+}
+BORDERS = {
+    *("edge", "edges", "low", "lower", "upper", "lo", "min", "from", "begin", "von", "kante"),
+    *("grenze", "untergrenze", "klassenuntergrenze", "bord", "borne", "下限", "左端"),
+    *(f"{side}{word}" for side in "xyhv" for word in ("edge", "edges", "lo", "low", "min")),
+}
 OF_BINS = {"left", "right", "high", "start", "end"}  # beside the word bin
 
 
@@ -59,11 +70,12 @@ class Axis:
 
     def odd(self, n: int) -> str:
         """Why n readings do not lie where its positions seem to, by its name; "" where they do."""
-        words = {*re.split(r"[\W_]+", self.name.lower())}
+        parted = re.sub(r"([a-z])([A-Z])", r"\1 \2", self.name)
+        words = {*re.split(r"[\W_]+", parted.lower())}
         border = words & BORDERS or (words & {"bin", "bins"} and words & OF_BINS)
         if len(self.values) == n and border:
             return "are edges of bins, not their middles; give the middles"
-        if self.name.startswith("-") or words & TURNED:
+        if self.name.startswith("-") or "*-1" in self.name or words & TURNED:
             return "rise against up or outboard; give them the other way round"
         return ""
 

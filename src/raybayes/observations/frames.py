@@ -71,7 +71,7 @@ def frame_of(path: Path, measured: Measured, source: Source, target: Target, sid
     Raises:
         InputError: it cannot be used; what, where, what to do.
     """
-    measured = upright(measured)
+    measured = upright(path, measured)
     if measured.values.ndim == 1:
         return _profile(path, measured, source, target, side)
     return _image(path, measured, source, bool(target.gaps))
@@ -240,7 +240,7 @@ def _masked(path: Path, measured: Measured, source: Source) -> tuple[Bools, tupl
     if name is None:
         return bad, ()
     mask_path = source.folder / name
-    mask = upright(_only(mask_path, source)).values
+    mask = upright(mask_path, _only(mask_path, source)).values
     if mask.shape != shape:
         raise InputError(
             f"{mask_path}: the mask has the shape {mask.shape}, but {path.name} {shape}; give one "
@@ -273,7 +273,7 @@ def _without_dark(
     if source.reading.dark is None:
         return frame
     dark_path = source.folder / source.reading.dark
-    dark = upright(_only(dark_path, source)).values
+    dark = upright(dark_path, _only(dark_path, source)).values
     if dark.shape != shape or (frame.values.ndim == 1 and len(frame.values) != len(dark)):
         raise InputError(
             f"{dark_path}: the dark frame has the shape {dark.shape}, but {path.name} {shape}; "

@@ -17,6 +17,7 @@ SCATTER, ALIKE = 20, 3.0  # readings at -1, beside which it counts how many are 
 CODES = 2  # how many of the largest whole numbers of 32 bits, or of -1, -2, stand for no reading
 # Numbers that programs write where they have none, if no reading comes half as low; and a size
 # beyond which all are (9.91e37 of Keithley's meters, 9.97e36 of netCDF, 3.4e38 of others).
+UNSIGNED = (2.0**32 - 1, 2.0**32 - 2)  # as Dectris' codes are written into text
 FILLS, HUGE = (-999.0, -9999.0, -99999.0, -32768.0, -(2.0**31)), 1e30
 
 
@@ -103,8 +104,10 @@ def _codes(array: NDArray) -> tuple[Bools, str]:
 
 def _fills(array: NDArray) -> tuple[Bools, str]:
     """Where a program has filled in that it has no reading, and with what."""
-    if array.dtype.kind == "f" and (huge := np.abs(array) > HUGE).any():
-        return huge, f"{array[huge].flat[0]:.3g}"
+    if array.dtype.kind == "f":
+        huge = np.isin(array, UNSIGNED) | (np.abs(array) > HUGE)
+        if huge.any():
+            return huge, f"{array[huge].flat[0]:.10g}"
     low = array.min(initial=0)
     if float(low) not in FILLS or ((array > low) & (array < low / 2)).any():
         return np.zeros(array.shape, bool), ""

@@ -4,6 +4,7 @@ One convention: x to the right and y up as seen against the beam, by somebody wh
 these are RAY-UI's x and y of the image plane. Pixels are counted from the upper left corner.
 """
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,19 +12,31 @@ import numpy as np
 
 from raybayes.array_types import Array
 from raybayes.errors import InputError
-from raybayes.observations.axes import Axis, mm_in
+from raybayes.observations.axes import MOTOR, Axis, mm_in
 from raybayes.observations.bins import edges_between
 from raybayes.observations.measured import Measured
 from raybayes.observations.options import Reading
 
+Z = re.compile(rf"(?:{MOTOR}[_ ]?)?z")
 Edges = tuple[Array, Array]
 
 
-def upright(measured: Measured) -> Measured:
-    """An image with x along its rows, as the names of its axes say; else as it is."""
+def upright(path: Path, measured: Measured) -> Measured:
+    """An image with x along its rows, as the names of its axes say; else as it is.
+
+    Raises:
+        InputError: one axis is called z, and the other y.
+    """
     if measured.values.ndim != 2 or measured.axes is None:
         return measured
     across, down = measured.axes
+    if "y" in (across.along, down.along) and any(
+        Z.fullmatch(a.name.lower()) for a in (across, down)
+    ):
+        raise InputError(
+            f"{path}: its axes are called {across.name} and {down.name}, so y may be across or up; "
+            "call them x and y"
+        )
     if (across.along, down.along) not in (("y", "x"), ("y", ""), ("", "x")):
         return measured
     told = f"Transposed: its rows lie along {across.name}, its columns along {down.name}."

@@ -122,7 +122,7 @@ def _scanned(path: Path, values: Array, axis: Axis, reading: Reading, bin_width:
         edges_of(path, axis, len(values))
     if not np.isfinite(axis.values).all():
         raise InputError(f"{path}: a position is no finite number; mend or remove its line")
-    places, values, told = _sorted(axis.values, values)
+    places, values, told = _sorted(path, axis.values, values)
     axis = Axis(places, axis.name, axis.unit)
     if reading.probe == "knife":
         return _differentiated(path, places, values, reading, told)
@@ -133,11 +133,24 @@ def _scanned(path: Path, values: Array, axis: Axis, reading: Reading, bin_width:
     return _interpolated(path, axis, values, reading, bin_width, told)
 
 
-def _sorted(places: Array, values: Array) -> tuple[Array, Array, tuple[str, ...]]:
+def _one_place(last: Array, others: Array) -> bool:
+    """Whether the last positions are one that stands between the others, as of empty rows."""
+    inside = others.min() < last[0] < others.max() if len(last) else False
+    return bool(inside) and bool((last == last[0]).all())
+
+
+def _sorted(path: Path, places: Array, values: Array) -> tuple[Array, Array, tuple[str, ...]]:
     """Rising or falling; readings at one place become their mean."""
     steps = np.diff(places)
     if (steps > 0).all() or (steps < 0).all():
         return places, values, ()
+    rising = np.sign(np.median(steps)) * steps > 0
+    ends = len(steps) - int(rising[::-1].argmax())  # the steps up to the last that goes on
+    if rising[:ends].all() and rising.any() and _one_place(places[ends + 1 :], places[: ends + 1]):
+        raise InputError(
+            f"{path}: its last row ({places[-1]:g}) goes back, after positions in one order; "
+            "remove it, if it is no reading"
+        )
     found, first = np.unique(places, return_inverse=True)
     means = np.bincount(first, values) / np.bincount(first)
     told = []

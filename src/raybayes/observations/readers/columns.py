@@ -1,5 +1,6 @@
 """Which columns of a table are positions and counts."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from raybayes.observations.readers.tables import BESIDE, LISTED, QUOTED, WIDE, T
 
 COUNTING = {"seq_num", "index", "point", "no", "nr", "#", "n"}  # where they rise by one
 MONITORS = {"i0", "io", "mon", "monitor", "current", "ring", "srcur", *BESIDE}
+LOGARITHM = re.compile(r"\b(log|log10|ln|lg)\b|\bd[Bb]m?\b|log10", re.IGNORECASE)
+OTHER_THAN_COUNTS = re.compile(r"%|\bnorm|/\s*\w*m\b|\(k\)|x\s*1000|\bdn/d", re.IGNORECASE)
 PAIRS = 4  # columns of two profiles beside each other
 
 
@@ -108,7 +111,8 @@ def _usual(path: Path, table: Table) -> tuple[list[int] | None, tuple[str, ...]]
     empty: Bools = np.asarray(np.isnan(table.numbers).all(axis=0))
     useful = [i for i in range(len(table.names)) if not empty[i]]
     if len(useful) <= 2 and len(table.names) <= 2:
-        return useful, ()
+        _no_total(path, table.numbers[:, useful[-1]], alone=len(useful) == 1)
+        return useful, (_said(table, useful),) * any(table.names)
     headed = any(table.names)
     if not headed and len(useful) >= WIDE:
         return None, ()
@@ -128,6 +132,19 @@ def _usual(path: Path, table: Table) -> tuple[list[int] | None, tuple[str, ...]]
     raise InputError(
         f"{path}: it is not clear which columns are positions and counts; {choose(table)}"
     )
+
+
+def _no_total(path: Path, counts: Array, alone: bool) -> None:
+    """Refuses a first row that says how many there are, and a last one with their sum."""
+    if len(counts) < WIDE:
+        return
+    if alone and counts[0] == len(counts) - 1:
+        raise InputError(
+            f"{path}: its first number, {counts[0]:g}, is how many follow; remove it, if it is no "
+            "reading"
+        )
+    if np.isclose(counts[-1], counts[:-1].sum(), rtol=1e-4, atol=0):
+        raise InputError(f"{path}: its last number is the sum of the others; remove it")
 
 
 def _said(table: Table, picked: list[int]) -> str:
@@ -165,6 +182,7 @@ def _profile(
     bad, what = coded(counts[keep])
     if bad is not None:
         told = (*told, f"{bad.sum()} readings are {what}, a code for no reading: masked.")
+    told = (*told, *_meaning(path, table.names[picked[-1]]))
     if len(picked) == 1:
         return Measured(counts[keep], bad=bad, told=told)
     name, unit = named(table.names[picked[0]])
@@ -172,6 +190,19 @@ def _profile(
         unit, told = "mm", (*told, "Positions are taken in mm (unit): the file does not say.")
     axis = Axis(numbers[keep, 0], name, unit)
     return Measured(counts[keep], (axis,), bad=bad, told=told)
+
+
+def _meaning(path: Path, name: str) -> tuple[str, ...]:
+    """A caution where counts are called something else by their heading.
+
+    Raises:
+        InputError: they are logarithms.
+    """
+    if LOGARITHM.search(name):
+        raise InputError(f"{path}: {name!r} are logarithms by their name; give counts")
+    if OTHER_THAN_COUNTS.search(name):
+        return (f"Caution: {name!r} are taken as counts as they stand; set gain if they are not.",)
+    return ()
 
 
 def _kept(path: Path, table: Table, blank: Bools) -> tuple[slice, tuple[str, ...]]:
@@ -212,22 +243,32 @@ def _normalised(path: Path, table: Table, counts: Array, monitor: int) -> tuple[
 def _image(path: Path, table: Table, told: tuple[str, ...]) -> Measured:
     """Of many columns; numbers of rows and columns beside it are no readings."""
     values, blank, lines, names = table.numbers, table.blank, table.lines, []
-    framed = _ruled(values[0][1:]) and _ruled(values[1:, 0])
+    ruled = [_ruled(values[0][1:]), _ruled(values[1:, 0])]
     if len(values) > 1 and _from_0(values[0]):
         values, blank, lines, names = values[1:], blank[1:], lines[1:], ["first row"]
     if len(values) > 1 and _from_0(values[:, 0]):
         values, blank, names = values[:, 1:], blank[:, 1:], [*names, "first column"]
-    if framed and len(names) < 2:  # one side may count from 0, and the other not
-        raise InputError(
-            f"{path}: its first row and its first column rise like positions, and an image has "
-            "readings there; remove them, and set pixel_size (mm)"
-        )
+    sides = ("first row", "first column")
+    for side, rises in zip(sides, ruled, strict=True):  # one may count from 0, and the other not
+        if rises and side not in names:
+            raise InputError(
+                f"{path}: its {side} rises like positions, and an image has readings there; remove "
+                "it, and set pixel_size (mm)"
+            )
+    if min(values.shape) > 2 and any(map(_summed, (values, values.T))):
+        raise InputError(f"{path}: its last row or column is the sum of the others; remove it")
     if names:
         told = (*told, f"Its {' and its '.join(names)} count from 0: left out.")
     if blank.any():
         row, column = np.argwhere(blank)[0]
         raise InputError(f"{path}:{lines[row]}: has no number in column {column + 1} of an image")
     return replace(Measured(values), told=told)
+
+
+def _summed(values: Array) -> bool:
+    """Whether the last column is the sum of the others."""
+    sums = values[:, :-1].sum(axis=1)
+    return bool(np.ptp(sums)) and bool(np.allclose(sums, values[:, -1], rtol=1e-3, atol=0))
 
 
 def _ruled(line: Array) -> bool:

@@ -19,6 +19,7 @@ NESTED = 8  # how many defaults are followed
 HOPS = 16  # links on the way to an array
 DEPTH, NODES = 32, 20_000  # of groups that are looked at
 FIELDS = {"scaling_factor": 1.0, "offset": 0.0}  # of NXdata, and what changes nothing
+SHOWN = ("DISPLAY_ORIGIN", "IMAGE_WHITE_IS_ZERO")  # of HDF5's images
 FILLS = ("_FillValue", "missing_value")  # of netCDF: a number for no reading
 SCALES = ("scaling_factor", "scale_factor", "offset", "add_offset")  # of the numbers stored
 
@@ -158,7 +159,13 @@ def _read(links: Links, reading: Reading) -> Measured:
         if masked is not None:
             bad = masked if bad is None else bad | masked
             told = (*told, f"{masked.sum()} pixels are masked by its pixel_mask.")
+    shown = [f"{name} = {_shown(signal, name)}" for name in SHOWN if name in signal.attrs]
+    told = (*told, *(f"Not used: {each}, which asks for another picture." for each in shown))
     return replace(found, axes=axes, pixel=pixel, bad=bad, told=(*told, *found.told, *more))
+
+
+def _shown(signal: h5py.Dataset, name: str) -> str:
+    return _text(signal.attrs[name]) or str(signal.attrs[name])
 
 
 def _filled(signal: h5py.Dataset, found: Measured) -> tuple[Bools | None, tuple[str, ...]]:
@@ -334,6 +341,8 @@ def _axis(links: Links, group: h5py.Group, name: str) -> Axis | None:
     long_name, unit = named(_text(item.attrs.get("long_name")))
     bare = name.rpartition("/")[2]
     label = bare if Axis(np.zeros(0), bare).along else long_name or bare
+    if long_name and not Axis(np.zeros(0), label).odd(0) and Axis(np.zeros(0), long_name).odd(0):
+        label = long_name
     fields = _fields(links, group, f"{name}_")
     _refuse(links.path, item, group, {f"{name}_{change}": v for change, v in fields.items()})
     values: Array = np.ravel(np.asarray(item, np.float64))

@@ -10,7 +10,8 @@ from raybayes.errors import InputError
 from raybayes.observations.measured import Measured, one_frame
 from raybayes.observations.options import Reading
 from raybayes.observations.readers import columns
-from raybayes.observations.readers.tables import Table, decoded, tabulated
+from raybayes.observations.readers.encoding import decoded
+from raybayes.observations.readers.tables import Table, tabulated
 
 SCAN = re.compile(r"^#S\s+(\d+)\s*(.*)$", re.MULTILINE)
 
@@ -61,7 +62,11 @@ def _scan(path: Path, text: str, above: int) -> Table:
     if not header:
         raise InputError(f"{path}:{above + 1}: this scan has no line #L with its columns' names")
     names = tuple(re.split(r"\s{2,}", header[-1][3:].strip()))
-    rows = ["" if line.startswith(("#", "@")) else line for line in lines]
+    rows, spectrum = [], False  # a spectrum goes on in the next line where one ends with \
+    for line in lines:
+        spectrum = spectrum or line.startswith("@")
+        rows.append("" if spectrum or line.startswith("#") else line)
+        spectrum = spectrum and line.rstrip().endswith("\\")
     if not any(row.strip() for row in rows):
         raise InputError(f"{path}:{above + 1}: this scan has no readings")
     table = tabulated(path, rows, ".")

@@ -1,10 +1,9 @@
-"""The numbers of a text file: its encoding, its separators, what stands above them."""
+"""The numbers of a text file: its separators, what stands above them."""
 
 import csv
 import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from raybayes.observations.axes import Axis, mm_in, named
 
 # What data-acquisition programs write beside motors and counters.
 BESIDE = {"time", "timestamp", "epoch", "seconds", "date", "uid", "scan_id", "dt"}
+REMARK = re.compile(r"(?:^|(?<=\s))#.*")
 COMMENT = re.compile(r"^\s*[#%!]+\s?")
 DATE = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?|\d\d?:\d\d(:\d\d([.,]\d+)?)?( ?[AP]M)?"
@@ -61,37 +61,6 @@ class Table:
     unread: tuple[str, ...] = ()
 
 
-def decoded(path: Path) -> tuple[str, tuple[str, ...]]:
-    """The text of a file, and which encoding had to be supposed."""
-    text, told = _encoded(path)
-    return text.replace("\N{MINUS SIGN}", "-"), told
-
-
-def _encoded(path: Path) -> tuple[str, tuple[str, ...]]:
-    content = path.read_bytes()
-    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
-        if content.startswith(mark):
-            return _text(path, content, encoding), ()
-    try:
-        return _text(path, content, "utf-8-sig"), ()
-    except InputError:
-        text = _text(path, content, "cp1252")
-        return text, ("Not UTF-8: read as Windows-1252.",)
-
-
-def _text(path: Path, content: bytes, encoding: str) -> str:
-    from raybayes.observations.readers import READERS
-
-    with suppress(UnicodeDecodeError):
-        text = content.decode(encoding)
-        if "\0" not in text:
-            return text
-    raise InputError(
-        f"{path}: is neither text (UTF-8; UTF-16 with its mark) nor of a known suffix "
-        f"({', '.join(READERS)})"
-    )
-
-
 def tabulated(path: Path, lines: list[str], decimal: str | None = None) -> Table:
     """The block of numbers at the file's end, with what stands above it.
 
@@ -108,6 +77,7 @@ def tabulated(path: Path, lines: list[str], decimal: str | None = None) -> Table
     told = ("Decimal commas.",) if dot == "," else ()
     image = _image([line for _, line in plain], separator, dot)
     if image is not None:
+        _unbroken(path, numbers)
         none, width = np.zeros(image.shape, bool), image.shape[1]
         return Table(image, numbers, none, none[0], ("",) * width, tuple(comments), told)
     rows = list(split([line for _, line in plain], separator))
@@ -128,6 +98,7 @@ def tabulated(path: Path, lines: list[str], decimal: str | None = None) -> Table
     if decimal is None:
         _ungrouped(path, rows[first:], words)
     array = _numbers(path, numbers[first:], rows[first:], words, dot)
+    _one_way(path, array, _breaks(numbers[first:]), numbers[first:])
     return Table(
         array,
         numbers[first:],
@@ -173,6 +144,35 @@ def _one_table(path: Path, lines: list[str], rows: int) -> None:
             )
 
 
+def _breaks(numbers: list[int]) -> list[int]:
+    """Before which lines others stand; none where every other line is blank."""
+    found = [i for i in range(1, len(numbers)) if numbers[i] > numbers[i - 1] + 1]
+    return found if len(found) < len(numbers) // 2 else []
+
+
+def _unbroken(path: Path, numbers: list[int]) -> None:
+    """Refuses an image with lines between its rows that hold no numbers."""
+    for i in _breaks(numbers):
+        _another(path, numbers[i])
+
+
+def _another(path: Path, line: int) -> None:
+    raise InputError(
+        f"{path}:{line}: after a line without numbers another table seems to begin; give a file "
+        "for each, or remove that line"
+    )
+
+
+def _one_way(path: Path, array: Array, breaks: list[int], lines: list[int]) -> None:
+    """Refuses positions that begin anew after a line without numbers."""
+    if array.shape[1] < 2:
+        return
+    steps = np.diff(array[:, 0])
+    for i in breaks:
+        if 1 < i < len(array) and steps[i - 1] * np.nanmedian(steps) < 0:
+            _another(path, lines[i])
+
+
 def _image(lines: list[str], separator: str, dot: str) -> Array | None:
     """A plain image, by NumPy's reader, which is 20 times as fast; None where it is none."""
     cells = next(split(lines[:1], separator), [])
@@ -191,7 +191,7 @@ def _comment(line: str) -> bool:
 
 def split(lines: list[str], separator: str) -> Iterator[list[str]]:
     """Cells of each line, without what comes after a #."""
-    bare = [line.partition("#")[0].rstrip() for line in lines]
+    bare = [REMARK.sub("", line).rstrip() for line in lines]
     if separator == SPACES:
         yield from (line.replace('"', "").split() for line in bare)
         return
@@ -339,7 +339,10 @@ def _cells(path: Path, line: int, row: list[str], words: Bools, dot: str) -> lis
         elif _number(cell, dot):
             found.append(as_float(cell, dot))
         else:
-            raise InputError(f"{path}:{line}: {cell[:40]!r} is not a row of numbers")
+            raise InputError(
+                f"{path}:{line}: {cell[:40]!r} is not a row of numbers; "
+                "write it without units and signs for thousands"
+            )
     return found
 
 

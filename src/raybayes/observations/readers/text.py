@@ -5,7 +5,8 @@ from pathlib import Path
 from raybayes.observations.measured import Measured, one_frame
 from raybayes.observations.options import Reading, meant
 from raybayes.observations.readers import columns, spec, srw
-from raybayes.observations.readers.tables import decoded, tabulated
+from raybayes.observations.readers.encoding import decoded
+from raybayes.observations.readers.tables import tabulated
 
 
 def read_text(path: Path, reading: Reading) -> tuple[Measured, ...]:

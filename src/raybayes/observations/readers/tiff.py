@@ -34,6 +34,10 @@ def read_tiff(path: Path, reading: Reading) -> tuple[Measured]:
         raise InputError(f"{path}: not a whole TIFF file ({error})") from error
 
 
+CALIBRATION = (("cf", -1), ("c0", 0), ("c1", 1))  # ImageJ's function, offset, factor
+UNCHANGED = ([-1.0, 0.0, 1.0], [0.0, 0.0, 1.0], [20.0, 0.0, 1.0], [21.0, 0.0, 1.0])
+
+
 def _read(path: Path, file: tifffile.TiffFile, reading: Reading) -> Measured:
     series = file.series[0]
     page: Any = series.pages[0]
@@ -50,6 +54,12 @@ def _read(path: Path, file: tifffile.TiffFile, reading: Reading) -> Measured:
     found = framed(path, np.squeeze(array), reading.frame)
     if page.photometric == 0:
         raise InputError(f"{path}: says that 0 is white; store it with 0 as black")
+    curve = file.imagej_metadata or {}
+    if [float(curve.get(key, usual)) for key, usual in CALIBRATION] not in UNCHANGED:
+        raise InputError(
+            f"{path}: ImageJ's calibration says that its numbers are to be changed; store them as "
+            "they are meant"
+        )
     pixel, told = _pixel(path, file, page)
     told = (*told, *turned(int(page.tags.valueof(ORIENTATION, default=1))))
     more = len(file.series) - 1
