@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -42,9 +42,9 @@ class Inference:
         unlike: distance of the beam from those that the study simulates.
         alarms: sentences; none where nothing speaks against the posterior.
         seed: of the draws.
+        network: that was asked for them; None where none was.
     """
 
-    posterior: Posterior
     observation: Observation
     parameters: list[Parameter]
     draws: Array
@@ -53,6 +53,14 @@ class Inference:
     unlike: Alarm
     alarms: tuple[str, ...]
     seed: int = 0
+    network: Posterior | None = None
+
+    @property
+    def posterior(self) -> Posterior:
+        """The network's."""
+        if self.network is None:
+            raise TypeError("no network was asked for this posterior")
+        return self.network
 
     @cached_property
     def log_prob(self) -> Array:
@@ -123,15 +131,10 @@ def infer(run: Run, observation: Observation, seed: int = 0) -> Inference:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A finished run in memory: what no measurement changes is read or simulated once."""
+class Studied:
+    """A study in memory: what no measurement changes is simulated once."""
 
     run: Run
-
-    @cached_property
-    def posterior(self) -> Posterior:
-        """What the run has trained."""
-        return open_posterior(self.run)
 
     @cached_property
     def parameters(self) -> list[Parameter]:
@@ -160,12 +163,8 @@ class Trained:
             raise InputError("this theta cannot be simulated; move a parameter back")
         return run.study.detectors.expected_counts(profile[0])
 
-    def infer(self, observation: Observation, seed: int = 0) -> Inference:
-        """See `infer`."""
-        return self.beside(observation, self.posterior.sample(observation.x, DRAWS, seed), seed)
-
     def beside(self, observation: Observation, draws: Array, seed: int = 0) -> Inference:
-        """Draws [n, d], the network's own or better ones, beside the measurement."""
+        """Draws [n, d] of a posterior beside the measurement."""
         run, detectors = self.run, self.run.study.detectors
         profiles = run.profiles(draws[:PREDICTED], (STREAM, seed))
         rng = np.random.default_rng((run.study.seed, STREAM, seed))
@@ -185,9 +184,25 @@ class Trained:
         ]
         raised = tuple(sentence for sentence in said if sentence)
         return Inference(
-            self.posterior, observation, self.parameters, draws, predicted, check, unlike, raised,
-            seed,
-        )  # fmt: skip
+            observation, self.parameters, draws, predicted, check, unlike, raised, seed
+        )
+
+
+class Trained(Studied):
+    """A finished run in memory, with its network."""
+
+    @cached_property
+    def posterior(self) -> Posterior:
+        """What the run has trained."""
+        return open_posterior(self.run)
+
+    def infer(self, observation: Observation, seed: int = 0) -> Inference:
+        """See `infer`."""
+        return self.beside(observation, self.posterior.sample(observation.x, DRAWS, seed), seed)
+
+    def beside(self, observation: Observation, draws: Array, seed: int = 0) -> Inference:
+        """Draws [n, d], the network's own or better ones, beside the measurement."""
+        return replace(super().beside(observation, draws, seed), network=self.posterior)
 
 
 def refine(run: Run, result: Inference, n: int = DRAWS, seed: int = 0) -> Refined:

@@ -1,4 +1,4 @@
-"""raybayes infer and refine: a finished run, used on a measurement."""
+"""raybayes infer, refine and fit: what a measurement says of the parameters."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -9,6 +9,8 @@ import typer
 
 from raybayes.cli.frame import (
     JSON,
+    OUT,
+    STUDY,
     TRUST,
     app,
     bundled,
@@ -94,8 +96,52 @@ def refine(
         say(result, as_json, _refined(result))
 
 
+@app.command()
+@bundled
+def fit(
+    study: STUDY,
+    files: FILES,
+    reading: ReadingOptions,
+    out: OUT,
+    to: TO = None,
+    seed: SEED = 0,
+    as_json: JSON = False,
+) -> None:
+    """What a measurement says of the parameters, without training anything.
+
+    Climbs to the modes, simulates about them and weighs draws by the exact likelihood. Takes
+    seconds to minutes for each measurement; for many of them train a network (run, then infer).
+    """
+    with one_sentence(), warnings_as_sentences():
+        prepare_jax()
+        from raybayes.workflow.fit import fit_files
+
+        result = fit_files(study, files, out, to, reading.changes(), seed, as_json)
+        say(result, as_json, _fitted(result))
+
+
+def _fitted(result: dict[str, Any]) -> Iterator[str]:
+    yield from _opening(result)
+    yield from _table(result)
+    modes = result["modes"]
+    yield f"{len(modes)} mode{'s' * (len(modes) > 1)}, the largest first:"
+    for mode in modes:
+        values = ", ".join(f"{name} {value:.4g}" for name, value in mode["theta"].items())
+        ends = f"; at an end of the prior: {', '.join(mode['at_an_end'])}" * bool(mode["at_an_end"])
+        yield f"{mode['share']:6.1%} chi² per bin {mode['chi2_per_bin']:.3g}: {values}{ends}"
+    yield result["sentence"]
+    yield f"log evidence {result['log_evidence']:.2f} ± {result['standard_error']:.2g} nat"
+    yield from _closing(result)
+
+
 def _inferred(result: dict[str, Any]) -> Iterator[str]:
     yield from _opening(result)
+    yield from _table(result)
+    yield from _closing(result)
+
+
+def _table(result: dict[str, Any]) -> Iterator[str]:
+    """A row per parameter."""
     rows = result["parameters"]
     width = max(len(row["parameter"]) for row in rows)
     yield f"{'parameter':{width}}       mean     median         sd        68 % interval  unit"
@@ -105,7 +151,6 @@ def _inferred(result: dict[str, Any]) -> Iterator[str]:
             f"{row['sd']:10.3g} {row['low']:9.4g} .. {row['high']:8.4g}  {row['unit']}"
         )
         yield from _modes(row, width)
-    yield from _closing(result)
 
 
 def _refined(result: dict[str, Any]) -> Iterator[str]:

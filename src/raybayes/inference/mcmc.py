@@ -106,7 +106,7 @@ def tempered(
     with tqdm(total=1.0, desc="towards p", disable=quiet, bar_format=BAR) as bar:
         for _ in range(STEPS):
             least = KEPT * min(n, np.isfinite(log_w).sum())
-            step = _step(log_w, least, left) if moves else left
+            step = power_worth(log_w, least, left) if moves else left
             rows = rng.choice(len(theta), n, p=softmax(step * log_w))
             theta, logs = theta[rows], None if logs is None else logs[rows]
             left -= step
@@ -193,8 +193,8 @@ class _Chain:
         return found
 
 
-def _step(log_w: Array, least: float, left: float) -> float:
-    """The largest power, up to `left`, whose weights are worth `least` draws."""
+def power_worth(log_w: Array, least: float, left: float) -> float:
+    """The largest power, up to `left`, by which weights [n] are worth `least` draws."""
     if effective_size(left * log_w) >= least:
         return left
     low, high = 0.0, left

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from raybayes.analysis.measurement import PREDICTED, STREAM, Inference
+from raybayes.array_types import Array
 from raybayes.report.figures import corner, fit_figures
 from raybayes.report.frame_picture import frame_pictures
 from raybayes.report.nexus import Result
@@ -15,9 +16,12 @@ from raybayes.report.page import drawn, write_page
 from raybayes.study.run import Run
 
 
-def as_result(run: Run, result: Inference) -> Result:
-    """The arrays of an inference, for its file."""
-    posterior = result.posterior
+def as_result(run: Run, result: Inference, log_prob: Array | None = None) -> Result:
+    """The arrays of an inference, for its file.
+
+    Args:
+        log_prob: [n], of its draws, in nats; default: by its network.
+    """
     return Result(
         title=run.study.name,
         targets=run.study.targets,
@@ -26,10 +30,10 @@ def as_result(run: Run, result: Inference) -> Result:
         names=tuple(p.name for p in result.parameters),
         units=tuple(p.unit for p in result.parameters),
         draws=result.draws,
-        log_prob=result.log_prob,
+        log_prob=result.log_prob if log_prob is None else log_prob,
         done=result.observation.done,
         alarms=result.alarms,
-        made_by=posterior.made_by,
+        made_by=result.network.made_by if result.network else run.made_by,
         observation=result.observation,
         seed=result.seed,
     )
@@ -41,11 +45,12 @@ def write_measurement_page(
     folder: Path,
     more: Callable[[], dict[str, Figure]] = dict,
     refined: dict[str, Any] | None = None,
+    fitted: dict[str, Any] | None = None,
 ) -> Path:
     """The page of one measurement.
 
     Args:
-        more: figures; refined: what `raybayes refine` found.
+        more: figures; refined, fitted: what `raybayes refine` or `fit` found.
     """
     rng = np.random.default_rng((run.study.seed, STREAM))
     prior = run.study.prior.sample(1500, rng)
@@ -67,6 +72,7 @@ def write_measurement_page(
         "rows": result.table(),
         "beam": result.beam(run.study.detectors),
         "refined": refined,
+        "fitted": fitted,
         "alarms": result.alarms,
         "done": result.observation.done,
         "predicted": PREDICTED,

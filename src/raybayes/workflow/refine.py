@@ -150,16 +150,25 @@ def settled(run: Run, network: Inference, refining: Refining) -> tuple[Run, Refi
     seed = refining.seed
     for more in range(1 + MORE):
         refined = refine(run, network, refining.n, seed)
-        theta = refined.sample(TESTED, seed)
-        words = [f"draw {i + 1}" for i in range(TESTED)]
-        rays = enough_counted(run.simulator, COUNTED)
-        points = count_at(run.simulator, theta, words, seed, rays)
-        worst = max(compare(run.simulator, points), key=lambda row: row.noise)
+        worst = tested(run, refined, seed)
         if worst.good or run.study.tracing.mode == "counting" or more == MORE:
             break
-        finer = run.study.model_copy(update={"tracing": next_rung(run.study.tracing)})
-        run = replace(run, study=finer)
+        run = finer(run)
     return run, refined, worst
+
+
+def tested(run: Run, refined: Refined, seed: int) -> Row:
+    """The worst of the simulator's errors at a few draws of a posterior, by counting."""
+    words = [f"draw {i + 1}" for i in range(TESTED)]
+    rays = enough_counted(run.simulator, COUNTED)
+    points = count_at(run.simulator, refined.sample(TESTED, seed), words, seed, rays)
+    return max(compare(run.simulator, points), key=lambda row: row.noise)
+
+
+def finer(run: Run) -> Run:
+    """With the next number of rays."""
+    tracing = next_rung(run.study.tracing)
+    return replace(run, study=run.study.model_copy(update={"tracing": tracing}))
 
 
 def off_at_draws(worst: Row) -> str:
