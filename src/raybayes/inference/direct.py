@@ -11,15 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import ndtri, softmax
+from scipy.special import logsumexp, ndtri, softmax
 from scipy.stats.qmc import Sobol
 from threadpoolctl import threadpool_limits
 
 from raybayes.array_types import Array
 from raybayes.errors import InputError, stop_if_asked
-from raybayes.inference.importance import Refined, importance
+from raybayes.inference.importance import Refined, effective_size, importance
 from raybayes.inference.laplace import LaplaceMixture, apart
-from raybayes.inference.mcmc import power_worth, tempered
+from raybayes.inference.mcmc import power_worth
 from raybayes.inference.proposal import TMixture
 from raybayes.inference.scoring import Task, Tops, climb
 from raybayes.inference.surrogate import NODES, Surrogate, surrogate
@@ -30,7 +30,8 @@ ROUNDS = 8  # at most
 WORTH = 0.3  # of the draws: where weights are worth as many, no more is learned
 TEMPERED = 50  # draws for each parameter that weights are worth, or their power
 ABOUT, APART = 1000, 0.1  # draws that a mixture is fitted to, moved apart by so many sd
-TRIED = 10_000  # draws of a mixture: where tempering begins, and what tells the evidence
+TRIED, BATCHES = 10_000, 10  # draws of a mixture; of so many mixtures at most
+PLENTY = 1.0  # independent draws by the surrogate for each that is weighed
 ENDS = 1e-6  # of the prior's mass at either side, where no design begins
 
 Progress = Callable[[str], object]
@@ -187,9 +188,10 @@ def _rounds(
     weighed, n = importance(z, _log_p(seen, z), mixture.log_prob(z)), effort.each
     for number in range(1, ROUNDS + 1):
         progress(f"round {number}")
-        draws, near = _drawn(seen, weighed, n, effort.moves, rng)
+        draws, near = _drawn(seen, weighed, n, rng)
         log_p = _log_p(seen, draws)
         weighed = importance(draws, log_p, near(draws))
+        if DEBUG: print("     ", n, len(np.unique(draws,axis=0)), "k", weighed.pareto_k, "ess", weighed.ess, weighed.log_evidence)
         good = weighed.trusted and weighed.ess >= WORTH * n
         if n == effort.draws and (good or number == ROUNDS):
             break
@@ -204,21 +206,34 @@ def _log_p(seen: Seen, z: Array) -> Array:
 
 
 def _drawn(
-    seen: Seen, weighed: Refined, n: int, moves: int, rng: np.random.Generator
+    seen: Seen, weighed: Refined, n: int, rng: np.random.Generator
 ) -> tuple[Array, Callable[[Array], Array]]:
     """n draws of the posterior as a surrogate has it, and its log density, normalised."""
     about = _about(weighed, rng)
     made = vars(seen.task)["made"]
     near: Surrogate = surrogate(made[0], seen.stable(made[1]), made[2], seen.y, about)
-    mixture = TMixture(about, rng)
-    tried = mixture.sample(TRIED, rng)
-    first = importance(tried, near.log_p(tried), mixture.log_prob(tried))
-    key = int(rng.integers(1 << 31))
-    draws = tempered(first, near.log_p, mixture.log_prob, n, moves, key).theta
-    mixture = TMixture(draws, rng)
-    tried = mixture.sample(TRIED, rng)
-    total = importance(tried, near.log_p(tried), mixture.log_prob(tried)).log_evidence
-    return draws, lambda z: near.log_p(z) - total
+    mixtures, z, log_p = [], np.zeros((0, about.shape[1])), np.zeros(0)
+    for batch in range(BATCHES):
+        mixtures.append(TMixture(about, rng))
+        tried = mixtures[-1].sample(TRIED, rng)
+        z, log_p = np.concatenate((z, tried)), np.concatenate((log_p, near.log_p(tried)))
+        # As of one mixture of all that were drawn from: Cornuet et al., arXiv 0907.1254.
+        log_q = logsumexp([one.log_prob(z) for one in mixtures], axis=0) - np.log(len(mixtures))
+        log_w = log_p - log_q
+        if effective_size(log_w) > PLENTY * n:
+            break
+        about = z[rng.choice(len(z), ABOUT, p=softmax(log_w))]
+        about = about + APART * about.std(axis=0) * rng.standard_normal(about.shape)
+    if DEBUG: print("     amis", batch+1, effective_size(log_w))
+    total = logsumexp(log_w) - np.log(len(log_w))
+    share = softmax(log_w)
+    # Systematic resampling: no draw is taken more often than its weight asks for.
+    places = (np.arange(n) + rng.random()) / n
+    picked = z[np.minimum(np.searchsorted(np.cumsum(share), places), len(z) - 1)]
+    return picked, lambda at: near.log_p(at) - total
+
+
+DEBUG = True
 
 
 def _about(weighed: Refined, rng: np.random.Generator) -> Array:

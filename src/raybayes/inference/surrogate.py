@@ -15,9 +15,9 @@ from scipy.spatial.distance import cdist
 
 from raybayes.array_types import Array, Bools, Ints
 
-NODES = 3000  # simulations that it goes through: the likeliest
+NODES = 2000  # simulations that it goes through: the likeliest
 KEPT = 1e-4  # of the noise's variance: components that hold less in all are left out
-SMOOTH = 1e-7  # of a typical r^3, so that simulations at nearly one place do no harm
+SMOOTH = 1e-6  # of a typical r^3, so that simulations at nearly one place do no harm
 BEYOND = 1.3  # of the distance within which the nodes lie: farther out it is not asked
 TERMS = 0.2  # of the nodes: more terms of the quadratic than so many, and a plane takes its place
 
