@@ -83,13 +83,9 @@ class TMixture:
 
     def log_prob(self, theta: Array) -> Array:
         """[n], in nats per unit of theta."""
-        return np.asarray(logsumexp(self.log_parts(theta), axis=0))
-
-    def log_parts(self, theta: Array) -> Array:
-        """[components, n], the share of each in the density, in nats."""
         white = (theta - self.mean) @ self.to_white.T
-        logs = [np.reshape(each.logpdf(white), len(white)) for each in self.components]
-        return np.stack(logs) + np.log(self.share)[:, None] + self.log_det
+        logs = np.stack([np.reshape(each.logpdf(white), len(white)) for each in self.components])
+        return logsumexp(logs, axis=0, b=self.share[:, None]) + self.log_det
 
 
 def _mixture(white: Array, seed: int) -> "GaussianMixture":

@@ -20,7 +20,7 @@ LONGEST = 1.0  # of a step, in each z
 SHARE, LEAST, MOST = 0.3, 1e-4, 0.05  # of a sd: the difference that a derivative is taken over
 
 
-@dataclass(frozen=True)
+@dataclass
 class Task:
     """What a climb is of: an observation's likelihood, through what it is expected to be.
 
