@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,8 +21,21 @@ from raybayes.inference.train import Fit, State, Trainer, Training
 from raybayes.prior import Prior, log_prob_of_z, same, sampled
 from raybayes.store import digest
 
+AFRESH = 7  # of the random numbers of nuisance parameters
 Draw = Callable[[int], tuple[Array32, Array32]]
 Noise = Callable[[NDArray, np.random.Generator], NDArray]
+
+
+class Nuisance(NamedTuple):
+    """A noise that depends on parameters which cost no simulations, drawn anew in every epoch.
+
+    noise: as for `Estimator.train`; afresh: (theta [n, d], noise-free x, generator) -> both, with
+    these parameters drawn from the prior.
+    """
+
+    noise: Noise
+    afresh: Callable[[NDArray, NDArray, np.random.Generator], tuple[NDArray, NDArray]]
+
 
 SCALE = 10_000  # pairs that give the scale of z and x
 FEWEST = 20  # pairs
@@ -98,7 +111,7 @@ class Estimator:
         self,
         theta: ArrayLike,
         x: ArrayLike,
-        noise: Noise | None = None,
+        noise: Noise | Nuisance | None = None,
         progress: Callable[[State], object] = lambda state: None,
         checkpoint: str | os.PathLike[str] | None = None,
         made_by: dict[str, str] | None = None,
@@ -110,7 +123,8 @@ class Estimator:
             theta: [n, d] drawn from the prior.
             x: [n, size], observations; or, with `noise`, what they are without noise.
             noise: (noise-free x, generator) -> x. Drawn afresh in every epoch, which is worth
-                more than many times the simulations. It must not change its argument.
+                more than many times the simulations. It must not change its argument. Or a
+                `Nuisance`, whose parameters are then drawn afresh, too.
             checkpoint: a file to save to now and then, and to go on from; of the same data,
                 architecture, training and seed.
             proposed: of a later round of a sequential method.
@@ -128,18 +142,33 @@ class Estimator:
         clean = clean if noise else _observed(clean, len(clean), missing)
         z = self.prior.to_real(values).astype(np.float32)
         n, epochs = len(z), self.training.epochs
+        nuisance = noise if isinstance(noise, Nuisance) else None
+        plain = noise.noise if isinstance(noise, Nuisance) else noise
+        if nuisance and atoms > 1:
+            raise InputError("a round of a sequential method draws no nuisance parameters afresh")
         held = held_rows(n, self.training.validation, self.density.members)
         rows = np.stack([np.setdiff1d(np.arange(n), some) for some in held])
 
         def observe(rows: NDArray, *stream: int) -> Array32:
             rng = np.random.default_rng((self.seed, *stream))
-            return _noisy(noise, rows, rng, missing) if noise else rows
+            return _noisy(plain, rows, rng, missing) if plain else rows
 
-        held_out = (z[held], np.stack([observe(clean[some], epochs, 0) for some in held]))
+        def afresh(*stream: int) -> tuple[Array32, NDArray]:
+            if nuisance is None:
+                return z, clean
+            rng = np.random.default_rng((self.seed, *stream, AFRESH))
+            again, shown = nuisance.afresh(values, clean, rng)
+            return self.prior.to_real(again).astype(np.float32), shown
+
+        def noisy(epoch: int) -> tuple[Array32, Array32]:
+            again, shown = afresh(epoch)
+            return again, observe(shown, epoch)
+
+        draw: Draw = noisy
+        first, shown = afresh(epochs)
+        held_out = (first[held], np.stack([observe(shown[some], epochs, 0) for some in held]))
         size = held_out[1].shape[-1]
-        networks = self._networks(z, observe(clean[:SCALE], epochs, 1), start)
-
-        draw: Draw = lambda epoch: (z, observe(clean, epoch))  # noqa: E731
+        networks = self._networks(first, observe(shown[:SCALE], epochs, 1), start)
         if atoms > 1:
             networks = [Atomic(network) for network in networks]
             compared = (min(atoms, n), z, log_prob_of_z(self.prior, values), drawn)

@@ -13,7 +13,6 @@ import numpy as np
 from scipy.stats.qmc import Sobol
 
 from raybayes.array_types import Array
-from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.trace import trace_compiled
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.settings import JointSimulator, Setting
@@ -217,7 +216,7 @@ def _of_peak(simulator: Simulator, square: Array, mean: Array) -> tuple[float, f
 
 def lost_at(simulator: Simulator, own: Array, key: tuple[int, ...]) -> str:
     """The element that takes most of the rays at its own theta [1, d]; "" where none is lost."""
-    compiled = compile_beamline(simulator.beamline, simulator.names, own)
+    compiled = simulator.compiled(own)
     rays = trace_compiled(simulator.beamline, compiled, 0, LOOK, None, key, "sobol")
     names, counts = np.unique(rays.lost_at[~rays.arrived], return_counts=True)
     return str(names[counts.argmax()]) if len(names) else ""

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 
 from raybayes.array_types import Array
 from raybayes.beamline.beam import beam
-from raybayes.beamline.geometry import compile_beamline
 from raybayes.beamline.trace import trace_compiled
+from raybayes.simulate.instrument import is_instrument
 from raybayes.simulate.settings import JointSimulator
 from raybayes.simulate.simulator import Simulator
 
@@ -54,7 +54,7 @@ def moments_jacobian(simulator: Simulator, theta: ArrayLike, rays: int = 1 << 14
     """Of MOMENTS at the last element (mm, eV), [moments, d]."""
 
     def moments(thetas: Array) -> Array:
-        compiled = compile_beamline(simulator.beamline, simulator.names, thetas)
+        compiled = simulator.compiled(thetas)
         seed = (simulator.seed, 0)
         traced = (
             trace_compiled(simulator.beamline, compiled, i, rays, None, seed, "sobol")
@@ -169,6 +169,8 @@ def next_steps(simulator: JointSimulator, theta: ArrayLike, reach: float = 0.5) 
     before = np.log1p(_learned(simulator, alone).gains).sum()
     steps = [("", 0.0, np.zeros(len(at)))]
     for j, name in enumerate(simulator.names):
+        if is_instrument(name):
+            continue
         move = np.zeros(len(at))
         move[j] = side[j] * reach * (high - low)[j]
         steps.append((name, float(move[j]), move))

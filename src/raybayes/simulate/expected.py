@@ -286,6 +286,7 @@ def _block(
         elif weight > 0.0:
             gather(places, i, corners, mean, jacobian)
             mean += way.chief.bend
+            mean[size - 2 :] -= bins.place
             cov[:] = blur[i]
             pile[0, WEIGHT], pile[0, SHIFT] = weight, (i * GOLDEN) % 1.0
             _carried(pile, jacobian, halves, slit, way.band, box)
@@ -304,7 +305,7 @@ def expected_profiles(
 ) -> tuple[Array, Array]:
     """Fill profiles [n, bins]; the light that arrives [n], and that of each point, [n, rays].
 
-    Or [n, 0], see `Sampling`. tables: what the rows point to.
+    Or [n, 0], see `Sampling`. bins: of a detector for each; tables: what the rows point to.
     """
     n, points = len(rows), sampling.samples.shape[1]
     transmission, arrivals = np.zeros(n), np.zeros((n, points if sampling.each else 0))
@@ -313,7 +314,10 @@ def expected_profiles(
         part = slice(start, stop)
         beams = Beams(emission[part], rows[part], tables)
         dealt = sampling._replace(pick=sampling.pick[part])
-        _profiles(beams, method, dealt, bins, profiles[part], transmission[part], arrivals[part])
+        own = bins._replace(
+            psf=bins.psf[part], bin_width=bins.bin_width[part], place=bins.place[part]
+        )
+        _profiles(beams, method, dealt, own, profiles[part], transmission[part], arrivals[part])
 
     in_threads(some, n)
     return transmission, arrivals
@@ -334,11 +338,12 @@ def _profiles(
     total, tables = samples.shape[1], beams.tables
     for i in range(beams.rows.shape[0]):
         j, profile, arrived = pick[i], profiles[i], np.zeros(total)
+        own = Bins(bins.psf[i], bins.bin_width[i], bins.bins, bins.image, bins.place[i])
         way = _prepared(beams.emission[i], beams.rows[i], method, samples[j], tables)
         for start in range(0, total, BLOCK):
             stop = min(start + BLOCK, total)
             part = Light(samples[j, start:stop], weights[j, start:stop], stokes[j, :, start:stop])
-            arrived[start:stop] = _block(way, method, part, bins, tables, profile)
+            arrived[start:stop] = _block(way, method, part, own, tables, profile)
         profile /= total
         transmission[i] = arrived.mean()
         if each:

@@ -42,12 +42,14 @@ class Bins(NamedTuple):
     """The detector: rms point spread, width of a bin (mm) and number of bins, x and y.
 
     image: whether it reads all bins of the plane, or one profile along x and one along y.
+    place: of its middle, mm. Of many detectors psf, bin_width and place are [n, 2].
     """
 
     psf: Array
     bin_width: Array
     bins: Ints
     image: bool
+    place: Array
 
 
 @njit(**JIT)

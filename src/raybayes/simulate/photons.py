@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from raybayes.array_types import Array
-from raybayes.beamline.geometry import Compiled, compile_beamline
+from raybayes.beamline.geometry import Compiled
 from raybayes.beamline.source import uniforms
 from raybayes.beamline.trace import Rays, trace_compiled
 from raybayes.errors import stop_if_asked
 from raybayes.simulate.detector import Detector
+from raybayes.simulate.instrument import Placed
 from raybayes.simulate.pilot import Grid
 from raybayes.simulate.settings import JointSimulator
 from raybayes.simulate.simulator import Simulator
@@ -43,11 +44,12 @@ def counted_observations(
     parts, rays = [], 0
     for j, setting in enumerate(simulator.settings):
         one, own = setting.simulator, simulator.own(theta, setting)
-        compiled, photons = compile_beamline(one.beamline, one.names, own), rays_needed(one)[0]
+        compiled, photons = one.compiled(own), rays_needed(one)[0]
+        placed = one.placed(own)
         observed = []
         for i in range(len(theta)):
             stop_if_asked()
-            observed.append(_observed(one, compiled, i, (*seed, j), photons))
+            observed.append(_observed(one, compiled, i, (*seed, j), photons, placed[i]))
             if setting is simulator.settings[-1]:
                 made()
         parts.append(np.array([x for x, _ in observed]).reshape(len(theta), one.detector.size))
@@ -62,7 +64,7 @@ def rays_needed(simulator: Simulator) -> tuple[bool, int]:
         whether photons are traced one by one, rather than weighted rays; and how many of either.
     """
     middle = np.mean(simulator.support, axis=0)[None]
-    compiled = compile_beamline(simulator.beamline, simulator.names, middle)
+    compiled = simulator.compiled(middle)
     photons = int(simulator.detector.photons) * len(_exposures(simulator.detector))
     weighted = _enough(simulator, compiled, 0)
     return (True, photons) if photons <= weighted else (False, weighted)
@@ -80,15 +82,20 @@ def _enough(simulator: Simulator, compiled: Compiled, i: int) -> int:
 
 
 def _observed(
-    simulator: Simulator, compiled: Compiled, i: int, seed: tuple[int, ...], photons: bool
+    simulator: Simulator,
+    compiled: Compiled,
+    i: int,
+    seed: tuple[int, ...],
+    photons: bool,
+    placed: Placed,
 ) -> tuple[Array, int]:
-    detector, rng = simulator.detector, np.random.default_rng((*seed, i))
+    rng = np.random.default_rng((*seed, i))
     if photons:
-        return _of_photons(simulator, compiled, i, (*seed, i), rng)
+        return _of_photons(simulator, compiled, i, (*seed, i), rng, placed)
     rays = _enough(simulator, compiled, i)
     traced, weights = _weighted(simulator, compiled, i, rays, (*seed, i))
-    profile = detector.counted(np.stack((traced.x, traced.y)), weights, rays, rng)
-    return detector.observe(profile, rng), rays
+    profile = placed.counted(np.stack((traced.x, traced.y)), weights, rays, rng)
+    return placed.detector.observe(profile, rng), rays
 
 
 def _weighted(
@@ -122,15 +129,16 @@ def _of_photons(
     i: int,
     seed: tuple[int, ...],
     rng: np.random.Generator,
+    placed: Placed,
 ) -> tuple[Array, int]:
-    detector, counts, rays = simulator.detector, np.zeros(simulator.detector.size), 0
+    detector, counts, rays = placed.detector, np.zeros(placed.detector.size), 0
     for exposure, part in enumerate(_exposures(detector)):
         emitted = max(int(rng.poisson(detector.photons)), 1)
         key = (*seed, exposure)
         traced = trace_compiled(simulator.beamline, compiled, i, emitted, None, key, "random")
         kept = rng.random(len(traced.weight)) < traced.weight  # a photon is absorbed or is not
         places = np.stack((traced.x, traced.y))[:, kept]
-        counts[part] = detector.counted(places, np.ones(kept.sum()), 1, rng)[part]
+        counts[part] = placed.counted(places, np.ones(kept.sum()), 1, rng)[part]
         rays += emitted
     dark = rng.poisson(detector.background, counts.shape)
     x = counts + dark + detector.read_noise * rng.standard_normal(counts.shape)

@@ -18,6 +18,7 @@ from raybayes.errors import InputError
 from raybayes.observations import Reading
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.protocol import Capabilities, Scene
+from raybayes.simulate.instrument import Instrument, is_instrument
 from raybayes.simulate.simulator import Simulator, Tracing
 
 
@@ -89,14 +90,14 @@ class SettingConfig(BaseModel):
             )
         short = with_screen(beamline, screen)
         before = {element.name for element in short.elements}
-        seen = [name for name in names if name.rpartition(".")[0] in before]
+        seen = [n for n in names if n.rpartition(".")[0] in before or is_instrument(n)]
         unmoved = sorted({*self.steps} - {*seen})
         if unmoved:
             raise InputError(
                 f"steps: {', '.join(unmoved)} does not stand before the screen at {screen}, which "
                 "does not see it move; leave the step out"
             )
-        if not seen:
+        if all(map(is_instrument, seen)):
             raise InputError(
                 f"screen: no parameter of the study stands before {screen}; choose a later element"
             )
@@ -169,6 +170,14 @@ class Detectors:
     @property
     def _noises(self) -> tuple[float, ...]:
         return self.noise or (0.0,) * len(self.each)
+
+
+def lit(detectors: Detectors, names: Sequence[str], profile: Array, theta: Array) -> Array:
+    """Profiles [n, size] of optics alone, in the flux and the background of theta [n, d]."""
+    instrument = Instrument.of(names)
+    own = theta[:, list(map(is_instrument, names))]
+    parts = [instrument.lit(detector, part, own) for detector, part in detectors.pairs(profile)]
+    return np.concatenate(parts, axis=1)
 
 
 @dataclass(frozen=True)

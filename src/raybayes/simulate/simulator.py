@@ -28,7 +28,8 @@ from raybayes.simulate.chief import AROUND, chief_rays
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.protocol import Capabilities
 from raybayes.simulate.expected import Light, Method, Sampling, expected_profiles
-from raybayes.simulate.openings import SAMPLED, Bins, hard_edges, slits, soften, stops_of
+from raybayes.simulate.instrument import Instrument, Placed, is_instrument
+from raybayes.simulate.openings import SAMPLED, hard_edges, slits, soften, stops_of
 from raybayes.simulate.pilot import Grid, pilot
 
 TOLERANCE = 0.1  # of the noise's variance
@@ -93,7 +94,7 @@ class Simulator:
     """theta [n, d] -> profiles [n, bins], fractions of the photons that the source emits.
 
     Attributes:
-        names: d parameters, "ELEMENT.PARAMETER".
+        names: d parameters, "ELEMENT.PARAMETER" or "detector.PARAMETER" (`Instrument`).
         support: lows and highs of the d parameters; theta lies between.
     """
 
@@ -145,7 +146,7 @@ class Simulator:
         found: list[Compiled] = []
         for theta in middle + half * np.concatenate((np.zeros((1, len(half))), corners)):
             try:
-                found.append(compile_beamline(self.beamline, self.names, theta[None]))
+                found.append(self.compiled(theta[None]))
             except InputError as error:
                 refused = error
         if not found:
@@ -215,7 +216,7 @@ class Simulator:
                 np.zeros(n, np.int64),
                 True,
             ),
-            self._bins,
+            Instrument(()).bins(self.detector, np.zeros((n, 0))),
             compiled.tables,
             np.zeros((n, self.detector.size)),
         )
@@ -261,12 +262,27 @@ class Simulator:
     def _method(self, compiled: Compiled, tracing: Tracing) -> Method:
         return Method(slope_slots(compiled.rows), self.edges, self.slit, self._eps(tracing))
 
-    @property
-    def _bins(self) -> Bins:
-        d = self.detector
-        return Bins(
-            np.asarray(d.psf), np.asarray(d.bin_width), np.asarray(d.bins), d.reads == "image"
-        )
+    @cached_property
+    def instrument(self) -> Instrument:
+        """What of the detector is a parameter."""
+        return Instrument.of(self.names)
+
+    def _own(self, theta: Array) -> Array:
+        """[n, k]: the instrument parameters of theta [n, d]."""
+        return theta[:, [i for i, name in enumerate(self.names) if is_instrument(name)]]
+
+    def compiled(self, theta: Array) -> Compiled:
+        """The beamline at theta [n, d], of which it sees what is not the detector's.
+
+        Raises:
+            InputError: it cannot be built.
+        """
+        optics = [i for i, name in enumerate(self.names) if not is_instrument(name)]
+        return compile_beamline(self.beamline, [self.names[i] for i in optics], theta[:, optics])
+
+    def placed(self, theta: Array) -> list[Placed]:
+        """[n]: the detector of each theta [n, d], where it stands."""
+        return self.instrument.placed(self.detector, self._own(theta))
 
     def profiles(
         self, theta: ArrayLike, key: int | tuple[int, ...] | None = 0
@@ -329,6 +345,7 @@ class Simulator:
     def _some(self, theta: Array, key: tuple[int, ...]) -> tuple[Array, Array]:
         compute = self._expected if self.tracing.mode == "expected" else self._counted
         profiles, transmission = compute(theta, key)
+        profiles = self.instrument.lit(self.detector, profiles, self._own(theta))
         bad = ~np.isfinite(profiles).all(axis=1)
         if bad.any():
             raise InputError(
@@ -338,7 +355,7 @@ class Simulator:
         return profiles, transmission
 
     def _expected(self, theta: Array, key: tuple[int, ...]) -> tuple[Array, Array]:
-        compiled = compile_beamline(self.beamline, self.names, theta)
+        compiled = self.compiled(theta)
         if (compiled.rows[..., ORDERS] == 1).any():
             raise InputError(
                 f"{self.beamline.path}: a grating has an additional order, by chance for each ray; "
@@ -357,14 +374,14 @@ class Simulator:
                 sets.stokes if compiled.coated else np.empty((self._scrambles, 4, 0)),
                 picks if key else np.zeros(len(theta), np.int64),
             ),
-            self._bins,
+            self.instrument.bins(self.detector, self._own(theta)),
             compiled.tables,
             profiles,
         )
         return profiles, transmission
 
     def _counted(self, theta: Array, key: tuple[int, ...]) -> tuple[Array, Array]:
-        compiled = compile_beamline(self.beamline, self.names, theta)
+        compiled, seen = self.compiled(theta), self.placed(theta)
         profiles, transmission = np.empty((len(theta), self.detector.size)), np.empty(len(theta))
         for i in range(len(theta)):
             stream = (*key, i) if key else (self.seed,)
@@ -372,6 +389,6 @@ class Simulator:
                 self.beamline, compiled, i, self.tracing.rays, None, stream, "random"
             )
             places, rng = np.stack((rays.x, rays.y)), np.random.default_rng(stream)
-            profiles[i] = self.detector.counted(places, rays.weight, self.tracing.rays, rng)
+            profiles[i] = seen[i].counted(places, rays.weight, self.tracing.rays, rng)
             transmission[i] = rays.transmission
         return profiles, transmission

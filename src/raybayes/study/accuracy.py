@@ -157,10 +157,11 @@ def prove(plan: Plan, beamline: Beamline, asked: str, tell: Tell = silent) -> Pr
 
 def examined(plan: Plan, beamline: Beamline, asked: str, tell: Tell = silent) -> tuple[Proven, str]:
     """What `prove` finds, and why no likelihood can be built on it; "" where one can."""
-    simulator = plan.simulator(beamline)
+    optics = plan.optics
+    simulator = optics.simulator(beamline)
     accuracy = choose(simulator, plan.tracing, plan.seed, tell=tell)
     worst = accuracy.worst
-    lit = dark(simulator.traced(accuracy.tracing), plan.prior, plan.seed)
+    lit = dark(simulator.traced(accuracy.tracing), optics.prior, plan.seed)
     found = Proven(
         asked,
         accuracy.tracing,

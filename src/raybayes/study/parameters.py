@@ -6,6 +6,7 @@ from raybayes.beamline.kinds import Number
 from raybayes.beamline.model import Beamline
 from raybayes.beamline.schema import OBJECTS
 from raybayes.prior import Independent
+from raybayes.simulate.instrument import is_instrument, kind_of
 
 # What people call the parameters that have a name in the field: of rotations, those about the
 # axes of RAY-UI's element frame (x across, y along the normal, z along the beam).
@@ -46,6 +47,8 @@ class Parameter:
 def spoken(name: str) -> str:
     """A parameter with what people call it: "M1.rotationXerror (M1 pitch)"."""
     element, _, id_ = name.rpartition(".")
+    if is_instrument(name):
+        return f"{name} ({kind_of(name).spoken})"
     return f"{name} ({element} {PLAIN[id_]})" if id_ in PLAIN else name
 
 
@@ -61,6 +64,8 @@ def unit_of(beamline: Beamline, name: str) -> str:
     Raises:
         InputError: the beamline has no such parameter.
     """
+    if is_instrument(name):
+        return kind_of(name).unit
     element, id_ = beamline.find(name)
     kind = OBJECTS[element.type][id_]
     return kind.unit if isinstance(kind, Number) else ""

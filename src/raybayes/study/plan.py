@@ -5,7 +5,7 @@ import json
 import os
 import reprlib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -33,7 +33,8 @@ from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.config import EngineConfig, TracerConfig
 from raybayes.simulate.engines.protocol import Engine, Scene
 from raybayes.simulate.failures import Failures
-from raybayes.simulate.settings import Detectors, JointSimulator, Setting, SettingConfig
+from raybayes.simulate.instrument import Instrument, Unlit, is_instrument, is_light
+from raybayes.simulate.settings import Detectors, JointSimulator, Setting, SettingConfig, lit
 from raybayes.simulate.simulator import Tracing
 from raybayes.store import Store, read_text
 
@@ -119,9 +120,24 @@ class Plan(BaseModel):
         path = study_path(name)
         study = cls._parse(path)
         beamline = study.read_beamline(_beamline_path(study.beamline, path.parent))
-        for scene in study.scenes(beamline):
+        study._check_instrument()
+        for scene in study.optics.scenes(beamline):
             study.engine.check(scene)
         return study, beamline
+
+    def _check_instrument(self) -> None:
+        """Refuses instrument parameters that no detector has, or that an engine does not know."""
+        own, prior = list(map(is_instrument, self.prior.names)), self.prior
+        self.instrument.check(prior.low[own])
+        if all(own):
+            raise InputError(
+                f"study {self.name}: all its parameters are the detector's; add one of the beamline"
+            )
+        placed = [name for name in prior.names if is_instrument(name) and not is_light(name)]
+        if placed and not isinstance(self.engine, TracerConfig):
+            raise InputError(
+                f"parameter {placed[0]}: only our own tracer knows it; leave out [engine], or it"
+            )
 
     def read_beamline(self, path: str | os.PathLike[str]) -> Beamline:
         """The beamline of a file, with what this study allows."""
@@ -143,6 +159,55 @@ class Plan(BaseModel):
             return cls(**_with_template(keys, path.parent))
         except ValidationError as error:
             raise InputError(f"{path}: {explained(error)}") from error
+
+    def _without(self, unseen: Callable[[str], bool]) -> Self:
+        """The plan without the parameters of some names."""
+        seen = {name: prior for name, prior in self.parameters.items() if not unseen(name)}
+        return self if len(seen) == len(self.parameters) else self._changed(parameters=seen)
+
+    def _changed(self, **changes: Any) -> Self:
+        return self.model_copy(update=changes)
+
+    @property
+    def instrument(self) -> Instrument:
+        """What of the detector is a parameter."""
+        return Instrument.of(tuple(self.parameters))
+
+    @property
+    def optics(self) -> Self:
+        """The plan of the beamline's parameters alone, with the detector at its sharpest."""
+        prior, instrument = self.prior, self.instrument
+        if not instrument.names:
+            return self
+        low = prior.low[None, list(map(is_instrument, prior.names))]
+
+        def sharpest(detector: Detector) -> Detector:
+            psf = tuple(instrument.psf(detector, low)[0].tolist())
+            return detector.model_copy(update={"psf": psf})
+
+        settings = tuple(
+            each.model_copy(update={"detector": each.detector and sharpest(each.detector)})
+            for each in self.settings
+        )
+        return self._without(is_instrument)._changed(
+            detector=sharpest(self.detector),
+            settings=self.settings if self.settings is ALONE else settings,
+        )
+
+    @property
+    def unlit(self) -> bool:
+        """Whether simulations know less than theta: flux and background are added to them."""
+        return any(map(is_light, self.parameters))
+
+    def lit(self, profile: Array, theta: Array) -> Array:
+        """Profiles [n, size] of optics, in the flux and the background of theta [n, d]."""
+        return lit(self.detectors, self.prior.names, profile, theta)
+
+    def afresh(self, theta: Array, profile: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Theta [n, d] with flux and background drawn anew, and profiles [n, size] in them."""
+        drawn = self.prior.sample(len(theta), rng)
+        theta = np.where([is_light(name) for name in self.prior.names], drawn, theta)
+        return theta, self.lit(profile, theta)
 
     def scene(self, beamline: Beamline) -> Scene:
         """What an engine is built for: the beamline as it stands, without settings."""
@@ -202,9 +267,14 @@ class Plan(BaseModel):
 
     def build_engine(self, beamline: Beamline) -> Engine:
         """What simulates; a missing package or program is an InputError here."""
+        unlit = self._without(is_light) if self.unlit else self
         if isinstance(self.engine, TracerConfig):
-            return self.simulator(beamline)
-        return self.engine.build(self.scene(beamline), self.tracing)
+            engine: Engine = unlit.simulator(beamline)
+        else:
+            engine = self.engine.build(unlit.scene(beamline), self.tracing)
+        if unlit is self:
+            return engine
+        return Unlit(engine, [i for i, n in enumerate(self.prior.names) if not is_light(n)])
 
     def simulator(self, beamline: Beamline) -> JointSimulator:
         """Our own tracer, of all settings."""

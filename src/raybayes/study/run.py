@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +16,7 @@ from raybayes.array_types import Array, Ints
 from raybayes.beamline.model import Beamline
 from raybayes.diagnostics import Calibration, calibration, ranks
 from raybayes.errors import InputError, shorten
-from raybayes.inference.estimator import Estimator
+from raybayes.inference.estimator import Estimator, Nuisance
 from raybayes.inference.posterior import Posterior
 from raybayes.inference.train import Fit, State
 from raybayes.simulate.campaign import Campaign, tally
@@ -87,8 +87,8 @@ class Run:
     @cached_property
     def engine(self) -> Engine:
         """What simulates: our tracer, unless the study names another."""
-        tracer = isinstance(self.study.engine, TracerConfig)
-        return self.simulator if tracer else self.study.build_engine(self.beamline)
+        ours = isinstance(self.study.engine, TracerConfig) and not self.study.unlit
+        return self.simulator if ours else self.study.build_engine(self.beamline)
 
     @property
     def exact(self) -> bool:
@@ -159,7 +159,8 @@ class Run:
             progress: called with the header of each shard that is made.
 
         Returns:
-            theta [n, d], profile [n, size] (fractions of the emitted photons) and transmission [n].
+            theta [n, d], profile [n, size] (fractions of the emitted photons, of the study's own
+            flux and background whatever theta says) and transmission [n].
 
         Raises:
             InputError: too many simulations failed, or the store cannot be written.
@@ -195,7 +196,8 @@ class Run:
         if data is None:
             posterior, fit = estimator.train_online(self.observe, study.simulations, *common)
         else:
-            arrays = (data["theta"], data["profile"], study.observe)
+            noise = Nuisance(study.observe, study.afresh) if study.unlit else study.observe
+            arrays = (data["theta"], data["profile"], noise)
             posterior, fit = estimator.train(*arrays, *common)
         posterior.save(self.folder / "posterior.safetensors")
         return posterior, fit
@@ -229,7 +231,8 @@ class Run:
         study = self.study
         # How many may fail is a rule for campaigns; here the caller sees which did.
         rule = study.failures.model_copy(update={"then": "skip", "at_most": 1.0})
-        return simulate_all(self.engine, theta, key, study.detectors.size, rule)
+        outcome = simulate_all(self.engine, theta, key, study.detectors.size, rule)
+        return replace(outcome, profile=study.lit(outcome.profile, theta))
 
     def check(self, posterior: Posterior, made: Callable[[], object] = lambda: None) -> Checks:
         """Judge the posterior on fresh pairs that training never saw, made of counted photons.

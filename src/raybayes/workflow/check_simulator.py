@@ -25,6 +25,7 @@ def check_simulator(name: str | os.PathLike[str], most: int, tell: Tell = silent
         InputError: the study does not use expected profiles.
     """
     plan, beamline = Plan.read(name)
+    plan = plan.optics
     if not isinstance(plan.engine, TracerConfig) or plan.tracing.mode != "expected":
         raise InputError(
             f"study {plan.name}: it counts rays, or another engine traces it; there is no expected "
