@@ -14,7 +14,7 @@ from raybayes.density import (
     mixture,
 )
 from raybayes.errors import InputError
-from raybayes.inference.estimator import Estimator, Proposed, best_of
+from raybayes.inference.estimator import Estimator, Nuisance, Proposed, best_of
 from raybayes.inference.posterior import Posterior
 from raybayes.inference.train import Training
 from raybayes.prior import (
@@ -39,6 +39,32 @@ def test_fit_of_plain_pairs():
     np.testing.assert_allclose(draws.mean(axis=0), mean, atol=0.15)
     np.testing.assert_allclose(np.cov(draws.T), covariance, atol=0.05)
     assert fit.density.count == 3 and posterior.size == 3
+
+
+def test_parameters_that_cost_no_simulations():
+    """Stored pairs know nothing of the last parameter, which every epoch draws anew."""
+    rng = np.random.default_rng(1)
+    prior = PRIORS["normal"]
+    theta = prior.sample(2000, rng)
+    z = prior.to_real(theta)
+    clean = z[:, :-1] @ SLOPE[:, :-1].T
+    asked = []
+
+    def afresh(theta, clean, rng):
+        new = prior.to_real(prior.sample(len(theta), rng))[:, -1:]
+        asked.append(new.sum())
+        both = np.column_stack([prior.to_real(theta)[:, :-1], new])
+        return prior.from_real(both), clean + new @ SLOPE[:, -1:].T
+
+    noise = Nuisance(lambda x, rng: x + NOISE * rng.standard_normal(x.shape), afresh)
+    estimator = Estimator(prior, DENSITIES["ensemble"], Training(epochs=16, patience=16))
+    posterior, _ = estimator.train(theta, clean, noise)
+    x = clean[0] + SLOPE[:, -1]
+    mean, covariance = exact_posterior(x + 20)
+    draws = prior.to_real(posterior.sample(x, 5000))
+    np.testing.assert_allclose(draws.mean(axis=0), mean, atol=0.15)
+    np.testing.assert_allclose(np.cov(draws.T), covariance, atol=0.05)
+    assert len(set(asked)) == len(asked) >= 16
 
 
 def test_a_simulator_cannot_change_its_theta():

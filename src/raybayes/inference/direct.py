@@ -7,11 +7,12 @@ importance sampling by it makes draws, and weights by the exact likelihood take 
 wrong. Rounds of this end when the weights are good.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import ndtri, softmax
+from scipy.special import logsumexp, ndtri, softmax
+from scipy.stats import chi2
 from scipy.stats.qmc import Sobol
 from threadpoolctl import threadpool_limits
 
@@ -21,14 +22,19 @@ from raybayes.inference.adaptive import ABOUT, adaptive, parted
 from raybayes.inference.importance import Refined, importance
 from raybayes.inference.laplace import LaplaceMixture, apart
 from raybayes.inference.mcmc import power_worth
+from raybayes.inference.proposal import TMixture
 from raybayes.inference.scoring import Task, Tops, climb
-from raybayes.inference.surrogate import NODES, Surrogate, surrogate
+from raybayes.inference.surrogate import NODES, surrogate
 
 FOLLOWING = 12  # steps of a climb by what is summed up
 LIKELY = 8  # starts by the observation itself, beside those that are followed
 ROUNDS = 8  # at most
-WORTH = 0.3  # of the draws: where weights are worth as many, no more is learned
+WORTH, SURE = 0.4, 0.6  # of draws that weights are worth, and Pareto k, for no more to be learned
 TEMPERED = 50  # draws for each parameter that weights are worth, or their power
+REMEMBERED = 8000  # simulations, the likeliest
+DEEPEST = 0.9999  # of a normal posterior's mass: how deep below its top simulations are nodes
+FEW = 0.25  # share of wide draws
+FLAT, WIDER = 0.4, 1.2  # the power of the posterior that they are fitted to, and how much wider
 ENDS = 1e-6  # of the prior's mass at either side, where no design begins
 
 Progress = Callable[[str], object]
@@ -135,14 +141,21 @@ class Remembered(Task):
         expected, value = super().judged(z)
         good = np.isfinite(value)
         self._made.append((z[good], expected[good], value[good]))
-        self._made = [self.likeliest(NODES)]
+        every = [np.concatenate(part) for part in zip(*self._made, strict=True)]
+        order = np.argsort(-every[2])[:REMEMBERED]
+        self._made = [(every[0][order], every[1][order], every[2][order])]
         return expected, value
 
-    def likeliest(self, n: int) -> tuple[Array, Array, Array]:
-        """z [n, d], expected [n, m] and log p(x, z) [n] but for a constant; the likeliest first."""
-        z, expected, value = (np.concatenate(part) for part in zip(*self._made, strict=True))
-        order = np.argsort(-value)[:n]
-        return z[order], expected[order], value[order]
+    def nodes(self, rng: np.random.Generator) -> tuple[Array, Array]:
+        """z [n, d] and expected [n, m], all over the posterior: its top and what lies around."""
+        z, expected, value = self._made[0]
+        deep = int((value > value[0] - 0.5 * chi2.ppf(DEEPEST, z.shape[1])).sum())
+        top = min(NODES // 2, len(z))
+        rest = np.arange(top, max(deep, min(NODES, len(z))))
+        some = rng.permutation(rest)[: NODES - top]
+        rows = np.concatenate((np.arange(top), some))
+        _, once = np.unique(z[rows], axis=0, return_index=True)
+        return z[rows[once]], expected[rows[once]]
 
 
 def _starts(
@@ -174,30 +187,70 @@ def _starts(
     return np.concatenate((followed, best)), float(1 - visible.mean())
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """Exactly judged draws of one proposal: z [n, d], log p(x, z) [n], and the proposal's log q."""
+
+    z: Array
+    log_p: Array
+    log_q: Callable[[Array], Array]
+
+
+def pooled(every: Sequence[Drawn]) -> tuple[Refined, Array]:
+    """All draws, weighed as if of the mixture of all proposals; and their log p(x, z).
+
+    Veach and Guibas, SIGGRAPH 1995, the balance heuristic: where a proposal is too narrow, another
+    one's draws do not get its large weights.
+    """
+    z, log_p = (np.concatenate([getattr(one, key) for one in every]) for key in ("z", "log_p"))
+    share = np.array([len(one.z) for one in every]) / len(z)
+    parts = np.stack([one.log_q(z) for one in every])
+    return importance(z, log_p, logsumexp(parts, axis=0, b=share[:, None])), log_p
+
+
 def _rounds(
     seen: Seen, kept: Remembered, mixture: LaplaceMixture, effort: Effort, rng: np.random.Generator,
     progress: Progress,
 ) -> tuple[Refined, Array, int]:  # fmt: skip
     """Simulations near the posterior, a surrogate through them, draws by it; again, until weights
     are good."""
+    z = mixture.sample(effort.each, rng)
+    every, error = [Drawn(z, _log_p(kept, z), mixture.log_prob)], 0.0
     n = effort.each
-    z = mixture.sample(n, rng)
-    weighed = importance(z, _log_p(kept, z), mixture.log_prob(z))
     for number in range(1, ROUNDS + 1):
         progress(f"round {number}")
-        about = _about(weighed, rng)
-        near = _near(seen, kept, about)
-        drawn = adaptive(near.log_p, about, n, rng)
-        z = drawn.sample(n, rng)
-        log_p = _log_p(kept, z)
-        weighed = importance(z, log_p, near.log_p(z) - drawn.log_mass)
-        good = weighed.trusted and weighed.ess >= WORTH * n
-        if n == effort.draws and (good or number == ROUNDS):
+        drawn, error = _drawn(seen, kept, pooled(every), n, rng)
+        every.append(drawn)
+        alone = importance(drawn.z, drawn.log_p, drawn.log_q(drawn.z))
+        weighed, log_p = pooled(every)
+        if weighed.pareto_k < SURE and weighed.ess > WORTH * effort.draws:
             break
-        if good or number == ROUNDS - 1:
-            n = effort.draws  # a few have shown that it is time for all
-    error = float(np.hypot(weighed.standard_error, drawn.standard_error))
+        if alone.trusted and alone.ess > WORTH * n:
+            n = effort.draws  # a few have shown that it is time for many
+    error = float(np.hypot(weighed.standard_error, error))
     return replace(weighed, standard_error=error), log_p, number
+
+
+def _drawn(
+    seen: Seen, kept: Remembered, so_far: tuple[Refined, Array], n: int, rng: np.random.Generator
+) -> tuple[Drawn, float]:
+    """n draws by a surrogate, and some wider ones; and the relative error of its integral."""
+    weighed, log_p = so_far
+    about = _picked(weighed, weighed.log_weight, rng)
+    nodes, expected = kept.nodes(rng)
+    near = surrogate(nodes, seen.stable(expected), seen.y, about)
+    close = adaptive(near.log_p, about, n, rng)
+    # Where the surrogate is too narrow, or is not asked, a few wide draws tell.
+    flat = _picked(weighed, weighed.log_weight + (FLAT - 1) * log_p, rng)
+    wide = TMixture(flat, rng, WIDER)
+    few = round(FEW * n)
+    z = np.concatenate((close.sample(n - few, rng), wide.sample(few, rng)))
+
+    def log_q(at: Array) -> Array:
+        parts = np.stack((near.log_p(at) - close.log_mass, wide.log_prob(at)))
+        return np.asarray(logsumexp(parts, axis=0, b=np.array([[1 - few / n], [few / n]])))
+
+    return Drawn(z, _log_p(kept, z), log_q), close.standard_error
 
 
 def _log_p(task: Task, z: Array) -> Array:
@@ -205,14 +258,9 @@ def _log_p(task: Task, z: Array) -> Array:
     return task.judged(z)[1] - 0.5 * z.shape[1] * np.log(2 * np.pi)
 
 
-def _near(seen: Seen, kept: Remembered, about: Array) -> Surrogate:
-    z, expected, log_p = kept.likeliest(NODES)
-    return surrogate(z, seen.stable(expected), log_p, seen.y, about)
-
-
-def _about(weighed: Refined, rng: np.random.Generator) -> Array:
-    """Draws of equal weight from weighted ones, a little apart."""
+def _picked(weighed: Refined, log_weight: Array, rng: np.random.Generator) -> Array:
+    """Draws of equal weight from those with log weights [n], a little apart."""
     n, d = weighed.theta.shape
-    power = power_worth(weighed.log_weight, min(TEMPERED * d, n / 2), 1.0)
-    share = softmax(power * weighed.log_weight)
+    power = power_worth(log_weight, min(TEMPERED * d, n / 2), 1.0)
+    share = softmax(power * log_weight)
     return parted(weighed.theta[rng.choice(n, ABOUT, p=share)], rng)

@@ -46,9 +46,9 @@ def refitted(
 
 
 class TMixture:
-    """A mixture of multivariate t distributions near draws [n, d]."""
+    """A mixture of multivariate t distributions near draws [n, d], so many times as wide."""
 
-    def __init__(self, draws: Array, rng: np.random.Generator) -> None:
+    def __init__(self, draws: Array, rng: np.random.Generator, wider: float = 1.0) -> None:
         some = np.unique(draws, axis=0)  # duplicate draws would be taken for a peak
         some = some[:: -(-len(some) // FITTED)]
         self.mean, sd = some.mean(axis=0), some.std(axis=0)
@@ -68,7 +68,7 @@ class TMixture:
         # Peaks that hardly a draw has found yet are tried often enough to fill.
         self.share = (fitted.weights_ + 1 / len(fitted.weights_)) / 2
         self.components = [
-            multivariate_t(mean, covariance, DEGREES_OF_FREEDOM)
+            multivariate_t(mean, wider**2 * covariance, DEGREES_OF_FREEDOM)
             for mean, covariance in zip(fitted.means_, fitted.covariances_, strict=True)
         ]
 

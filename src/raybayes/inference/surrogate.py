@@ -15,7 +15,7 @@ from scipy.spatial.distance import cdist
 
 from raybayes.array_types import Array, Bools, Ints
 
-NODES = 2000  # simulations that it goes through: the likeliest
+NODES = 2000  # simulations that it goes through, at most
 KEPT = 1e-4  # of the noise's variance: components that hold less in all are left out
 SMOOTH = 1e-6  # of a typical r^3, so that simulations at nearly one place do no harm
 BEYOND = 1.3  # of the distance within which the nodes lie: farther out it is not asked
@@ -68,16 +68,14 @@ class Surrogate:
         return np.asarray(np.linalg.norm(self.white(z), axis=1) > share * self.reach)
 
 
-def surrogate(z: Array, y: Array, log_p: Array, observed: Array, draws: Array) -> Surrogate:
-    """Through the likeliest of simulations y [n, m] at z [n, d], in units of the noise.
+def surrogate(z: Array, y: Array, observed: Array, draws: Array) -> Surrogate:
+    """Through simulations y [n, m] at z [n, d], in units of the noise.
 
     Args:
-        log_p: [n], of the simulations.
         observed: [m], in the same unit.
         draws: [k, d], about where the posterior is, which tell in what unit distances are.
     """
-    order = np.argsort(-log_p)[:NODES]
-    z, y, d = z[order], y[order], draws.shape[1]
+    d = draws.shape[1]
     centre = draws.mean(axis=0)
     spread = np.cov(draws.T).reshape(d, d)
     whiten = np.linalg.inv(np.linalg.cholesky(spread + 1e-9 * np.trace(spread) / d * np.eye(d))).T

@@ -16,6 +16,7 @@ from raybayes.beamline.derive import with_values
 from raybayes.beamline.pictures import along, layout_picture
 from raybayes.errors import InputError
 from raybayes.observations import Observation
+from raybayes.simulate.instrument import is_instrument
 from raybayes.web import responses
 from raybayes.web.exports import EXPORTS, download_name, exported
 from raybayes.web.requests import AtTheta, Example, Measurement, Opening, Refinement
@@ -113,8 +114,9 @@ class Session:
         """The beamline at one theta: a picture, and the same in words."""
         trained = self._trained(request.study)
         theta = _theta(trained, request.theta)
-        names = trained.run.study.prior.names
-        beamline = with_values(trained.run.beamline, dict(zip(names, theta, strict=True)))
+        named = zip(trained.run.study.prior.names, theta, strict=True)
+        values = {name: value for name, value in named if not is_instrument(name)}
+        beamline = with_values(trained.run.beamline, values)
         picture = io.BytesIO()
         layout_picture(beamline).savefig(picture, format="svg")
         text = base64.b64encode(picture.getvalue()).decode()
