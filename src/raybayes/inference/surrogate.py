@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg import solve
 from scipy.spatial.distance import cdist
 
-from raybayes.array_types import Array, Bools, Ints
+from raybayes.array_types import Array, Ints
 
 NODES = 2000  # simulations that it goes through, at most
 KEPT = 1e-4  # of the noise's variance: components that hold less in all are left out
@@ -29,10 +29,10 @@ class Surrogate:
     y(z) = mean + c(z) axes; c = quadratic + sum over nodes of |white - node|^3 weight.
 
     Attributes:
+        whiten: [d, d], to where draws are alike in all directions and nodes within 1.
         nodes: [N, d], white; weights: [N + terms, r], of the nodes and of the quadratic.
         powers: [terms, degree], which variables a term multiplies (d stands for 1).
         off: [r], the observation's components; rest: what of its square they do not hold.
-        reach: distance from the centre, white, beyond which it is not asked.
     """
 
     centre: Array
@@ -44,7 +44,6 @@ class Surrogate:
     mean: Array
     off: Array
     rest: float
-    reach: float
 
     def white(self, z: Array) -> Array:
         """[n, d]."""
@@ -61,11 +60,8 @@ class Surrogate:
         """[n], at z [n, d]; -inf where it is not asked."""
         off = self.off - self.components(z)
         found = -0.5 * ((off**2).sum(axis=1) + self.rest + (z**2).sum(axis=1))
-        return np.where(self.at_end(z, 1.0), -np.inf, found)
-
-    def at_end(self, z: Array, share: float) -> Bools:
-        """[n]: beyond a share of its reach."""
-        return np.asarray(np.linalg.norm(self.white(z), axis=1) > share * self.reach)
+        beyond = np.linalg.norm(self.white(z), axis=1) > BEYOND
+        return np.where(beyond, -np.inf, found)
 
 
 def surrogate(z: Array, y: Array, observed: Array, draws: Array) -> Surrogate:
@@ -80,6 +76,8 @@ def surrogate(z: Array, y: Array, observed: Array, draws: Array) -> Surrogate:
     spread = np.cov(draws.T).reshape(d, d)
     whiten = np.linalg.inv(np.linalg.cholesky(spread + 1e-9 * np.trace(spread) / d * np.eye(d))).T
     nodes = (z - centre) @ whiten
+    radius = float(np.linalg.norm(nodes, axis=1).max())
+    whiten, nodes = whiten / radius, nodes / radius  # all within 1: well conditioned
     mean = y.mean(axis=0)
     axes = _components(y - mean)
     powers = _powers(d, len(z))
@@ -93,9 +91,8 @@ def surrogate(z: Array, y: Array, observed: Array, draws: Array) -> Surrogate:
     weights = solve(system, target, assume_a="sym")
     off = observed - mean
     seen = axes @ off
-    reach = BEYOND * float(np.linalg.norm(nodes, axis=1).max())
     return Surrogate(centre, whiten, nodes, powers, weights, axes, mean, seen,
-                     float(off @ off - seen @ seen), reach)  # fmt: skip
+                     float(off @ off - seen @ seen))  # fmt: skip
 
 
 def _powers(d: int, n: int) -> Ints:

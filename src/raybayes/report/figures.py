@@ -70,9 +70,9 @@ def corner(
         axis.axvline(truth[j], color=ORANGE, lw=0.8)
         axis.tick_params(labelsize=6, labelbottom=i == d - 1, labelleft=j == 0 and i > 0)
         if i == d - 1:
-            axis.set_xlabel(f"{p.name}\n[{p.unit}]", fontsize=6.5)
+            axis.set_xlabel(p.label.replace(" [", "\n["), fontsize=6.5)
         if j == 0 and i > 0:
-            axis.set_ylabel(f"{q.name}\n[{q.unit}]", fontsize=6.5)
+            axis.set_ylabel(q.label.replace(" [", "\n["), fontsize=6.5)
     figure.legend(
         handles=[
             Line2D([], [], color=GREY, lw=5, alpha=0.4, label="prior"),

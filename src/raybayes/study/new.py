@@ -102,6 +102,8 @@ def study_text(
         '# {kind = "normal", mean = 0, sd = 0.02}, truncated_normal, log_uniform, log_normal.',
         "[parameters]",
         *(_line(beamline, each) for each in varied),
+        "# Over the photons below, which nobody knows well; it costs no simulations.",
+        '"detector.flux" = {kind = "log_normal", mean = 0, sd = 0.2}',
         "",
         "[detector]",
         'reads = "profiles"  # one along x and one along y; or "image"',
@@ -129,7 +131,7 @@ def study_text(
     ]
     text = "\n".join([*lines, ""])
     plan = Plan(**tomllib.loads(text))
-    plan.engine.check(plan.scene(beamline))
+    plan.engine.check(plan.optics.scene(beamline))
     return text
 
 

@@ -3,10 +3,8 @@
 import hashlib
 import json
 import os
-import reprlib
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
@@ -37,16 +35,16 @@ from raybayes.simulate.instrument import Instrument, Unlit, is_instrument, is_li
 from raybayes.simulate.settings import Detectors, JointSimulator, Setting, SettingConfig, lit
 from raybayes.simulate.simulator import Tracing
 from raybayes.store import Store, read_text
+from raybayes.study.explained import explained
 
-SHIPPED = ("ue112", "ue112-image", "ue112-wellposed", "ue112-rigid-m4", "ue112-two-settings")
+SHIPPED = (
+    *("ue112", "ue112-image", "ue112-wellposed", "ue112-rigid-m4", "ue112-two-settings"),
+    "ue112-instrument",
+)
 PACKAGES: tuple[str, ...] = ("raybayes", "numpy", "scipy", "numba")
 ALONE = (SettingConfig(),)  # of a study that names no settings: one, as the beamline stands
 LARGEST = 100_000  # bytes of a study; those that people write have 1 or 2 kB
 LONGEST = 1000  # letters of a line
-NO_TABLE = ("model_type", "model_attributes_type", "dict_type", "union_tag_not_found")
-TABLE = "Input should be a table of keys"
-SHORT = reprlib.Repr()  # of what a file holds, which may be long or deep
-SHORT.maxstring = SHORT.maxother = 100
 DETERMINE = (
     "parameters", "seed", "detector", "tracing", "shard", "engine", "failures", "settings",
 )  # fmt: skip
@@ -371,33 +369,3 @@ def _with_template(keys: dict[str, Any], folder: Path) -> dict[str, Any]:
         return {**keys, "engine": {**engine, "template": text, "folder": str(folder.resolve())}}
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"key 'engine.template': {path} cannot be read ({error})") from error
-
-
-def _meant(key: str) -> str:
-    """The key that a person may have meant."""
-    waiting: list[type[BaseModel]] = [BaseModel]
-    known: set[str] = set()
-    while waiting:
-        model = waiting.pop()
-        waiting += model.__subclasses__()
-        if model.__module__.startswith("raybayes."):
-            known.update(model.model_fields)
-    close = get_close_matches(key, sorted(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def explained(error: ValidationError) -> str:
-    """The first of what is wrong, with its key."""
-    first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    wanted = first["msg"]
-    if first["type"] in NO_TABLE and not isinstance(first["input"], Mapping):
-        wanted = TABLE
-    if first["type"] == "extra_forbidden":
-        wanted = f"There is no such key{_meant(str(first['loc'][-1]))}"
-    if first["type"] == "union_tag_invalid":
-        wanted = f"Its kind should be one of {first['ctx']['expected_tags']}"
-    if not key:  # of several keys together
-        return f"{wanted.removeprefix('Value error, ')}{more}"
-    return f"key {key!r}: {wanted}, found {SHORT.repr(first['input'])}{more}"
