@@ -126,7 +126,7 @@ def test_new_asks(tmp_path):
     result = CliRunner().invoke(app, words, input="\n".join([*answers, ""]))
     assert result.exit_code == 0, result.output
     assert "there is no element 'M9'" in result.output and "give the range as" in result.output
-    assert Plan.read(tmp_path / "s.toml")[0].prior.names == ("M4.rotationXerror",)
+    assert Plan.read(tmp_path / "s.toml")[0].prior.names == ("M4.rotationXerror", "detector.flux")
 
 
 MISTAKES = {

@@ -14,7 +14,8 @@ from raybayes.density import (
     mixture,
 )
 from raybayes.errors import InputError
-from raybayes.inference.estimator import Estimator, Nuisance, Proposed, best_of
+from raybayes.inference.estimator import Estimator, Proposed, best_of
+from raybayes.inference.noise import Nuisance
 from raybayes.inference.posterior import Posterior
 from raybayes.inference.train import Training
 from raybayes.prior import (

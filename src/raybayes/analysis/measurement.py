@@ -19,8 +19,8 @@ from raybayes.inference.importance import Refined, importance
 from raybayes.inference.posterior import Posterior
 from raybayes.observations import Observation, read_settings
 from raybayes.simulate.settings import Detectors
+from raybayes.study.explained import explained
 from raybayes.study.parameters import Parameter, shown_parameters
-from raybayes.study.plan import explained
 from raybayes.study.run import Run, exact_likelihood, open_posterior
 
 DRAWS = 4000

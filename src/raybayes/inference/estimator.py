@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,7 @@ from raybayes.density.atomic import Atomic, with_atoms
 from raybayes.density.pretraining import with_embedding
 from raybayes.density.trees import arrays_of
 from raybayes.errors import InputError
+from raybayes.inference.noise import Noise, Nuisance, noisy, observed
 from raybayes.inference.posterior import Posterior
 from raybayes.inference.train import Fit, State, Trainer, Training
 from raybayes.prior import Prior, log_prob_of_z, same, sampled
@@ -23,20 +24,6 @@ from raybayes.store import digest
 
 AFRESH = 7  # of the random numbers of nuisance parameters
 Draw = Callable[[int], tuple[Array32, Array32]]
-Noise = Callable[[NDArray, np.random.Generator], NDArray]
-
-
-class Nuisance(NamedTuple):
-    """A noise that depends on parameters which cost no simulations, drawn anew in every epoch.
-
-    noise: as for `Estimator.train`; afresh: (theta [n, d], noise-free x, generator) -> both, with
-    these parameters drawn from the prior.
-    """
-
-    noise: Noise
-    afresh: Callable[[NDArray, NDArray, np.random.Generator], tuple[NDArray, NDArray]]
-
-
 SCALE = 10_000  # pairs that give the scale of z and x
 FEWEST = 20  # pairs
 
@@ -139,7 +126,7 @@ class Estimator:
         start, atoms, drawn = proposed.start, proposed.atoms, proposed.drawn
         values, clean = self._pairs(theta, x)
         missing = self.density.missing
-        clean = clean if noise else _observed(clean, len(clean), missing)
+        clean = clean if noise else observed(clean, len(clean), missing)
         z = self.prior.to_real(values).astype(np.float32)
         n, epochs = len(z), self.training.epochs
         nuisance = noise if isinstance(noise, Nuisance) else None
@@ -151,7 +138,7 @@ class Estimator:
 
         def observe(rows: NDArray, *stream: int) -> Array32:
             rng = np.random.default_rng((self.seed, *stream))
-            return _noisy(plain, rows, rng, missing) if plain else rows
+            return noisy(plain, rows, rng, missing) if plain else rows
 
         def afresh(*stream: int) -> tuple[Array32, NDArray]:
             if nuisance is None:
@@ -160,11 +147,11 @@ class Estimator:
             again, shown = nuisance.afresh(values, clean, rng)
             return self.prior.to_real(again).astype(np.float32), shown
 
-        def noisy(epoch: int) -> tuple[Array32, Array32]:
+        def drawn_at(epoch: int) -> tuple[Array32, Array32]:
             again, shown = afresh(epoch)
             return again, observe(shown, epoch)
 
-        draw: Draw = noisy
+        draw: Draw = drawn_at
         first, shown = afresh(epochs)
         held_out = (first[held], np.stack([observe(shown[some], epochs, 0) for some in held]))
         size = held_out[1].shape[-1]
@@ -223,7 +210,7 @@ class Estimator:
             theta = self.prior.sample(n, rng)
             values, x = self._pairs(theta, simulate(theta.copy(), rng))
             z = self.prior.to_real(values).astype(np.float32)
-            return z, _observed(x, n, self.density.missing)
+            return z, observed(x, n, self.density.missing)
 
         h, count = round(self.training.validation * simulations), self.density.members
         z, x = draw(self.training.epochs, max(FEWEST, h))
@@ -378,35 +365,6 @@ def _held_out_loss(
     for member, rows in zip(posterior.members, held, strict=True):
         rng = np.random.default_rng(estimator.seed)
         missing = estimator.density.missing
-        seen = _noisy(noise, x[rows], rng, missing) if noise else x[rows]
+        seen = noisy(noise, x[rows], rng, missing) if noise else x[rows]
         losses.append(-member.log_prob(theta[rows, None], seen).mean())
     return float(np.nan_to_num(np.mean(losses), nan=np.inf))
-
-
-def _noisy(noise: Noise, rows: NDArray, rng: np.random.Generator, missing: bool) -> Array32:
-    """What a function of the user's makes of rows that it cannot change for the next epoch."""
-    view = rows.view()
-    view.flags.writeable = False
-    return _observed(noise(view, rng), len(rows), missing, "x with its noise")
-
-
-def _observed(x: ArrayLike, n: int, missing: bool, name: str = "x") -> Array32:
-    """[n, size] as networks see it; NaN where entries may be missing.
-
-    Raises:
-        InputError: another shape, or numbers that are not finite as float32.
-    """
-    values = np.asarray(x)
-    if values.ndim != 2 or len(values) != n:
-        raise InputError(
-            f"{name} has shape {values.shape}; it must be [{n}, size], one row per theta"
-        )
-    with np.errstate(over="ignore"):
-        seen = values.astype(np.float32, copy=False)
-    bad = ~(np.isfinite(seen) | (np.isnan(seen) & missing)).all(axis=1)
-    if bad.any():
-        raise InputError(
-            f"{name} is not finite as float32 in {bad.sum()} of {n} rows, the first is row "
-            f"{int(np.argmax(bad))} of them; mend it, or give x in a larger unit"
-        )
-    return seen

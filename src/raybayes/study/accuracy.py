@@ -22,8 +22,9 @@ from raybayes.simulate.dark import Dark, dark
 from raybayes.simulate.engines.config import TracerConfig
 from raybayes.simulate.simulator import Tracing
 from raybayes.store import damaged, make_folder, read_json, write_json
+from raybayes.study.explained import explained
 from raybayes.study.parameters import spoken
-from raybayes.study.plan import DETERMINE, PACKAGES, Plan, explained
+from raybayes.study.plan import DETERMINE, PACKAGES, Plan
 
 FILE = "simulator.json"
 SomePlan = TypeVar("SomePlan", bound=Plan)

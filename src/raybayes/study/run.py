@@ -16,7 +16,8 @@ from raybayes.array_types import Array, Ints
 from raybayes.beamline.model import Beamline
 from raybayes.diagnostics import Calibration, calibration, ranks
 from raybayes.errors import InputError, shorten
-from raybayes.inference.estimator import Estimator, Nuisance
+from raybayes.inference.estimator import Estimator
+from raybayes.inference.noise import Nuisance
 from raybayes.inference.posterior import Posterior
 from raybayes.inference.train import Fit, State
 from raybayes.simulate.campaign import Campaign, tally
@@ -29,7 +30,7 @@ from raybayes.simulate.settings import JointSimulator
 from raybayes.store import Arrays, Store, damaged, make_folder, read_json, write_json
 from raybayes.study import plan
 from raybayes.study.accuracy import FILE, Proven, read_proven
-from raybayes.study.plan import explained
+from raybayes.study.explained import explained
 from raybayes.study.study import Study
 
 DRAWS = 255  # per observation, for ranks: 0..255

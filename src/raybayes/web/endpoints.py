@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from raybayes.errors import InputError, shown
-from raybayes.study.plan import explained
+from raybayes.study.explained import explained
 from raybayes.web.exports import TYPES
 from raybayes.web.requests import ApiRequest, AtTheta, Example, Measurement, Opening, Refinement
 from raybayes.web.session import Session
