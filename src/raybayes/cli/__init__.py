@@ -2,6 +2,7 @@
 
 from raybayes.cli import (
     beams,
+    camera,
     campaigns,
     check_simulator,
     doctor,
@@ -14,6 +15,6 @@ from raybayes.cli import (
 from raybayes.cli.frame import app, main
 
 __all__ = [
-    "app", "beams", "campaigns", "check_simulator", "doctor", "engines", "infer", "main", "new",
-    "run", "workbench",
+    "app", "beams", "camera", "campaigns", "check_simulator", "doctor", "engines", "infer", "main",
+    "new", "run", "workbench",
 ]  # fmt: skip
