@@ -5,7 +5,9 @@ import pytest
 
 from raybayes.simulate.openings import SAMPLED, WEIGHT, Bins, moments, new_pile, pass_on
 
-BINS = Bins(np.array([0.004, 0.004]), np.array([0.01, 0.01]), np.array([100, 100]), False)
+BINS = Bins(
+    np.array([0.004, 0.004]), np.array([0.01, 0.01]), np.array([100, 100]), False, np.zeros(2)
+)
 N = 2_000_000
 
 

@@ -277,6 +277,8 @@ class Simulator:
         Raises:
             InputError: it cannot be built.
         """
+        if theta.ndim != 2 or theta.shape[1] != len(self.names):
+            raise InputError(f"theta has shape {theta.shape}; it must be [n, {len(self.names)}]")
         optics = [i for i, name in enumerate(self.names) if not is_instrument(name)]
         return compile_beamline(self.beamline, [self.names[i] for i in optics], theta[:, optics])
 
