@@ -1,6 +1,7 @@
 """Is a fit without a network, from files, the posterior that a grid finds?"""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
+from raybayes.analysis.fitting import each_alone, seen_by
 from raybayes.errors import InputError
-from raybayes.study.run import Run
+from raybayes.study.run import Run, exact_likelihood
 from raybayes.study.study import read_study
 from raybayes.workflow.fit import fit_files
 
@@ -76,6 +78,30 @@ def test_what_it_writes(fitted):
         assert "entry" in file
     page = Path(result["written"]["report"]).read_text(encoding="utf-8")
     assert "<code>detector.flux</code>" in page and "no network" in page
+
+
+def test_its_likelihood_is_widened_as_that_of_refine(fitted):
+    """Where no number of rays was enough, by the simulator's own noise."""
+    run, x, _ = fitted
+    tracing = run.study.tracing.model_copy(update={"noise": 0.7})
+    noisy = replace(run, study=run.study.model_copy(update={"tracing": tracing}))
+    theta = TRUTH * np.array([[1.0], [1.1], [0.9]])
+    z, likely = run.study.prior.to_real(theta), []
+    for one in (run, noisy):
+        task = seen_by(one, x, set()).task
+        likely.append(task.log_likelihood(task.predict(z)))
+        np.testing.assert_allclose(likely[-1], exact_likelihood(one, x)(theta))
+    assert np.ptp(likely[1]) < 0.9 * np.ptp(likely[0])
+
+
+def test_why_nothing_can_be_simulated(fitted):
+    """A place that fails says why, and others in its batch do not fail with it."""
+    run, _, _ = fitted
+    reasons = set()
+    beyond = np.array([TRUTH[0], [np.nan, 0.0, 1.0], TRUTH[0]])
+    profiles = each_alone(run.simulator, beyond, reasons)
+    assert np.isnan(profiles[1]).all() and np.isfinite(profiles[[0, 2]]).all()
+    assert reasons == {"theta holds a NaN or an infinity"}
 
 
 def test_steps_of_counting_cannot_be_climbed(tmp_path):

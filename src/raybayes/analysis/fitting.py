@@ -19,10 +19,7 @@ from raybayes.study.run import Run, exact_likelihood
 
 SAME_LIGHT = 0.05  # of the total: as near as a climb by summaries is to come
 FAINT = 1e-3  # of the observation's light: with less there is no beam to follow
-ANSCOMBE = 3 / 8  # 2 sqrt(n + 3/8) of Poisson counts has unit noise (Biometrika 35, 246 (1948))
 END = 0.01  # of the prior's mass at either end
-
-
 USUAL = Effort()
 
 
@@ -67,37 +64,52 @@ def fit(
             f"study {run.study.name}: it counts rays, so its likelihood has steps that nothing "
             'climbs; set mode = "expected" in [tracing], or train it (raybayes run)'
         )
-    prior = run.study.prior
-    found = direct(_seen(run, x), prior.dim, effort, seed, progress)
+    prior, reasons = run.study.prior, set[str]()
+    try:
+        found = direct(seen_by(run, x, reasons), prior.dim, effort, seed, progress)
+    except InputError as error:
+        if not reasons:
+            raise
+        raise InputError(f"{error}; some could not be simulated: {min(reasons)}") from error
     theta = prior.from_real(found.weighed.theta)
     log_p = found.log_p + prior.log_det_to_real(theta)
     return Fitted(replace(found.weighed, theta=theta), log_p, _modes(run, x, found), found)
 
 
-def each_alone(simulator: JointSimulator, theta: Array) -> Array:
-    """Profiles at theta [n, d]: [n, size], NaN where one is impossible, which fails alone."""
+def each_alone(simulator: JointSimulator, theta: Array, reasons: set[str]) -> Array:
+    """Profiles at theta [n, d]: [n, size], NaN where one is impossible, which fails alone.
+
+    Args:
+        reasons: gets why.
+    """
     try:
         return simulator.profiles(theta, None)[0]
-    except InputError:
+    except InputError as error:
         if len(theta) == 1:
+            reasons.add(str(error))
             return np.full((1, simulator.detectors.size), np.nan)
         middle = len(theta) // 2
         halves = theta[:middle], theta[middle:]
-        return np.concatenate([each_alone(simulator, half) for half in halves])
+        return np.concatenate([each_alone(simulator, half, reasons) for half in halves])
 
 
-def _seen(run: Run, x: Array) -> Seen:
-    """A measurement as a direct posterior needs it; what is predicted are counts [n, size]."""
-    detectors, prior, read = run.study.detectors, run.study.prior, ~np.isnan(x)
-    photons, background, noise = (
-        np.concatenate([np.full(d.size, getattr(d, key)) for d in detectors.each])
-        for key in ("photons", "background", "read_noise")
+def seen_by(run: Run, x: Array, reasons: set[str]) -> Seen:
+    """A measurement as a direct posterior needs it; what is predicted are counts [n, size].
+
+    The likelihood is widened by the simulator's own error where it is known, as `exact_likelihood`.
+
+    Args:
+        x: [size], counts; reasons: gets why theta could not be simulated.
+    """
+    detectors, prior, read = run.simulator.detectors, run.study.prior, ~np.isnan(x)
+    photons, background, offset = (
+        np.concatenate([np.full(d.size, value(d)) for d in detectors.each])
+        for value in (lambda d: d.photons, lambda d: d.background, lambda d: d.features["offset"])
     )
     summary, near, totals = _summary(detectors, x)
 
-    def rooted(counts: Array) -> Array:
-        steady = 2 * np.sqrt(np.maximum(counts + noise**2 + ANSCOMBE, 0.0))
-        return np.asarray(steady[..., read])
+    def rooted(counts: Array) -> Array:  # of unit noise, as networks see them
+        return np.asarray(2 * np.sqrt(np.maximum(counts + offset, 0.0))[..., read])
 
     def summed(counts: Array) -> Array:
         found = summaries(detectors, np.where(read, counts, np.nan))
@@ -105,7 +117,7 @@ def _seen(run: Run, x: Array) -> Seen:
         return np.where(seen[:, None], found, np.nan)
 
     task = Task(
-        lambda z: detectors.expected_counts(each_alone(run.simulator, prior.from_real(z))),
+        lambda z: detectors.expected_counts(each_alone(run.simulator, prior.from_real(z), reasons)),
         lambda counts: detectors.log_likelihood(x, (counts - background) / photons),
         lambda counts: (np.where(read, x - counts, 0.0), 1 / detectors.variance(counts)),
     )
@@ -129,7 +141,7 @@ def _widths(detector: Detector) -> list[float]:
 
 def _modes(run: Run, x: Array, found: Direct) -> list[dict[str, Any]]:
     """The tops that have draws, with what speaks for and against each."""
-    prior, detectors, tops = run.study.prior, run.study.detectors, found.tops
+    prior, detectors, tops = run.study.prior, run.simulator.detectors, found.tops
     away = found.weighed.theta[:, None] - tops.z
     far = np.einsum("nkd,kde,nke->nk", away, tops.precision, away)
     share = np.bincount(far.argmin(axis=1), found.weighed.weight, len(tops.z))
