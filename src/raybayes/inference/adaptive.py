@@ -59,12 +59,16 @@ def adaptive(
         InputError: the draws of a batch lie in a plane.
     """
     mixtures: list[TMixture] = []
-    theta, found = np.zeros((0, about.shape[1])), np.zeros(0)
+    theta, found, log_q = np.zeros((0, about.shape[1])), np.zeros(0), np.zeros(0)
     for _ in range(BATCHES):
         mixtures.append(TMixture(about, rng))
         tried = mixtures[-1].sample(TRIED, rng)
+        # Earlier draws know the earlier mixtures already.
+        if len(theta):
+            log_q = np.logaddexp(log_q, mixtures[-1].log_prob(theta))
+        ours = logsumexp([each.log_prob(tried) for each in mixtures], axis=0)
         theta, found = np.concatenate((theta, tried)), np.concatenate((found, log_p(tried)))
-        log_q = logsumexp([each.log_prob(theta) for each in mixtures], axis=0)
+        log_q = np.concatenate((log_q, ours))
         log_w = found - log_q + np.log(len(mixtures))
         if effective_size(log_w) > worth:
             break

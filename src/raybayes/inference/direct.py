@@ -20,9 +20,9 @@ from raybayes.array_types import Array
 from raybayes.errors import InputError, stop_if_asked
 from raybayes.inference.adaptive import ABOUT, adaptive, parted
 from raybayes.inference.importance import Refined, importance
-from raybayes.inference.laplace import LaplaceMixture, apart
+from raybayes.inference.laplace import apart, laplace_mixture
 from raybayes.inference.mcmc import power_worth
-from raybayes.inference.proposal import TMixture
+from raybayes.inference.proposal import Components, TMixture
 from raybayes.inference.scoring import Task, Tops, climb
 from raybayes.inference.surrogate import NODES, surrogate
 
@@ -46,7 +46,7 @@ class Effort:
 
     Attributes:
         design: places over the prior, a power of 2; starts: climbs; each: simulations of a round.
-        draws: that are weighed at the end.
+        draws: simulations of a round once a smaller one was good.
     """
 
     design: int = 1024
@@ -120,7 +120,7 @@ def direct(
         raise InputError("nowhere in the prior can this observation be made: no climb ended")
     # Matrices of d x d; their threads would wait for each other.
     with threadpool_limits(1):
-        weighed, log_p, rounds = _rounds(seen, kept, LaplaceMixture(tops), effort, rng, progress)
+        weighed, log_p, rounds = _rounds(seen, kept, laplace_mixture(tops), effort, rng, progress)
     return Direct(weighed, log_p, tops, rounds, dark, kept.count)
 
 
@@ -209,17 +209,17 @@ def pooled(every: Sequence[Drawn]) -> tuple[Refined, Array]:
 
 
 def _rounds(
-    seen: Seen, kept: Remembered, mixture: LaplaceMixture, effort: Effort, rng: np.random.Generator,
+    seen: Seen, kept: Remembered, mixture: Components, effort: Effort, rng: np.random.Generator,
     progress: Progress,
 ) -> tuple[Refined, Array, int]:  # fmt: skip
     """Simulations near the posterior, a surrogate through them, draws by it; again, until weights
     are good."""
     z = mixture.sample(effort.each, rng)
     every, error = [Drawn(z, _log_p(kept, z), mixture.log_prob)], 0.0
-    n = effort.each
+    n, (weighed, log_p) = effort.each, pooled(every)
     for number in range(1, ROUNDS + 1):
         progress(f"round {number}")
-        drawn, error = _drawn(seen, kept, pooled(every), n, rng)
+        drawn, error = _drawn(seen, kept, (weighed, log_p), n, rng)
         every.append(drawn)
         alone = importance(drawn.z, drawn.log_p, drawn.log_q(drawn.z))
         weighed, log_p = pooled(every)

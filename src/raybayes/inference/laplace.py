@@ -2,10 +2,8 @@
 
 import numpy as np
 from scipy.special import logsumexp
-from scipy.stats import multivariate_t
 
-from raybayes.array_types import Array
-from raybayes.inference.proposal import DEGREES_OF_FREEDOM
+from raybayes.inference.proposal import Components
 from raybayes.inference.scoring import Tops
 
 NEGLIGIBLE = 20.0  # nats below the largest mass, from which a mode is none
@@ -28,27 +26,7 @@ def apart(tops: Tops) -> Tops:
     return tops.picked(np.array(kept, int))
 
 
-class LaplaceMixture:
+def laplace_mixture(tops: Tops) -> Components:
     """q(z) of tops [k]: t distributions with their covariances, shared out by their masses."""
-
-    def __init__(self, tops: Tops) -> None:
-        mass = np.exp(tops.log_mass - logsumexp(tops.log_mass))
-        self.share = (1 - FEW) * mass + FEW / len(mass)
-        self.components = [
-            multivariate_t(z, WIDER**2 * covariance, DEGREES_OF_FREEDOM)
-            for z, covariance in zip(tops.z, tops.covariance, strict=True)
-        ]
-
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
-        """[n, d], in no order."""
-        counts = rng.multinomial(n, self.share)
-        drawn = [
-            component.rvs(count, random_state=rng).reshape(count, component.dim)
-            for component, count in zip(self.components, counts, strict=True)
-        ]
-        return rng.permutation(np.concatenate(drawn))
-
-    def log_prob(self, z: Array) -> Array:
-        """[n], in nats, at z [n, d]."""
-        logs = np.stack([np.reshape(each.logpdf(z), len(z)) for each in self.components])
-        return logsumexp(logs, axis=0, b=self.share[:, None])
+    mass = np.exp(tops.log_mass - logsumexp(tops.log_mass))
+    return Components((1 - FEW) * mass + FEW / len(mass), tops.z, WIDER**2 * tops.covariance)

@@ -45,6 +45,31 @@ def refitted(
     return importance(proposed, log_p(proposed), proposal.log_prob(proposed))
 
 
+class Components:
+    """Multivariate t distributions with means [k, d] and covariances [k, d, d], in shares [k]."""
+
+    def __init__(self, share: Array, means: Array, covariances: Array) -> None:
+        self.share = share
+        self.each = [
+            multivariate_t(mean, covariance, DEGREES_OF_FREEDOM)
+            for mean, covariance in zip(means, covariances, strict=True)
+        ]
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """[n, d], in no order."""
+        counts = rng.multinomial(n, self.share)
+        drawn = [
+            one.rvs(count, random_state=rng).reshape(count, one.dim)
+            for one, count in zip(self.each, counts, strict=True)
+        ]
+        return rng.permutation(np.concatenate(drawn))
+
+    def log_prob(self, theta: Array) -> Array:
+        """[n], in nats per unit of theta [n, d]."""
+        logs = np.stack([np.reshape(one.logpdf(theta), len(theta)) for one in self.each])
+        return logsumexp(logs, axis=0, b=self.share[:, None])
+
+
 class TMixture:
     """A mixture of multivariate t distributions near draws [n, d], so many times as wide."""
 
@@ -66,26 +91,16 @@ class TMixture:
         self.log_det = -np.log(sd).sum() - np.log(size).sum() / 2
         fitted = _mixture((some - self.mean) @ self.to_white.T, int(rng.integers(1 << 31)))
         # Peaks that hardly a draw has found yet are tried often enough to fill.
-        self.share = (fitted.weights_ + 1 / len(fitted.weights_)) / 2
-        self.components = [
-            multivariate_t(mean, wider**2 * covariance, DEGREES_OF_FREEDOM)
-            for mean, covariance in zip(fitted.means_, fitted.covariances_, strict=True)
-        ]
+        share = (fitted.weights_ + 1 / len(fitted.weights_)) / 2
+        self.white = Components(share, fitted.means_, wider**2 * fitted.covariances_)
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """[n, d], in no order."""
-        counts = rng.multinomial(n, self.share)
-        white = [
-            component.rvs(count, random_state=rng).reshape(count, len(self.mean))
-            for component, count in zip(self.components, counts, strict=True)
-        ]
-        return self.mean + rng.permutation(np.concatenate(white)) @ self.to_theta.T
+        return self.mean + self.white.sample(n, rng) @ self.to_theta.T
 
     def log_prob(self, theta: Array) -> Array:
-        """[n], in nats per unit of theta."""
-        white = (theta - self.mean) @ self.to_white.T
-        logs = np.stack([np.reshape(each.logpdf(white), len(white)) for each in self.components])
-        return logsumexp(logs, axis=0, b=self.share[:, None]) + self.log_det
+        """[n], in nats per unit of theta [n, d]."""
+        return self.white.log_prob((theta - self.mean) @ self.to_white.T) + self.log_det
 
 
 def _mixture(white: Array, seed: int) -> "GaussianMixture":

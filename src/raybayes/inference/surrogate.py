@@ -40,8 +40,6 @@ class Surrogate:
     nodes: Array
     powers: Ints
     weights: Array
-    axes: Array
-    mean: Array
     off: Array
     rest: float
 
@@ -91,7 +89,7 @@ def surrogate(z: Array, y: Array, observed: Array, draws: Array) -> Surrogate:
     weights = solve(system, target, assume_a="sym")
     off = observed - mean
     seen = axes @ off
-    return Surrogate(centre, whiten, nodes, powers, weights, axes, mean, seen,
+    return Surrogate(centre, whiten, nodes, powers, weights, seen,
                      float(off @ off - seen @ seen))  # fmt: skip
 
 

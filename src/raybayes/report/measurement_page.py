@@ -69,7 +69,7 @@ def write_measurement_page(
     content: dict[str, object] = {
         "study": run.study.name,
         "files": result.observation.files,
-        "rows": result.table(),
+        "rows": fitted["parameters"] if fitted else result.table(),
         "beam": result.beam(run.study.detectors),
         "refined": refined,
         "fitted": fitted,

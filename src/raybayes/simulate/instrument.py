@@ -50,6 +50,11 @@ def is_light(name: str) -> bool:
     return is_instrument(name) and name.removeprefix(PREFIX) in LIGHT
 
 
+def instrument_columns(names: Sequence[str], theta: Array) -> Array:
+    """[n, k]: of theta [n, d], what is the detector's."""
+    return theta[:, list(map(is_instrument, names))]
+
+
 def kind_of(name: str) -> Kind:
     """Of an instrument parameter."""
     return KINDS[name.removeprefix(PREFIX)]

@@ -18,7 +18,7 @@ from raybayes.errors import InputError
 from raybayes.observations import Reading
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.protocol import Capabilities, Scene
-from raybayes.simulate.instrument import Instrument, is_instrument
+from raybayes.simulate.instrument import Instrument, instrument_columns, is_instrument
 from raybayes.simulate.simulator import Simulator, Tracing
 
 
@@ -175,7 +175,7 @@ class Detectors:
 def lit(detectors: Detectors, names: Sequence[str], profile: Array, theta: Array) -> Array:
     """Profiles [n, size] of optics alone, in the flux and the background of theta [n, d]."""
     instrument = Instrument.of(names)
-    own = theta[:, list(map(is_instrument, names))]
+    own = instrument_columns(names, theta)
     parts = [instrument.lit(detector, part, own) for detector, part in detectors.pairs(profile)]
     return np.concatenate(parts, axis=1)
 

@@ -28,7 +28,7 @@ from raybayes.simulate.chief import AROUND, chief_rays
 from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.protocol import Capabilities
 from raybayes.simulate.expected import Light, Method, Sampling, expected_profiles
-from raybayes.simulate.instrument import Instrument, Placed, is_instrument
+from raybayes.simulate.instrument import Instrument, Placed, instrument_columns, is_instrument
 from raybayes.simulate.openings import SAMPLED, hard_edges, slits, soften, stops_of
 from raybayes.simulate.pilot import Grid, pilot
 
@@ -267,10 +267,6 @@ class Simulator:
         """What of the detector is a parameter."""
         return Instrument.of(self.names)
 
-    def _own(self, theta: Array) -> Array:
-        """[n, k]: the instrument parameters of theta [n, d]."""
-        return theta[:, [i for i, name in enumerate(self.names) if is_instrument(name)]]
-
     def compiled(self, theta: Array) -> Compiled:
         """The beamline at theta [n, d], of which it sees what is not the detector's.
 
@@ -284,7 +280,7 @@ class Simulator:
 
     def placed(self, theta: Array) -> list[Placed]:
         """[n]: the detector of each theta [n, d], where it stands."""
-        return self.instrument.placed(self.detector, self._own(theta))
+        return self.instrument.placed(self.detector, instrument_columns(self.names, theta))
 
     def profiles(
         self, theta: ArrayLike, key: int | tuple[int, ...] | None = 0
@@ -347,7 +343,9 @@ class Simulator:
     def _some(self, theta: Array, key: tuple[int, ...]) -> tuple[Array, Array]:
         compute = self._expected if self.tracing.mode == "expected" else self._counted
         profiles, transmission = compute(theta, key)
-        profiles = self.instrument.lit(self.detector, profiles, self._own(theta))
+        profiles = self.instrument.lit(
+            self.detector, profiles, instrument_columns(self.names, theta)
+        )
         bad = ~np.isfinite(profiles).all(axis=1)
         if bad.any():
             raise InputError(
@@ -376,7 +374,7 @@ class Simulator:
                 sets.stokes if compiled.coated else np.empty((self._scrambles, 4, 0)),
                 picks if key else np.zeros(len(theta), np.int64),
             ),
-            self.instrument.bins(self.detector, self._own(theta)),
+            self.instrument.bins(self.detector, instrument_columns(self.names, theta)),
             compiled.tables,
             profiles,
         )

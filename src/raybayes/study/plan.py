@@ -31,16 +31,22 @@ from raybayes.simulate.detector import Detector
 from raybayes.simulate.engines.config import EngineConfig, TracerConfig
 from raybayes.simulate.engines.protocol import Engine, Scene
 from raybayes.simulate.failures import Failures
-from raybayes.simulate.instrument import Instrument, Unlit, is_instrument, is_light
+from raybayes.simulate.instrument import (
+    Instrument,
+    Unlit,
+    instrument_columns,
+    is_instrument,
+    is_light,
+)
 from raybayes.simulate.settings import Detectors, JointSimulator, Setting, SettingConfig, lit
 from raybayes.simulate.simulator import Tracing
 from raybayes.store import Store, read_text
 from raybayes.study.explained import explained
 
 SHIPPED = (
-    *("ue112", "ue112-image", "ue112-wellposed", "ue112-rigid-m4", "ue112-two-settings"),
+    "ue112", "ue112-image", "ue112-wellposed", "ue112-rigid-m4", "ue112-two-settings",
     "ue112-instrument",
-)
+)  # fmt: skip
 PACKAGES: tuple[str, ...] = ("raybayes", "numpy", "scipy", "numba")
 ALONE = (SettingConfig(),)  # of a study that names no settings: one, as the beamline stands
 LARGEST = 100_000  # bytes of a study; those that people write have 1 or 2 kB
@@ -125,9 +131,9 @@ class Plan(BaseModel):
 
     def _check_instrument(self) -> None:
         """Refuses instrument parameters that no detector has, or that an engine does not know."""
-        own, prior = list(map(is_instrument, self.prior.names)), self.prior
-        self.instrument.check(prior.low[own])
-        if all(own):
+        prior = self.prior
+        self.instrument.check(instrument_columns(prior.names, prior.low[None])[0])
+        if all(map(is_instrument, prior.names)):
             raise InputError(
                 f"study {self.name}: all its parameters are the detector's; add one of the beamline"
             )
@@ -177,7 +183,7 @@ class Plan(BaseModel):
         prior, instrument = self.prior, self.instrument
         if not instrument.names:
             return self
-        low = prior.low[None, list(map(is_instrument, prior.names))]
+        low = instrument_columns(prior.names, prior.low[None])
 
         def sharpest(detector: Detector) -> Detector:
             psf = tuple(instrument.psf(detector, low)[0].tolist())
@@ -265,7 +271,7 @@ class Plan(BaseModel):
 
     def build_engine(self, beamline: Beamline) -> Engine:
         """What simulates; a missing package or program is an InputError here."""
-        unlit = self._without(is_light) if self.unlit else self
+        unlit = self._without(is_light)
         if isinstance(self.engine, TracerConfig):
             engine: Engine = unlit.simulator(beamline)
         else:

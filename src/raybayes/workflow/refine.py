@@ -96,7 +96,7 @@ def refine_files(
     run = open_run(out, trust_engine)
     trained = Trained(run)
     network = trained.infer(measure(run, paths, changes or {}), seed)
-    run, refined, tested = settled(run, network, refining)
+    run, refined, worst = settled(run, network, refining)
     folder = Path(to) if to else run.folder / "refined" / folder_name(network.observation)
     x = network.observation.x
     likelihood = exact_likelihood(run, x)
@@ -118,13 +118,13 @@ def refine_files(
         "sentence": sentence,
         "simulator": {
             "rays": run.study.tracing.rays,
-            "error": tested.noise,
-            "uncertainty": tested.uncertainty,
+            "error": worst.noise,
+            "uncertainty": worst.uncertainty,
         },
     }
     exact = trained.beside(network.observation, drawn.theta, seed)
-    if not tested.good:  # the page must say it, too
-        exact = replace(exact, alarms=(*exact.alarms, off_at_draws(tested)))
+    if not worst.good:  # the page must say it, too
+        exact = replace(exact, alarms=(*exact.alarms, off_at_draws(worst)))
     make_folder(folder)
     return {
         **found,
