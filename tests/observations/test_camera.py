@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from raybayes.cli import app
 from raybayes.errors import InputError
 from raybayes.observations.camera import camera
+from raybayes.workflow.camera import camera_of_files
 
 
 def made(rng, gain, read_noise, background, peak=400.0, width=30.0, size=200):
@@ -71,3 +72,23 @@ def test_a_command(tmp_path):
     assert float(keys["read_noise"].split()[0]) == pytest.approx(5 / 3, rel=0.15)
     result = CliRunner().invoke(app, ["camera", *files[::-1]])
     assert result.exit_code == 2
+
+
+def test_pixels_that_tell_no_noise(tmp_path):
+    """Saturated ones have none, and mended ones another."""
+    dark, frame = made(np.random.default_rng(1), 3.0, 5.0, 20.0)
+    np.save(tmp_path / "dark.npy", dark)
+    over, gap = np.minimum(frame, 800), np.where(frame > 1000, 9.91e37, frame)
+    for name, wrong, word in (("over", over, "saturated"), ("gap", gap, "no readings")):
+        np.save(tmp_path / f"{name}.npy", wrong)
+        with pytest.raises(InputError, match=word):
+            camera_of_files(tmp_path / "dark.npy", [tmp_path / f"{name}.npy"])
+
+
+def test_what_was_read_is_said(tmp_path):
+    frames = np.stack([made(np.random.default_rng(1), 3.0, 5.0, 20.0)[1]] * 2)
+    dark, _ = made(np.random.default_rng(1), 3.0, 5.0, 20.0)
+    np.save(tmp_path / "dark.npy", dark)
+    np.save(tmp_path / "frames.npy", frames)
+    found = camera_of_files(tmp_path / "dark.npy", [tmp_path / "frames.npy"])
+    assert "frames.npy: Holds 2 frames; number 1 is read" in found["done"][0]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from targets import IMAGE, LOPSIDED, MIDDLES, PROFILES, beam, said, table
 
+from raybayes.cli.reading import ReadingOptions
 from raybayes.errors import InputError
 from raybayes.observations import Reading, read_observation
 
@@ -107,21 +108,18 @@ def test_numbers_that_are_none_by_windows(word, tmp_path):
     assert np.flatnonzero(np.isnan(pair(tmp_path, rows=rows).x)).tolist() == [4]
 
 
-@pytest.mark.parametrize("name", [
-    "BinLow", "bin_min", "xedges", "xmin", "x_lo", "from", "linke Kante", "Klassenuntergrenze",
-    "borne inf", "left edge",
-])  # fmt: skip
-def test_names_of_edges(name, tmp_path):
-    with pytest.raises(InputError, match="are edges of bins"):
-        pair(tmp_path, f"{name} [mm],counts")
+EDGES = ("BinLow", "bin_min", "xedges", "xmin", "x_lo", "from", "linke Kante",
+         "Klassenuntergrenze", "borne inf", "left edge")  # fmt: skip
+TURNED = ("depth", "y below axis", "x inverted", "minus x", "x*-1", "nach unten", "Tiefe", "links",
+          "gauche", "下")  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [
-    "depth", "y below axis", "x inverted", "minus x", "x*-1", "nach unten", "Tiefe", "links",
-    "gauche", "下",
+@pytest.mark.parametrize("name, word", [
+    *((name, "are edges of bins") for name in EDGES),
+    *((name, "rise against up or outboard") for name in TURNED),
 ])  # fmt: skip
-def test_names_of_positions_that_are_turned(name, tmp_path):
-    with pytest.raises(InputError, match="rise against up or outboard"):
+def test_names_of_positions_that_are_edges_or_turned(name, word, tmp_path):
+    with pytest.raises(InputError, match=word):
         pair(tmp_path, f"{name} [mm],counts")
 
 
@@ -223,3 +221,53 @@ def test_axes_called_z_and_y(names, tmp_path):
 def test_a_code_of_32_bits_in_text(tmp_path):
     rows = [*ROWS[:4], f"{MIDDLES[0][4]:.6f},4294967295", *ROWS[5:]]
     assert np.flatnonzero(np.isnan(pair(tmp_path, rows=rows).x)).tolist() == [4]
+
+
+def test_codes_of_several_kinds(tmp_path):
+    """One code does not hide another, nor does a NaN."""
+    pixels = beam() + 0.25
+    pixels[30, 40], pixels[20, 10], pixels[5, 5] = -999, 9.91e37, np.nan
+    np.save(tmp_path / "x.npy", pixels)
+    found = read_observation([tmp_path / "x.npy"], replace(IMAGE, gaps=0.5),
+                             Reading(pixel_size=0.002))  # fmt: skip
+    assert "2 pixels hold -999 or 9.91e+37, a code for no reading" in said(found)
+
+
+def test_a_fill_value_that_a_mean_hides(tmp_path):
+    pixels = np.stack([beam(), beam()])
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["data"] = pixels
+        file["data"].attrs["_FillValue"] = 77777.0
+    keys = {"pixel_size": 0.002, "frame": "mean"}
+    read_observation([tmp_path / "x.h5"], IMAGE, Reading(**keys))
+    with h5py.File(tmp_path / "x.h5", "a") as file:
+        file["data"][1, 30, 40] = 77777
+    with pytest.raises(InputError, match="_FillValue, which their mean hides"):
+        read_observation([tmp_path / "x.h5"], IMAGE, Reading(**keys))
+
+
+@pytest.mark.parametrize("name", ["units", "long_name"])
+def test_logarithms_in_hdf5(name, tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["data"] = beam()
+        file["data"].attrs[name] = "log10(counts)"
+    with pytest.raises(InputError, match="are logarithms by their name"):
+        read_observation([tmp_path / "x.h5"], IMAGE, Reading(pixel_size=0.002))
+
+
+@pytest.mark.parametrize("cell, word", [("nan", "holds no numbers"), ("0", "every reading is 0")])
+def test_columns_of_nothing(cell, word, tmp_path):
+    (tmp_path / "x.txt").write_text(f"{cell}\n" * 18)
+    with pytest.raises(InputError, match=word):
+        read_observation([tmp_path / "x.txt"], PROFILES)
+
+
+def test_four_columns_from_a_command_line(tmp_path):
+    """x, counts, y, counts without headings, as `--columns 1,2,3,4` asks."""
+    rows = [f"{x:.6f} {c:g}" for x, c in zip(MIDDLES[0], LOPSIDED[0], strict=True)]
+    more = [f"{y:.6f} {c:g}" for y, c in zip(MIDDLES[1], LOPSIDED[1], strict=True)]
+    lines = [f"{a} {b}" for a, b in zip(rows, [*more, *["na na"] * 2], strict=True)]
+    (tmp_path / "x.txt").write_text("\n".join(lines))
+    changes = ReadingOptions(columns="1,2,3,4").changes()
+    found = read_observation([tmp_path / "x.txt"], PROFILES, Reading(**changes))
+    np.testing.assert_allclose(found.x, pair(tmp_path).x)

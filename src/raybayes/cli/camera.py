@@ -28,6 +28,8 @@ def camera(
 
 
 def _lines(result: dict[str, Any]) -> Iterator[str]:
+    for sentence in result["done"]:
+        yield f"# {sentence}"
     yield "[observation]"
     yield (
         f"gain = {result['gain']:.4g}  # ± {result['gain_error']:.1g}, counts per unit of the file"

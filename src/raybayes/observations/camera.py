@@ -14,11 +14,12 @@ import numpy as np
 from raybayes.array_types import Array
 from raybayes.errors import InputError
 
-ABOUT = 2.0  # pixels: sd of the Gaussian that tells how bright it is about a pixel
-LEVELS = 24  # of brightness, each with as many pixels
+# How bright it is about a pixel, by others than those of the noise: else bright noise would make
+# a level, and its light be taken for more than it is. The noise has the kernel's squares of light.
+AROUND = np.pad(np.zeros((3, 3)), 3, constant_values=1.0) / 72
+LEVELS = 24  # of brightness
 FEWEST = 100  # pixels of a level
 KERNEL = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6.0
-MAD = 1.4826  # a normal standard deviation over its median absolute deviation
 REPEATS = 200  # bootstrap
 # Neighbours' responses share pixels: the sum of their squared correlations, in both directions.
 SHARED = (1 + 2 * ((4 / 6) ** 2 + (1 / 6) ** 2)) ** 2
@@ -63,13 +64,21 @@ def camera(dark: Array, frames: Sequence[Array], rng: np.random.Generator) -> Ca
                 f"a frame has {frame.shape} pixels where the dark one has {dark.shape}; give whole "
                 "frames of one camera"
             )
-    plain = _noise(dark)
-    read_variance = (MAD * np.median(np.abs(plain))) ** 2
+    from scipy.stats import median_abs_deviation  # slow to load, and seldom needed
+
+    plain = _response(dark, KERNEL)
+    read_noise = float(median_abs_deviation(plain, axis=None, scale="normal"))
+    read_variance = read_noise**2
     background = float(dark.mean())
-    level = np.concatenate([_smooth(frame).ravel() for frame in frames]) - background
-    noise = np.concatenate([_noise(frame).ravel() for frame in frames])
-    levels = _levels(level, noise)
-    fits = np.array([_line(level, noise, read_variance, rows) for rows in _resampled(levels, rng)])
+    around, level, noise = (
+        np.concatenate([_response(frame, kernel).ravel() for frame in frames])
+        for kernel in (AROUND, KERNEL**2, KERNEL)
+    )
+    levels, level = _levels(around - background), level - background
+    fits = np.empty(REPEATS)
+    for i in range(REPEATS):
+        again = [rng.choice(rows, len(rows)) for rows in levels]
+        fits[i] = _fitted(level, noise, read_variance, again)[2]
     middle, variance, gain = _fitted(level, noise, read_variance, levels)
     error = float(fits.std() * np.sqrt(SHARED))
     if not gain > SURE * error:
@@ -77,26 +86,18 @@ def camera(dark: Array, frames: Sequence[Array], rng: np.random.Generator) -> Ca
             f"the noise does not grow with the light ({gain:.3g} ± {error:.2g} units of the file "
             "for each photon): give frames with more light, as the camera stored them"
         )
-    read_noise = float(np.sqrt(read_variance))
     return Camera(gain, error, read_noise, read_noise / np.sqrt(2 * plain.size / 9), background,
                   middle, variance)  # fmt: skip
 
 
-def _noise(frame: Array) -> Array:
-    """[rows - 2, columns - 2], of the variance of a pixel's noise, without a smooth beam."""
-    from scipy.signal import convolve2d  # slow to load, and seldom needed
+def _response(frame: Array, kernel: Array) -> Array:
+    """[rows - 2, columns - 2], of a frame to a kernel."""
+    from scipy.ndimage import convolve
 
-    return np.asarray(convolve2d(frame, KERNEL, mode="valid"))
-
-
-def _smooth(frame: Array) -> Array:
-    """[rows - 2, columns - 2]: the light about each pixel."""
-    from scipy.ndimage import gaussian_filter
-
-    return np.asarray(gaussian_filter(frame, ABOUT)[1:-1, 1:-1])
+    return np.asarray(convolve(frame, kernel, mode="nearest")[1:-1, 1:-1])
 
 
-def _levels(level: Array, noise: Array) -> list[np.ndarray]:
+def _levels(level: Array) -> list[np.ndarray]:
     """Rows of the pixels of each level of brightness; the dark ones are one level."""
     order = np.argsort(level)
     # Evenly in brightness: most of a frame is dark.
@@ -109,14 +110,6 @@ def _levels(level: Array, noise: Array) -> list[np.ndarray]:
             "more of them"
         )
     return found
-
-
-def _resampled(levels: list[np.ndarray], rng: np.random.Generator) -> list[list[np.ndarray]]:
-    return [[rng.choice(rows, len(rows)) for rows in levels] for _ in range(REPEATS)]
-
-
-def _line(level: Array, noise: Array, read: float, levels: list[np.ndarray]) -> float:
-    return _fitted(level, noise, read, levels)[2]
 
 
 def _fitted(

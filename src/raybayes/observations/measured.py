@@ -14,10 +14,11 @@ from raybayes.observations.axes import Axis
 LARGEST = 256 * 2**20  # bytes, of a file or of what it unpacks to
 MOST = 2**24  # readings of a frame
 SCATTER, ALIKE = 20, 3.0  # readings at -1, beside which it counts how many are at 1; the factor
+SHOWN = 3  # of the codes in a file
 CODES = 2  # how many of the largest whole numbers of 32 bits, or of -1, -2, stand for no reading
+UNSIGNED = (2.0**32 - 1, 2.0**32 - 2)  # as Dectris' codes are written into text
 # Numbers that programs write where they have none, if no reading comes half as low; and a size
 # beyond which all are (9.91e37 of Keithley's meters, 9.97e36 of netCDF, 3.4e38 of others).
-UNSIGNED = (2.0**32 - 1, 2.0**32 - 2)  # as Dectris' codes are written into text
 FILLS, HUGE = (-999.0, -9999.0, -99999.0, -32768.0, -(2.0**31)), 1e30
 
 
@@ -104,14 +105,12 @@ def _codes(array: NDArray) -> tuple[Bools, str]:
 
 def _fills(array: NDArray) -> tuple[Bools, str]:
     """Where a program has filled in that it has no reading, and with what."""
-    if array.dtype.kind == "f":
-        huge = np.isin(array, UNSIGNED) | (np.abs(array) > HUGE)
-        if huge.any():
-            return huge, f"{array[huge].flat[0]:.10g}"
-    low = array.min(initial=0)
-    if float(low) not in FILLS or ((array > low) & (array < low / 2)).any():
-        return np.zeros(array.shape, bool), ""
-    return array == low, f"{low:g}"
+    bad = np.isin(array, UNSIGNED) | (np.abs(array) > HUGE)
+    low = array.min(initial=0, where=~(bad | np.isnan(array)))
+    if float(low) in FILLS and not ((array > low) & (array < low / 2)).any():
+        bad |= array == low
+    kinds = np.unique(array[bad])[:SHOWN]
+    return bad, " or ".join(f"{each:.10g}" for each in kinds)
 
 
 def framed(path: Path, array: Any, wanted: int | str | None) -> Measured:

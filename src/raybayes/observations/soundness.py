@@ -1,5 +1,6 @@
 """Refusals of readings that cannot be a beam's."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from raybayes.observations.masks import ceiling_of
 from raybayes.observations.measured import Measured
 from raybayes.observations.options import Reading
 
+LOGARITHM = re.compile(r"\b(log|log10|ln|lg)\b|\bd[Bb]m?\b|log10", re.IGNORECASE)
+OTHER_THAN_COUNTS = re.compile(r"%|\bnorm|/\s*\w*m\b|\(k\)|x\s*1000|\bdn/d", re.IGNORECASE)
 NOTHING = 1e-3  # of the sum of the readings' sizes
 REVERSED = 0.5  # of the same: readings whose sum is so far below 0 have their sign reversed
 
@@ -67,3 +70,16 @@ def where(bad: Bools, corner: tuple[int, int]) -> str:
     if len(places) == 1:
         return f"{at} is"
     return f"{len(places)} readings, the first at {at}, are"
+
+
+def meaning(path: Path, name: str) -> tuple[str, ...]:
+    """A caution where counts are called something else by their heading or unit.
+
+    Raises:
+        InputError: they are logarithms.
+    """
+    if LOGARITHM.search(name):
+        raise InputError(f"{path}: {name!r} are logarithms by their name; give counts")
+    if OTHER_THAN_COUNTS.search(name):
+        return (f"Caution: {name!r} are taken as counts as they stand; set gain if they are not.",)
+    return ()

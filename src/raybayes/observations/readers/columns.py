@@ -1,6 +1,5 @@
 """Which columns of a table are positions and counts."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +11,10 @@ from raybayes.observations.axes import Axis, named
 from raybayes.observations.measured import Measured, coded
 from raybayes.observations.options import Column, Reading, meant
 from raybayes.observations.readers.tables import BESIDE, LISTED, QUOTED, WIDE, Table
+from raybayes.observations.soundness import meaning
 
 COUNTING = {"seq_num", "index", "point", "no", "nr", "#", "n"}  # where they rise by one
 MONITORS = {"i0", "io", "mon", "monitor", "current", "ring", "srcur", *BESIDE}
-LOGARITHM = re.compile(r"\b(log|log10|ln|lg)\b|\bd[Bb]m?\b|log10", re.IGNORECASE)
-OTHER_THAN_COUNTS = re.compile(r"%|\bnorm|/\s*\w*m\b|\(k\)|x\s*1000|\bdn/d", re.IGNORECASE)
 PAIRS = 4  # columns of two profiles beside each other
 
 
@@ -99,6 +97,8 @@ def _place(path: Path, table: Table, column: Column) -> int:
 
 def _all_read(path: Path, table: Table) -> None:
     """Refuses a column that may be positions or counts, written so that no number is read."""
+    if np.isnan(table.numbers).all():
+        raise InputError(f"{path}: holds no numbers")
     if table.unread:
         raise InputError(
             f"{path}: {table.unread[0]!r} is no plain number; write numbers without units or "
@@ -143,7 +143,7 @@ def _no_total(path: Path, counts: Array, alone: bool) -> None:
             f"{path}: its first number, {counts[0]:g}, is how many follow; remove it, if it is no "
             "reading"
         )
-    if np.isclose(counts[-1], counts[:-1].sum(), rtol=1e-4, atol=0):
+    if counts[-1] and np.isclose(counts[-1], counts[:-1].sum(), rtol=1e-4, atol=0):
         raise InputError(f"{path}: its last number is the sum of the others; remove it")
 
 
@@ -182,7 +182,7 @@ def _profile(
     bad, what = coded(counts[keep])
     if bad is not None:
         told = (*told, f"{bad.sum()} readings are {what}, a code for no reading: masked.")
-    told = (*told, *_meaning(path, table.names[picked[-1]]))
+    told = (*told, *meaning(path, table.names[picked[-1]]))
     if len(picked) == 1:
         return Measured(counts[keep], bad=bad, told=told)
     name, unit = named(table.names[picked[0]])
@@ -190,19 +190,6 @@ def _profile(
         unit, told = "mm", (*told, "Positions are taken in mm (unit): the file does not say.")
     axis = Axis(numbers[keep, 0], name, unit)
     return Measured(counts[keep], (axis,), bad=bad, told=told)
-
-
-def _meaning(path: Path, name: str) -> tuple[str, ...]:
-    """A caution where counts are called something else by their heading.
-
-    Raises:
-        InputError: they are logarithms.
-    """
-    if LOGARITHM.search(name):
-        raise InputError(f"{path}: {name!r} are logarithms by their name; give counts")
-    if OTHER_THAN_COUNTS.search(name):
-        return (f"Caution: {name!r} are taken as counts as they stand; set gain if they are not.",)
-    return ()
 
 
 def _kept(path: Path, table: Table, blank: Bools) -> tuple[slice, tuple[str, ...]]:

@@ -14,6 +14,7 @@ from raybayes.errors import InputError
 from raybayes.observations.axes import Axis, mm_in, named
 from raybayes.observations.measured import LARGEST, Measured, framed, one_of
 from raybayes.observations.options import Reading
+from raybayes.observations.soundness import meaning
 
 NESTED = 8  # how many defaults are followed
 HOPS = 16  # links on the way to an array
@@ -151,8 +152,9 @@ def _read(links: Links, reading: Reading) -> Measured:
     _as_stored(links, group, signal)
     axes, more = _axes(links, group, signal, found.values.ndim)
     detector = _detector(group, signal)
-    pixel, (bad, filled) = None, _filled(signal, found)
-    told = (*told, *filled)
+    pixel, (bad, filled) = None, _filled(path, signal, found, reading.frame)
+    called = " ".join(_text(signal.attrs.get(name)) for name in ("long_name", "units"))
+    told = (*told, *filled, *meaning(path, called.strip()))
     if detector is not None:
         pixel = _pixel(links, detector)
         masked = _mask(links, detector, found.values.shape)
@@ -168,17 +170,29 @@ def _shown(signal: h5py.Dataset, name: str) -> str:
     return _text(signal.attrs[name]) or str(signal.attrs[name])
 
 
-def _filled(signal: h5py.Dataset, found: Measured) -> tuple[Bools | None, tuple[str, ...]]:
-    """Where there is no reading, also by the number that netCDF's attributes give for it."""
+def _filled(
+    path: Path, signal: h5py.Dataset, found: Measured, wanted: int | str | None
+) -> tuple[Bools | None, tuple[str, ...]]:
+    """Where there is no reading, also by the number that netCDF's attributes give for it.
+
+    Raises:
+        InputError: a mean of frames hides it.
+    """
     bad = found.bad
     for name in FILLS:
         fill = signal.attrs.get(name)
         if fill is None or np.size(fill) != 1 or np.asarray(fill).dtype.kind not in "uif":
             continue
-        empty: Bools = np.asarray(found.values == float(np.ravel(fill)[0]))
+        none = float(np.ravel(fill)[0])
+        if wanted == "mean" and signal.ndim == 3 and any((frame == none).any() for frame in signal):
+            raise InputError(
+                f"{path}: frames hold {none:g}, its {name}, which their mean hides; set frame to "
+                "a number"
+            )
+        empty: Bools = np.asarray(found.values == none)
         if empty.any():
             bad = empty if bad is None else bad | empty
-            return bad, (f"{empty.sum()} readings are {np.ravel(fill)[0]:g}, its {name}: masked.",)
+            return bad, (f"{empty.sum()} readings are {none:g}, its {name}: masked.",)
     return bad, ()
 
 

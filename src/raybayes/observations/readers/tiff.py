@@ -17,6 +17,8 @@ from raybayes.observations.readers.complaints import no_complaint
 from raybayes.observations.readers.pictures import ORIENTATION, grey, read_picture, turned
 
 INCH = 25.4  # mm
+CALIBRATION = (("cf", -1), ("c0", 0), ("c1", 1))  # ImageJ's function, offset, factor
+UNCHANGED = ([-1.0, 0.0, 1.0], [0.0, 0.0, 1.0], [20.0, 0.0, 1.0], [21.0, 0.0, 1.0])
 
 
 def read_tiff(path: Path, reading: Reading) -> tuple[Measured]:
@@ -32,10 +34,6 @@ def read_tiff(path: Path, reading: Reading) -> tuple[Measured]:
         raise InputError(f"{path}: not a whole TIFF file ({error})") from error
     except Exception as error:  # tifffile ends in anything on damage
         raise InputError(f"{path}: not a whole TIFF file ({error})") from error
-
-
-CALIBRATION = (("cf", -1), ("c0", 0), ("c1", 1))  # ImageJ's function, offset, factor
-UNCHANGED = ([-1.0, 0.0, 1.0], [0.0, 0.0, 1.0], [20.0, 0.0, 1.0], [21.0, 0.0, 1.0])
 
 
 def _read(path: Path, file: tifffile.TiffFile, reading: Reading) -> Measured:
